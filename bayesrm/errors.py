@@ -1,0 +1,13 @@
+"""Errors a user can act on: each message says what was expected, what came and what to do."""
+
+
+class BayesRMError(Exception):
+    """Base of all errors that bayesrm raises on purpose; the command line prints its one sentence."""
+
+
+class InvalidInputError(BayesRMError, ValueError):
+    """Data or settings that cannot be used."""
+
+
+class CapabilityError(BayesRMError, TypeError):
+    """Something was asked of a part that it does not have, such as the disagreement of a point estimate."""

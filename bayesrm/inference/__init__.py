@@ -1,0 +1,60 @@
+"""Inferences, one a file, behind :func:`fit`.
+
+A new inference is a new file here with an :class:`~bayesrm.inference.base.Inference` that has a ``name``.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.inference.base import Inference
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.registry import Registry
+from bayesrm.types import Preferences, ResponsePool, require_within
+
+INFERENCES: Registry[Inference] = Registry(__name__, Inference, "inference")
+RECOMMENDED_INFERENCE = "laplace"
+"""What ``inference=None`` means."""
+
+
+def fit(
+    model: RewardModel,
+    pool: ResponsePool,
+    preferences: Preferences,
+    inference: str | Inference | None = "laplace",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+) -> RewardPosterior:
+    """Learn a reward from preferences.
+
+    Parameters
+    ----------
+    model
+        Encoder, prior and likelihood; it is copied, not changed.
+    pool
+        The responses that the preferences refer to.
+    preferences
+        Labelled comparisons; none at all gives the prior.
+    inference
+        A name (see ``bayesrm inferences``), an Inference, or None for what the studies recommend.
+    seed
+        Root of all random choices of the fit; the same seed gives the same posterior to the bit.
+    device
+        Where to compute, such as "cuda"; default the CPU.
+
+    Raises
+    ------
+    InvalidInputError
+        Where dimensions or indices do not fit the pool.
+    """
+    if pool.dim != model.dim:
+        raise InvalidInputError(
+            f"expected embeddings of dimension {model.dim}, as the model was made for, got {pool.dim}: "
+            "was this pool embedded with another model?"
+        )
+    require_within(preferences, pool)
+    name = RECOMMENDED_INFERENCE if inference is None else inference
+    method = INFERENCES[name]() if isinstance(name, str) else name
+    return method.fit(model, pool, preferences, seed, torch.device(device or "cpu"))

@@ -1,0 +1,133 @@
+"""Encoders F_θ: standardised embeddings (response, embedding) → features (response, feature).
+
+Embeddings are standardised with the statistics of the pool, so that a prior scale means the same for every
+pool. A dimension that is constant in the pool is dead: it becomes zero, also on new data.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
+
+STATISTICS_ROWS = 16_384
+"""Responses that the statistics of a larger pool are taken from: a standard deviation good to 0.6%."""
+_BLOCK = 128
+
+
+class Standardize(nn.Module):
+    """(ψ − mean) / sd, and 0 where the sd of the pool is (numerically) zero."""
+
+    mean: Tensor
+    inverse_scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("inverse_scale", torch.ones(dim))
+
+    def fit(self, pool: ResponsePool) -> None:
+        """Take mean and standard deviation from the pool, or from evenly spaced blocks of a large one."""
+        total = np.zeros(pool.dim)
+        squares = np.zeros(pool.dim)
+        count = 0
+        blocks = _statistics_blocks(len(pool))
+        centre = pool.rows(blocks[0]).mean(axis=0, dtype=np.float64)
+        for block in blocks:
+            rows = pool.rows(block).astype(np.float64) - centre
+            total += rows.sum(axis=0)
+            squares += (rows**2).sum(axis=0)
+            count += len(rows)
+        shift = total / count
+        scale = np.sqrt(np.maximum(squares / count - shift**2, 0.0))
+        dead = scale <= 1e-6 * max(float(scale.max()), 1e-30)
+        self.mean.copy_(torch.from_numpy(centre + shift))
+        self.inverse_scale.copy_(torch.from_numpy(np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale))))
+
+    def forward(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
+        """Standardise."""
+        return (embeddings - self.mean) * self.inverse_scale
+
+
+class Encoder(nn.Module):
+    """Standardisation followed by a body.
+
+    Parameters
+    ----------
+    dim
+        The dimension p of an embedding.
+    body
+        A module (response, embedding) → (response, feature) on standardised embeddings.
+    standardize
+        False feeds the body raw embeddings: for a body that was trained on them.
+    """
+
+    def __init__(self, dim: int, body: nn.Module, standardize: bool = True) -> None:
+        super().__init__()
+        self.dim = dim
+        self.standardize = Standardize(dim) if standardize else None
+        self.body = body
+        with torch.no_grad():
+            shape = tuple(body(torch.zeros(2, dim)).shape)
+        if len(shape) != 2 or shape[0] != 2:
+            raise InvalidInputError(
+                f"expected an encoder that maps (response, {dim}) to (response, feature), "
+                f"got {shape} from an input of shape (2, {dim})"
+            )
+        self.features = shape[1]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is anything to train before the last layer."""
+        return any(parameter.requires_grad for parameter in self.body.parameters())
+
+    def fit_statistics(self, pool: ResponsePool) -> None:
+        """Set the standardisation to the pool's statistics."""
+        if self.standardize is not None:
+            self.standardize.fit(pool)
+
+    def forward(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
+        """Encode each response once."""
+        x = embeddings if self.standardize is None else self.standardize(embeddings)
+        features: Tensor = self.body(x)
+        return features
+
+
+def mlp(dim: int, hidden: tuple[int, ...]) -> nn.Module:
+    """The paper's body: Linear and GELU for each hidden layer; the last layer β has no bias and is not here."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip((dim, *hidden[:-1]), hidden, strict=True):
+        layers += [nn.Linear(inputs, outputs), nn.GELU()]
+    return nn.Sequential(*layers)
+
+
+def make_encoder(
+    dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], standardize: bool = True
+) -> Encoder:
+    """An encoder by name, or around a user's module (which is copied)."""
+    if isinstance(encoder, Encoder):
+        return copy.deepcopy(encoder)
+    if isinstance(encoder, nn.Module):
+        return Encoder(dim, copy.deepcopy(encoder), standardize)
+    if encoder == "linear":
+        return Encoder(dim, nn.Identity(), standardize)
+    if encoder == "mlp":
+        if not hidden or min(hidden) < 1:
+            raise InvalidInputError(f"expected hidden layer sizes of at least 1, got {hidden}")
+        return Encoder(dim, mlp(dim, tuple(hidden)), standardize)
+    raise InvalidInputError(f"unknown encoder {encoder!r}: there are linear, mlp, or any torch.nn.Module")
+
+
+def _statistics_blocks(n: int) -> list[np.ndarray]:
+    """Indices in contiguous blocks: everything where small, evenly spaced blocks where large."""
+    starts = np.arange(0, n, _BLOCK)
+    if n > STATISTICS_ROWS:
+        keep = STATISTICS_ROWS // _BLOCK
+        starts = starts[np.linspace(0, len(starts) - 1, keep).round().astype(int)]
+    return [np.arange(start, min(start + _BLOCK, n)) for start in starts]

@@ -1,0 +1,1 @@
+"""Posteriors: what every inference returns and every design reads."""

@@ -1,0 +1,191 @@
+r"""What a posterior over rewards offers, whatever inference made it.
+
+Everything that designs and metrics need follows from the first two moments of the reward at some responses,
+
+    E r_i = m_i,        Cov(r_i, r_j) = u_iᵀ u_j,
+
+so a posterior gives the means m and a factor U with one row a response. The logit of a pair then has mean
+m_i − m_j and variance ‖u_i − u_j‖²; no covariance over pairs is ever formed. A point estimate is the same
+thing with a factor of width zero.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.types import Pairs, Preferences, ResponsePool, require_within
+
+RESPONSE_BLOCK = 8192
+"""Responses that are encoded at once."""
+
+
+@dataclass(frozen=True)
+class RewardMoments:
+    """Posterior mean and covariance factor of the rewards of some responses, in float64.
+
+    Parameters
+    ----------
+    mean
+        (response,) posterior means m.
+    factor
+        (response, rank) rows u with Cov(r_i, r_j) = u_iᵀ u_j; rank 0 for a point.
+    """
+
+    mean: Float[Tensor, "response"]
+    factor: Float[Tensor, "response rank"]
+
+    def logits(
+        self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
+    ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
+        """Mean and variance of η = r(first) − r(second); indices are rows of these moments."""
+        mean = self.mean[first] - self.mean[second]
+        variance = (self.factor[first] - self.factor[second]).square().sum(dim=-1)
+        return mean, variance
+
+
+class RewardPosterior(ABC):
+    """What is known of the reward after some preferences.
+
+    Attributes
+    ----------
+    model
+        The fitted model: encoder, likelihood, prior scale.
+    pool
+        The pool that the preferences refer to.
+    preferences
+        The preferences it was fitted to.
+    """
+
+    model: RewardModel
+    pool: ResponsePool
+    preferences: Preferences
+
+    # --- what a posterior must say ------------------------------------------------------------------------
+
+    @abstractmethod
+    def reward_moments(
+        self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
+    ) -> RewardMoments:
+        """Moments of the rewards of some responses of a pool (default: of all), up to a common constant."""
+
+    @abstractmethod
+    def sample_rewards(
+        self,
+        pool: ResponsePool,
+        responses: Int64[np.ndarray, "response"],
+        draws: int,
+        generator: np.random.Generator,
+    ) -> Float[Tensor, "draw response"]:
+        """Joint posterior draws of the rewards of some responses."""
+
+    @abstractmethod
+    def entropy(self) -> float:
+        """Posterior entropy of the last layer in nats; raises CapabilityError where there is none."""
+
+    @abstractmethod
+    def condition(self, preferences: Preferences) -> RewardPosterior:
+        """The posterior after more preferences about the same pool, features and prior scale fixed."""
+
+    @abstractmethod
+    def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+        """ArviZ's groups: posterior, sample_stats, observed_data, constant_data, on request log_likelihood."""
+
+    # --- what follows ---------------------------------------------------------------------------------------
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood of the model."""
+        return self.model.likelihood
+
+    def reward(
+        self, pool: ResponsePool
+    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+        """Posterior mean and standard deviation of each reward, centred within the pool.
+
+        Parameters
+        ----------
+        pool
+            Any pool of the same embedding; it is encoded block by block.
+
+        Returns
+        -------
+        mean, sd
+            (response,) each: of r_n − (1/N) Σ_m r_m, in logits.
+        """
+        centre: Tensor | None = None
+        for _, moments in self._blocks(pool):
+            total = moments.factor.sum(dim=0)
+            centre = total if centre is None else centre + total
+        means, sds = [], []
+        for _, moments in self._blocks(pool):
+            means.append(moments.mean)
+            sds.append((moments.factor - centre / len(pool)).square().sum(dim=-1).sqrt())
+        mean = torch.cat(means)
+        return (mean - mean.mean()).cpu().numpy(), torch.cat(sds).cpu().numpy()
+
+    def preference_probability(
+        self, pool: ResponsePool, first: Int64[np.ndarray, "pair"], second: Int64[np.ndarray, "pair"]
+    ) -> Float[np.ndarray, "pair"]:
+        """Posterior predictive probability that the first is preferred, averaged over the posterior of η."""
+        mean, variance = self.logit_moments(pool, PlainPairs(np.asarray(first), np.asarray(second)))
+        return self.likelihood.expected_probability(mean, variance).cpu().numpy()
+
+    def logit_moments(
+        self, pool: ResponsePool, pairs: Pairs
+    ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
+        """Posterior mean and variance of η for each pair; each response is encoded once."""
+        moments, first, second = self._encode_pairs(pool, pairs)
+        return moments.logits(first, second)
+
+    def logit_covariance(
+        self, pool: ResponsePool, pairs: Pairs, others: Pairs
+    ) -> Float[Tensor, "pair other"]:
+        """Posterior covariance of the logits of two lists of pairs."""
+        moments, first, second = self._encode_pairs(pool, pairs)
+        left = moments.factor[first] - moments.factor[second]
+        moments, first, second = self._encode_pairs(pool, others)
+        return left @ (moments.factor[first] - moments.factor[second]).T
+
+    def sample_logits(
+        self, pool: ResponsePool, pairs: Pairs, draws: int, generator: np.random.Generator
+    ) -> Float[Tensor, "draw pair"]:
+        """Joint posterior draws of the logits of some pairs."""
+        require_within(pairs, pool)
+        used, first, second = _local(pairs)
+        rewards = self.sample_rewards(pool, used, draws, generator)
+        return rewards[:, first] - rewards[:, second]
+
+    def _blocks(self, pool: ResponsePool) -> Iterator[tuple[np.ndarray, RewardMoments]]:
+        for start in range(0, len(pool), RESPONSE_BLOCK):
+            block = np.arange(start, min(start + RESPONSE_BLOCK, len(pool)))
+            yield block, self.reward_moments(pool, block)
+
+    def _encode_pairs(self, pool: ResponsePool, pairs: Pairs) -> tuple[RewardMoments, Tensor, Tensor]:
+        require_within(pairs, pool)
+        used, first, second = _local(pairs)
+        return self.reward_moments(pool, used), first, second
+
+
+@dataclass(frozen=True)
+class PlainPairs:
+    """Pairs without the checks of Comparisons: a response may be held against itself."""
+
+    first: Int64[np.ndarray, "pair"]
+    second: Int64[np.ndarray, "pair"]
+
+
+def _local(pairs: Pairs) -> tuple[Int64[np.ndarray, "response"], Tensor, Tensor]:
+    """The responses that pairs refer to, and the pairs as positions among them."""
+    used, local = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+    k = len(pairs.first)
+    return used.astype(np.int64), torch.from_numpy(local[:k]), torch.from_numpy(local[k:])

@@ -1,0 +1,67 @@
+"""Named parts that live one a file: a class placed in a folder is found by its ``name``.
+
+So a new design, selector, inference or likelihood is one new file, and nothing else is edited.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from bayesrm.errors import InvalidInputError
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, type[T]], Generic[T]):
+    """The concrete subclasses of ``base`` found in the modules of a package, by their ``name``.
+
+    Parameters
+    ----------
+    package
+        Dotted name of the package whose modules are searched, when first asked.
+    base
+        The abstract class that the parts implement.
+    kind
+        What a part is called in messages.
+    """
+
+    def __init__(self, package: str, base: type[T], kind: str) -> None:
+        self._package, self._base, self._kind = package, base, kind
+        self._found: dict[str, type[T]] | None = None
+
+    def _parts(self) -> dict[str, type[T]]:
+        if self._found is None:
+            package = importlib.import_module(self._package)
+            found: dict[str, type[T]] = {}
+            for module_info in pkgutil.iter_modules(package.__path__):
+                module = importlib.import_module(f"{self._package}.{module_info.name}")
+                for member in vars(module).values():
+                    if (
+                        inspect.isclass(member)
+                        and issubclass(member, self._base)
+                        and member.__module__ == module.__name__
+                        and not inspect.isabstract(member)
+                    ):
+                        found[getattr(member, "name")] = member  # noqa: B009
+            self._found = dict(sorted(found.items()))
+        return self._found
+
+    def __getitem__(self, name: str) -> type[T]:
+        parts = self._parts()
+        if name not in parts:
+            raise InvalidInputError(f"unknown {self._kind} {name!r}: there are {', '.join(parts)}")
+        return parts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts())
+
+    def __len__(self) -> int:
+        return len(self._parts())
+
+    def lines(self) -> dict[str, str]:
+        """What there is: name → the first line of the docstring."""
+        return {name: (inspect.getdoc(part) or "").splitlines()[0] for name, part in self.items()}

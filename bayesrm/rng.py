@@ -1,0 +1,45 @@
+"""A tree of random streams: every random choice has an address under one seed.
+
+``stream(seed, "round", 3, "candidates")`` is always the same generator, whatever ran before it and in
+whichever process, so a run repeats to the bit and can be resumed anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyro
+import torch
+
+
+def _sequence(seed: int, path: tuple[int | str, ...]) -> np.random.SeedSequence:
+    key = tuple(
+        part if isinstance(part, int) else int.from_bytes(hashlib.sha256(part.encode()).digest()[:4], "big")
+        for part in path
+    )
+    return np.random.SeedSequence(seed, spawn_key=key)
+
+
+def stream(seed: int, *path: int | str) -> np.random.Generator:
+    """The NumPy generator at an address of the tree under ``seed``."""
+    return np.random.default_rng(_sequence(seed, path))
+
+
+def child(seed: int, *path: int | str) -> int:
+    """An integer seed at an address of the tree under ``seed``, to be the root of a tree of its own."""
+    return int(_sequence(seed, path).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def fenced(seed: int) -> Iterator[None]:
+    """The only place where torch's global generator and Pyro's parameter store are touched.
+
+    Inside, the generator is seeded and parameters belong to their modules; outside, both are as before. Pyro
+    samples from the global generator only, so code that runs Pyro or initialises weights runs in here.
+    """
+    with torch.random.fork_rng(), pyro.settings.context(module_local_params=True):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,332 @@
+"""The value types that everything else is built on.
+
+Each is checked once, where it is made; code behind it does not check again. All are frozen; arrays are
+NumPy, indices are int64 positions in a :class:`ResponsePool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
+
+from bayesrm.errors import InvalidInputError
+
+EAGER_CHECK_BYTES = 256 * 2**20
+"""A pool up to this size is checked for non-finite numbers when made; a larger one as its rows are read."""
+
+
+@runtime_checkable
+class Pairs(Protocol):
+    """Anything with ``first`` and ``second``: indices of responses in a pool."""
+
+    @property
+    def first(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
+    @property
+    def second(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class ResponsePool:
+    """Responses of language models, as embeddings grouped by prompt. It holds no golden reward.
+
+    Parameters
+    ----------
+    embeddings
+        (response, embedding) floating-point array, tensor or memory map; kept as it is and read by rows.
+    prompt
+        (response,) labels: responses with the same label answer the same prompt. Prompts may have different
+        numbers of responses, in any order.
+    texts
+        (response,) strings, optional.
+
+    Raises
+    ------
+    InvalidInputError
+        Where shapes disagree, the pool is empty, or an embedding is not finite.
+    """
+
+    embeddings: Float[np.ndarray, "response embedding"]
+    prompt: np.ndarray
+    texts: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        embeddings = _as_numpy(self.embeddings)
+        if embeddings.ndim != 2:
+            raise InvalidInputError(
+                f"expected embeddings of shape (response, embedding), got {embeddings.shape}: "
+                "one row a response; an array of prompts × responses × embedding is for load_pool"
+            )
+        if embeddings.dtype.kind != "f":
+            raise InvalidInputError(f"expected floating-point embeddings, got {embeddings.dtype}")
+        if embeddings.shape[0] == 0 or embeddings.shape[1] == 0:
+            raise InvalidInputError(f"expected a pool with responses, got embeddings of shape {embeddings.shape}")
+        prompt = np.asarray(_as_numpy(self.prompt))
+        if prompt.shape != embeddings.shape[:1]:
+            raise InvalidInputError(
+                f"expected one prompt label for each of the {len(embeddings)} responses, got shape {prompt.shape}"
+            )
+        if self.texts is not None and len(self.texts) != len(embeddings):
+            raise InvalidInputError(f"expected {len(embeddings)} texts, one a response, got {len(self.texts)}")
+        object.__setattr__(self, "embeddings", embeddings)
+        object.__setattr__(self, "prompt", prompt)
+        if embeddings.nbytes <= EAGER_CHECK_BYTES:
+            self.rows(np.arange(len(embeddings)))
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def __repr__(self) -> str:
+        return f"ResponsePool({len(self)} responses of dimension {self.dim} to {self.n_prompts} prompts)"
+
+    @property
+    def dim(self) -> int:
+        """The dimension p of an embedding."""
+        return int(self.embeddings.shape[1])
+
+    @property
+    def n_prompts(self) -> int:
+        """The number of different prompts."""
+        return len(self.prompts)
+
+    @property
+    def prompts(self) -> np.ndarray:
+        """(prompt,) the different labels, sorted."""
+        return self._grouping[0]
+
+    @property
+    def group(self) -> Int64[np.ndarray, "response"]:
+        """(response,) position of each response's prompt in :attr:`prompts`."""
+        return self._grouping[1]
+
+    @cached_property
+    def members(self) -> list[Int64[np.ndarray, "member"]]:
+        """For each prompt the indices of its responses, ascending."""
+        order = np.argsort(self.group, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.group, minlength=self.n_prompts))[:-1])
+
+    @cached_property
+    def _grouping(self) -> tuple[np.ndarray, np.ndarray]:
+        labels, group = np.unique(self.prompt, return_inverse=True)
+        return labels, group.astype(np.int64)
+
+    def rows(self, index: Int64[np.ndarray, "row"]) -> Float[np.ndarray, "row embedding"]:
+        """Embeddings of some responses as float32, checked to be finite; only these rows are read."""
+        with np.errstate(over="ignore"):
+            rows = np.asarray(self.embeddings[index], dtype=np.float32)
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            bad = np.asarray(index)[~finite]
+            raise InvalidInputError(
+                f"expected finite embeddings, got NaN or infinity in {len(bad)} of {len(index)} responses "
+                f"(the first is response {bad[0]}): embed them again or leave them out"
+            )
+        return rows
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ResponsePool)
+            and np.array_equal(self.embeddings, other.embeddings)
+            and np.array_equal(self.prompt, other.prompt)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """Pairs of responses of a pool, each asked as "is the first better than the second?".
+
+    Parameters
+    ----------
+    first, second
+        (pair,) indices into a pool; a response is never compared with itself.
+    """
+
+    first: Int64[np.ndarray, "pair"]
+    second: Int64[np.ndarray, "pair"]
+
+    def __post_init__(self) -> None:
+        first, second = _as_index(self.first, "first"), _as_index(self.second, "second")
+        if first.shape != second.shape:
+            raise InvalidInputError(
+                f"expected first and second of the same length, got {len(first)} and {len(second)}"
+            )
+        if (first == second).any():
+            at = int(np.flatnonzero(first == second)[0])
+            raise InvalidInputError(
+                f"expected two different responses in each comparison, got response {first[at]} twice in pair {at}"
+            )
+        object.__setattr__(self, "first", first)
+        object.__setattr__(self, "second", second)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def require_within(self, pool: ResponsePool) -> None:
+        """Raise InvalidInputError where an index lies outside the pool."""
+        require_within(self, pool)
+
+
+@dataclass(frozen=True, eq=False)
+class Preferences(Comparisons):
+    """Comparisons with their answers: what an annotator was paid for. Appended to, never edited in place.
+
+    Parameters
+    ----------
+    first, second
+        (comparison,) indices into a pool.
+    outcome
+        (comparison,) 1 where the first was preferred, 0 where the second was; a number between them for a tie
+        (½) or a soft label (a probability).
+    annotator
+        (comparison,) who answered, optional: any labels.
+    weight
+        (comparison,) positive weights of the log-likelihood terms, optional.
+
+    Raises
+    ------
+    InvalidInputError
+        Where lengths disagree, an outcome lies outside [0, 1] or a weight is not positive and finite.
+    """
+
+    outcome: Float[np.ndarray, "comparison"] = field(default_factory=lambda: np.empty(0))
+    annotator: np.ndarray | None = None
+    weight: Float[np.ndarray, "comparison"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        outcome = self._column(self.outcome, "outcome")
+        valid = (outcome >= 0) & (outcome <= 1)
+        if not valid.all():
+            at = int(np.flatnonzero(~valid)[0])
+            raise InvalidInputError(
+                f"expected outcomes between 0 (second preferred) and 1 (first preferred), got {outcome[at]} "
+                f"in comparison {at}"
+            )
+        object.__setattr__(self, "outcome", outcome)
+        if self.annotator is not None:
+            annotator = np.asarray(self.annotator)
+            if annotator.shape != self.first.shape:
+                raise InvalidInputError(
+                    f"expected one annotator for each of the {len(self)} comparisons, got shape {annotator.shape}"
+                )
+            object.__setattr__(self, "annotator", annotator)
+        if self.weight is not None:
+            weight = self._column(self.weight, "weight")
+            if not (np.isfinite(weight) & (weight > 0)).all():
+                raise InvalidInputError("expected weights that are positive and finite")
+            object.__setattr__(self, "weight", weight)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No preferences: what is known before the first label."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+    def append(self, more: Preferences) -> Preferences:
+        """These preferences followed by more; an optional column that only one side has is filled.
+
+        A missing weight is 1, a missing annotator the empty string.
+        """
+        return Preferences(
+            np.concatenate([self.first, more.first]),
+            np.concatenate([self.second, more.second]),
+            np.concatenate([self.outcome, more.outcome]),
+            annotator=_join(self, more, "annotator", ""),
+            weight=_join(self, more, "weight", 1.0),
+        )
+
+    def __getitem__(self, index: Any) -> Preferences:
+        """The preferences at a slice, an index array, a mask or one position."""
+        take = np.atleast_1d(np.arange(len(self))[index])
+        return Preferences(
+            self.first[take],
+            self.second[take],
+            self.outcome[take],
+            annotator=None if self.annotator is None else self.annotator[take],
+            weight=None if self.weight is None else self.weight[take],
+        )
+
+    def _column(self, values: ArrayLike, name: str) -> Float[np.ndarray, "comparison"]:
+        column = np.asarray(_as_numpy(values), dtype=np.float64)
+        if column.shape != self.first.shape:
+            raise InvalidInputError(f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}")
+        return column
+
+
+@dataclass(frozen=True, eq=False)
+class Selection(Comparisons):
+    """A batch of pairs that a design chose, in the order of choice.
+
+    Parameters
+    ----------
+    first, second
+        (pair,) indices into the pool.
+    gain
+        (pair,) what each pair added to the design's criterion when it was chosen. For information designs in
+        nats: the posterior entropy that the pair is expected to remove, given the pairs before it.
+    design
+        The name of the design.
+    bound
+        An upper bound on the summed gain of *any* batch of this size, where the design has one: the batch is
+        at most ``bound - gain.sum()`` below the best possible.
+    """
+
+    gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
+    design: str = ""
+    bound: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "gain", np.asarray(self.gain, dtype=np.float64))
+
+    @property
+    def shortfall(self) -> float | None:
+        """At most so many nats below the best batch of this size; None where the design has no bound."""
+        return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
+
+
+def require_within(pairs: Pairs, pool: ResponsePool) -> None:
+    """Raise InvalidInputError where a pair refers to a response that the pool does not have."""
+    for name in ("first", "second"):
+        index = getattr(pairs, name)
+        if len(index) and index.max() >= len(pool):
+            raise InvalidInputError(
+                f"expected {name} to be indices below {len(pool)}, the number of responses in the pool, "
+                f"got {index.max()}: do these pairs belong to another pool?"
+            )
+
+
+def _join(left: Preferences, right: Preferences, name: str, missing: Any) -> np.ndarray | None:
+    columns = [getattr(side, name) for side in (left, right)]
+    if all(column is None for column in columns):
+        return None
+    return np.concatenate(
+        [
+            np.full(len(side), missing) if column is None else column
+            for side, column in zip((left, right), columns, strict=True)
+        ]
+    )
+
+
+def _as_numpy(values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+    return values if isinstance(values, np.ndarray) else np.asarray(values)
+
+
+def _as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
+    index = _as_numpy(values)
+    if index.ndim != 1:
+        raise InvalidInputError(f"expected {name} to be a one-dimensional array of indices, got shape {index.shape}")
+    if index.size and index.dtype.kind not in "iu":
+        raise InvalidInputError(f"expected {name} to be integers (indices into the pool), got {index.dtype}")
+    if index.size and index.min() < 0:
+        raise InvalidInputError(f"expected {name} to be indices of at least 0, got {index.min()}")
+    return index.astype(np.int64)
