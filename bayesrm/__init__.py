@@ -1,0 +1,97 @@
+"""bayesrm: which pairs of responses to ask about, what was learned, how far to trust it.
+
+>>> import bayesrm as brm
+
+Names are imported when first used, so that ``import bayesrm`` takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesrm.annotators.base import Annotator
+    from bayesrm.annotators.golden import GoldenAnnotator
+    from bayesrm.data import load_golden, load_pool, save_pool
+    from bayesrm.design import designs, select
+    from bayesrm.design.base import Criterion, Design, Selector
+    from bayesrm.design.candidates import CandidateSet, candidates
+    from bayesrm.inference import fit
+    from bayesrm.inference.base import Inference
+    from bayesrm.loop import RoundRecord, run
+    from bayesrm.metrics import evaluate
+    from bayesrm.models.encoders import Encoder
+    from bayesrm.models.likelihoods.base import Likelihood
+    from bayesrm.models.reward_model import RewardModel
+    from bayesrm.posteriors.base import RewardPosterior
+    from bayesrm.results import open_results
+    from bayesrm.types import Comparisons, Preferences, ResponsePool, Selection
+
+_HOME = {
+    "Annotator": "annotators.base",
+    "CandidateSet": "design.candidates",
+    "Comparisons": "types",
+    "Criterion": "design.base",
+    "Design": "design.base",
+    "Encoder": "models.encoders",
+    "GoldenAnnotator": "annotators.golden",
+    "Inference": "inference.base",
+    "Likelihood": "models.likelihoods.base",
+    "Preferences": "types",
+    "ResponsePool": "types",
+    "RewardModel": "models.reward_model",
+    "RewardPosterior": "posteriors.base",
+    "RoundRecord": "loop",
+    "Selection": "types",
+    "Selector": "design.base",
+    "candidates": "design.candidates",
+    "designs": "design",
+    "evaluate": "metrics",
+    "fit": "inference",
+    "load_golden": "data",
+    "load_pool": "data",
+    "open_results": "results",
+    "run": "loop",
+    "save_pool": "data",
+    "select": "design",
+}
+
+__all__ = [
+    "Annotator",
+    "CandidateSet",
+    "Comparisons",
+    "Criterion",
+    "Design",
+    "Encoder",
+    "GoldenAnnotator",
+    "Inference",
+    "Likelihood",
+    "Preferences",
+    "ResponsePool",
+    "RewardModel",
+    "RewardPosterior",
+    "RoundRecord",
+    "Selection",
+    "Selector",
+    "candidates",
+    "designs",
+    "evaluate",
+    "fit",
+    "load_golden",
+    "load_pool",
+    "open_results",
+    "run",
+    "save_pool",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayesrm' has no attribute {name!r}")
+    return getattr(import_module(f"bayesrm.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

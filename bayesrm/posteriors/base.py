@@ -100,6 +100,12 @@ class RewardPosterior(ABC):
     def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
         """ArviZ's groups: posterior, sample_stats, observed_data, constant_data, on request log_likelihood."""
 
+    def information_factor(
+        self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]
+    ) -> Float[Tensor, "response rank"]:
+        """Rows u whose squared distances are the logit variances that designs reduce, in float64."""
+        return self.reward_moments(pool, responses).factor
+
     # --- what follows ---------------------------------------------------------------------------------------
 
     @property

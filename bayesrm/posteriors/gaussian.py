@@ -25,7 +25,7 @@ class GaussianPosterior(LastLayerPosterior):
     ) -> RewardMoments:
         """E r = φᵀβ̂ and u = L⁻¹φ."""
         features = self.features(pool, responses)
-        factor = torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T
+        factor = torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
         return RewardMoments(features @ self.location, factor)
 
     @property

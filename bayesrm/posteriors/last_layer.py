@@ -18,7 +18,7 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RESPONSE_BLOCK, RewardPosterior
 from bayesrm.posteriors.datatree import last_layer_tree
@@ -71,6 +71,13 @@ class LastLayerPosterior(RewardPosterior):
         index = np.arange(len(pool)) if responses is None else responses
         return encode(self.model, pool, index, self.location.device)
 
+    def information_factor(
+        self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]
+    ) -> Float[Tensor, "response rank"]:
+        """u = L⁻¹φ."""
+        features = self.features(pool, responses)
+        return torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
+
     def condition(self, preferences: Preferences) -> Self:
         """The exact refit with more preferences, warm-started; features and prior scale stay fixed."""
         require_within(preferences, self.pool)
@@ -108,6 +115,16 @@ class LastLayerPosterior(RewardPosterior):
         """Joint draws of the rewards: one draw of β for all responses."""
         beta, _ = self.sample_last_layer(draws, generator)
         return beta @ self.features(pool, responses).T
+
+
+def require_features(posterior: RewardPosterior, design: str) -> LastLayerPosterior:
+    """The posterior, if it has features shared by all draws; else a CapabilityError that says so."""
+    if not isinstance(posterior, LastLayerPosterior):
+        raise CapabilityError(
+            f"the design {design!r} needs a posterior with last-layer features, which {type(posterior).__name__} "
+            "has not: fit with inference='plugin' or 'laplace', or use a design that needs rewards only (pa-dopt)"
+        )
+    return posterior
 
 
 def encode(

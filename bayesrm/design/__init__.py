@@ -1,0 +1,76 @@
+"""Designs: which pairs to ask about. A design is a criterion with a selector."""
+
+from __future__ import annotations
+
+from bayesrm.design.base import Criterion, Design, Selector
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.errors import CapabilityError
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.registry import Registry
+from bayesrm.types import Selection
+
+CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
+SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
+RECOMMENDED_DESIGN = "random"
+"""What ``design=None`` means: with a well-regularised model no design beat random in both scopes so far."""
+
+
+def make_design(design: str | Design | None = None, selector: str | Selector | None = None) -> Design:
+    """A design by name; ``selector`` replaces the criterion's default where it leaves a choice."""
+    if isinstance(design, Design):
+        return design
+    criterion = CRITERIA[RECOMMENDED_DESIGN if design is None else design]()
+    if selector is not None and not isinstance(selector, str):
+        return Design(criterion, selector)
+    asked = SELECTORS[selector or criterion.default_selector]()
+    chosen = SELECTORS[criterion.default_selector]() if criterion.selects_itself else asked
+    return Design(criterion, chosen)
+
+
+def select(
+    posterior: RewardPosterior,
+    candidates: CandidateSet,
+    design: str | Design | None = None,
+    size: int = 125,
+    selector: str | Selector | None = None,
+    seed: int = 0,
+) -> Selection:
+    """Choose the pairs to ask about next.
+
+    Parameters
+    ----------
+    posterior
+        What is known so far (``fit`` with no preferences gives the prior).
+    candidates
+        The pairs to choose from.
+    design
+        A name (see ``bayesrm designs``), a Design, or None for what the studies recommend.
+    size
+        How many pairs.
+    selector
+        "greedy" (default of information designs), "gradient" (the paper's), "gradient-sample" (its sampled
+        form); designs whose score is a plain sum take the top ``size`` whatever is asked.
+    seed
+        Root of random choices and of the breaking of ties.
+
+    Returns
+    -------
+    Selection
+        ``first``, ``second``: (size,) indices into the pool; ``gain``: (size,) nats; ``shortfall``: at most so
+        many nats below the best possible batch.
+
+    Raises
+    ------
+    InvalidInputError, CapabilityError
+        Where a name is unknown, the batch is larger than the candidates, or the design needs what the posterior
+        does not have.
+    """
+    return make_design(design, selector).select(posterior, candidates, size, seed)
+
+
+def designs() -> dict[str, str]:
+    """What can be asked for as ``design``: name → one line."""
+    return CRITERIA.lines()
+
+
+__all__ = ["CRITERIA", "SELECTORS", "CapabilityError", "Design", "designs", "make_design", "select"]

@@ -1,0 +1,127 @@
+"""A design is a criterion (what a batch is worth) and a selector (how a batch is chosen)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from bayesrm import rng
+from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.objectives import Batch, Objective
+from bayesrm.design.ranking import top
+from bayesrm.errors import InvalidInputError
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.types import Selection
+
+
+class Criterion(ABC):
+    """What a batch is worth under a posterior.
+
+    Attributes
+    ----------
+    name
+        What it is asked for by.
+    default_selector
+        The selector used where none is asked for.
+    selects_itself
+        True where only the default selector makes sense: the best batch of a plain sum is its top.
+    """
+
+    name: ClassVar[str]
+    default_selector: ClassVar[str] = "greedy"
+    selects_itself: ClassVar[bool] = False
+
+    @abstractmethod
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """The worth of batches of these candidates; CapabilityError where the posterior lacks what it needs."""
+
+
+class Selector(ABC):
+    """How a batch is chosen."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def choose(
+        self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
+    ) -> PairIndex:
+        """Positions of ``size`` different candidates, in order of choice."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A criterion with a selector.
+
+    Parameters
+    ----------
+    criterion, selector
+        What a batch is worth, and how it is chosen.
+    """
+
+    criterion: Criterion
+    selector: Selector
+
+    def select(
+        self, posterior: RewardPosterior, candidates: CandidateSet, size: int, seed: int = 0
+    ) -> Selection:
+        """Choose a batch.
+
+        Parameters
+        ----------
+        posterior
+            What is known so far.
+        candidates
+            The pairs to choose from.
+        size
+            How many pairs.
+        seed
+            Root of random choices and of the breaking of ties.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the batch is empty or larger than the candidates.
+        CapabilityError
+            Where the criterion needs what the posterior does not have.
+        """
+        if not 1 <= size <= len(candidates):
+            raise InvalidInputError(
+                f"expected a batch of between 1 and {len(candidates)} pairs, the number of candidates, got {size}"
+            )
+        generator = rng.stream(seed, "selector")
+        with torch.inference_mode():
+            objective = self.criterion.objective(posterior, candidates)
+            positions = self.selector.choose(objective, candidates, size, generator)
+            batch, gains = _fill(objective, candidates, positions)
+            bound = _bound(objective, candidates, positions, batch, sum(gains))
+        first, second = candidates.pairs_at(positions)
+        return Selection(
+            candidates.responses[first],
+            candidates.responses[second],
+            gain=np.array(gains),
+            design=self.criterion.name,
+            bound=bound,
+        )
+
+
+def _fill(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> tuple[Batch, list[float]]:
+    """The batch with the chosen pairs put in one after the other, and what each added."""
+    batch = objective.batch()
+    batch.track(*candidates.rows_at(positions))
+    return batch, [batch.add(index) for index in range(len(positions))]
+
+
+def _bound(
+    objective: Objective, candidates: CandidateSet, positions: PairIndex, batch: Batch, value: float
+) -> float:
+    """The certificate: no batch C' of this size has f(C') > f(C) + Σ_top g − Σ_C g, g the slope at C."""
+    slope = objective.slope(batch)
+    best = top(candidates, slope, len(positions), rng.stream(0, "certificate"))
+    highest = slope(*candidates.rows_at(best)).sum()
+    chosen = slope(*candidates.rows_at(positions)).sum()
+    return value + max(0.0, float(highest - chosen))
+

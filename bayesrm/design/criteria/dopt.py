@@ -1,0 +1,30 @@
+r"""D-optimality: f(C) = ½ log det(I/σ² + Σ_C w z zᵀ) − ½ log det(I/σ²) in nats (paper, eq. 4).
+
+The information of the batch alone, on top of the prior: past labels enter only through the weights w, which are
+p(1−p) at a point and its posterior mean E w(η) under a posterior.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.fisher import fisher_weight
+from bayesrm.design.objectives import InformationObjective, Objective
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import require_features
+
+
+class DOptimal(Criterion):
+    """The paper's D-opt: most Fisher information in the batch, without regard to past labels."""
+
+    name: ClassVar[str] = "dopt"
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """Features whitened by the prior, posterior-averaged Fisher weights."""
+        last_layer = require_features(posterior, "dopt")
+        features = last_layer.features(candidates.pool, candidates.responses)
+        return InformationObjective(
+            features / last_layer.prior_precision.sqrt(), fisher_weight(posterior, candidates)
+        )

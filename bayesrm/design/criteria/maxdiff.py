@@ -1,0 +1,29 @@
+"""Maximum difference: f(C) = Σ |r̂_i − r̂_j| in logits (paper, eq. 6; Muldrew et al. 2024)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.posteriors.base import RewardPosterior
+
+
+class MaxDiff(Criterion):
+    """Pairs of the best with the worst: largest difference of mean rewards (in logits)."""
+
+    name: ClassVar[str] = "maxdiff"
+    default_selector: ClassVar[str] = "top"
+    selects_itself: ClassVar[bool] = True
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """Absolute differences of the posterior means."""
+        mean = posterior.reward_moments(candidates.pool, candidates.responses).mean
+
+        def score(first: Tensor, second: Tensor) -> Tensor:
+            return (mean[first] - mean[second]).abs()
+
+        return SumObjective(score)

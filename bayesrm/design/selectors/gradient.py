@@ -1,0 +1,28 @@
+"""The paper's selector: the largest gradients at w = 1 (paper, eq. 8–10).
+
+The objective is linearised around the batch of *all* candidates, so for D-optimality the score of a pair is
+½ w vᵀM⁻¹v with M the information of the whole pool. It is in closed form and one pass, but blind to redundancy.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from bayesrm.design.base import Selector
+from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.objectives import Objective
+from bayesrm.design.ranking import top
+
+
+class Gradient(Selector):
+    """The paper's: the pairs with the largest gradient where all candidates are included."""
+
+    name: ClassVar[str] = "gradient"
+
+    def choose(
+        self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
+    ) -> PairIndex:
+        """Rank by ∂f/∂w at w = 1."""
+        return top(candidates, objective.gradient(candidates), size, generator)
