@@ -255,7 +255,9 @@ class Preferences(Comparisons):
     def _column(self, values: ArrayLike, name: str) -> Float[np.ndarray, "comparison"]:
         column = np.asarray(_as_numpy(values), dtype=np.float64)
         if column.shape != self.first.shape:
-            raise InvalidInputError(f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}")
+            raise InvalidInputError(
+                f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}"
+            )
         return column
 
 
@@ -324,7 +326,9 @@ def _as_numpy(values: Any) -> np.ndarray:
 def _as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
     index = _as_numpy(values)
     if index.ndim != 1:
-        raise InvalidInputError(f"expected {name} to be a one-dimensional array of indices, got shape {index.shape}")
+        raise InvalidInputError(
+            f"expected {name} to be a one-dimensional array of indices, got shape {index.shape}"
+        )
     if index.size and index.dtype.kind not in "iu":
         raise InvalidInputError(f"expected {name} to be integers (indices into the pool), got {index.dtype}")
     if index.size and index.min() < 0:

@@ -65,9 +65,7 @@ class Design:
     criterion: Criterion
     selector: Selector
 
-    def select(
-        self, posterior: RewardPosterior, candidates: CandidateSet, size: int, seed: int = 0
-    ) -> Selection:
+    def select(self, posterior: RewardPosterior, candidates: CandidateSet, size: int, seed: int = 0) -> Selection:
         """Choose a batch.
 
         Parameters
@@ -124,4 +122,3 @@ def _bound(
     highest = slope(*candidates.rows_at(best)).sum()
     chosen = slope(*candidates.rows_at(positions)).sum()
     return value + max(0.0, float(highest - chosen))
-

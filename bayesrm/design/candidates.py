@@ -239,7 +239,7 @@ def candidates(
     eligible = np.flatnonzero(np.bincount(pool.group) >= smallest)
     if len(eligible) == 0 or len(pool) < 2:
         raise InvalidInputError(
-            f"expected prompts with at least two responses to compare, got {pool.n_prompts} prompts with one each: "
+            f"expected prompts with at least two responses to compare, got {pool.n_prompts} prompts with one: "
             "use scope='cross-prompt' or add responses"
         )
     if prompts is not None and prompts < len(eligible):

@@ -153,7 +153,7 @@ class _SumBatch(Batch):
 class _InformationBatch(Batch):
     """Rank-one updates: with a = A⁻¹v and c = w / (1 + w vᵀa), A⁻¹ loses c a aᵀ and q_m = v_mᵀA⁻¹v_m loses
     c (v_mᵀa)², where v_mᵀa is again a difference of two responses (Guo et al. 2019).
-    """  # noqa: D205
+    """
 
     def __init__(self, objective: InformationObjective) -> None:
         self._u, self._weight = objective.whitened, objective.weight

@@ -8,9 +8,7 @@ from bayesrm.design.candidates import CandidateSet, PairIndex
 from bayesrm.design.objectives import PairFunction
 
 
-def top(
-    candidates: CandidateSet, score: PairFunction, size: int, generator: np.random.Generator
-) -> PairIndex:
+def top(candidates: CandidateSet, score: PairFunction, size: int, generator: np.random.Generator) -> PairIndex:
     """Positions of the ``size`` highest scores, highest first; ties are broken at random."""
     positions = np.empty(0, np.int64)
     scores, ties = np.empty(0), np.empty(0)

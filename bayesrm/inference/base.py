@@ -26,7 +26,12 @@ class Inference(ABC):
 
     @abstractmethod
     def fit(
-        self, model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int, device: torch.device
+        self,
+        model: RewardModel,
+        pool: ResponsePool,
+        preferences: Preferences,
+        seed: int,
+        device: torch.device,
     ) -> RewardPosterior:
         """Fit a copy of the model; the one given stays as it is."""
 

@@ -39,7 +39,12 @@ class Laplace(Inference):
     name: ClassVar[str] = "laplace"
 
     def fit(
-        self, model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int, device: torch.device
+        self,
+        model: RewardModel,
+        pool: ResponsePool,
+        preferences: Preferences,
+        seed: int,
+        device: torch.device,
     ) -> GaussianPosterior:
         """Train the encoder, freeze it, and approximate the posterior of the last layer."""
         fitted, start = train_encoder(model, pool, preferences, seed, device)
@@ -79,7 +84,10 @@ def choose_prior_scale(model: RewardModel, pool: ResponsePool, data: LabelledDif
 
 
 def _mode_at(
-    likelihood: Likelihood, data: LabelledDifferences, precision: float, start: Float[Tensor, "feature"] | None
+    likelihood: Likelihood,
+    data: LabelledDifferences,
+    precision: float,
+    start: Float[Tensor, "feature"] | None,
 ) -> Mode:
     d = data.difference.shape[1]
     prior_precision = torch.full((d,), precision, dtype=torch.float64, device=data.outcome.device)

@@ -111,9 +111,7 @@ def cholesky_factor(matrix: Float[Tensor, "feature feature"]) -> Float[Tensor, "
     return factor
 
 
-def _objective(
-    likelihood: Likelihood, data: LabelledDifferences, prior_precision: Tensor, beta: Tensor
-) -> float:
+def _objective(likelihood: Likelihood, data: LabelledDifferences, prior_precision: Tensor, beta: Tensor) -> float:
     log_prob = likelihood.log_prob(data.difference @ beta, data.outcome)
     return float((data.weight * log_prob).sum() - 0.5 * (prior_precision * beta.square()).sum())
 

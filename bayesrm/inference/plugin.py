@@ -30,7 +30,12 @@ class Plugin(Inference):
     name: ClassVar[str] = "plugin"
 
     def fit(
-        self, model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int, device: torch.device
+        self,
+        model: RewardModel,
+        pool: ResponsePool,
+        preferences: Preferences,
+        seed: int,
+        device: torch.device,
     ) -> PointPosterior:
         """Train, or maximise where there is nothing to train."""
         fitted, beta = train_encoder(model, pool, preferences, seed, device)

@@ -107,9 +107,7 @@ def mlp(dim: int, hidden: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def make_encoder(
-    dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], standardize: bool = True
-) -> Encoder:
+def make_encoder(dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], standardize: bool = True) -> Encoder:
     """An encoder by name, or around a user's module (which is copied)."""
     if isinstance(encoder, Encoder):
         return copy.deepcopy(encoder)
@@ -130,4 +128,4 @@ def _statistics_blocks(n: int) -> list[np.ndarray]:
     if n > STATISTICS_ROWS:
         keep = STATISTICS_ROWS // _BLOCK
         starts = starts[np.linspace(0, len(starts) - 1, keep).round().astype(int)]
-    return [np.arange(start, min(start + _BLOCK, n)) for start in starts]
+    return [np.arange(start, min(start + _BLOCK, n)) for start in starts.tolist()]

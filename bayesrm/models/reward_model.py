@@ -107,7 +107,8 @@ class RewardModel(PyroModule):
         logit = reward[first] - reward[second]
         weights = torch.ones_like(logit) if weight is None else weight
         with pyro.plate("comparison", len(first)), pyro.poutine.scale(scale=weights):
-            answer: Tensor = pyro.sample("outcome", self.likelihood.distribution(logit), obs=outcome)
+            distribution: Any = self.likelihood.distribution(logit)
+            answer: Tensor = pyro.sample("outcome", distribution, obs=outcome)
         return answer
 
     def fresh(self, seed: int) -> RewardModel:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import pyro
@@ -45,7 +44,11 @@ class TrainingData:
 
     @classmethod
     def gather(
-        cls, pool: ResponsePool, preferences: Preferences, device: torch.device, dtype: torch.dtype = torch.float32
+        cls,
+        pool: ResponsePool,
+        preferences: Preferences,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> TrainingData:
         """Read the embeddings of the compared responses, and only those."""
         used, local = np.unique(np.concatenate([preferences.first, preferences.second]), return_inverse=True)
@@ -67,9 +70,7 @@ class TrainingData:
         ends = torch.cat([self.first[index], self.second[index]])
         used, local = torch.unique(ends, return_inverse=True)
         k = len(index)
-        return TrainingData(
-            self.embeddings[used], local[:k], local[k:], self.outcome[index], self.weight[index]
-        )
+        return TrainingData(self.embeddings[used], local[:k], local[k:], self.outcome[index], self.weight[index])
 
 
 def train(model: RewardModel, data: TrainingData, seed: int) -> Float[Tensor, "feature"]:
@@ -141,7 +142,11 @@ def _descend(
 
 
 def log_joint(
-    model: RewardModel, data: TrainingData, beta: Float[Tensor, "feature"], prior: bool = True, scale: float = 1.0
+    model: RewardModel,
+    data: TrainingData,
+    beta: Float[Tensor, "feature"],
+    prior: bool = True,
+    scale: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Log joint density in nats at β, from the Pyro model's own trace.
 
@@ -155,7 +160,7 @@ def log_joint(
     total = scale * trace.nodes["outcome"]["log_prob_sum"]
     if prior:
         total = total + trace.nodes["beta"]["log_prob_sum"]
-    return cast(Tensor, total)
+    return total
 
 
 def _held_out_loss(model: RewardModel, data: TrainingData, beta: Float[Tensor, "feature"]) -> float:

@@ -113,9 +113,7 @@ class RewardPosterior(ABC):
         """The likelihood of the model."""
         return self.model.likelihood
 
-    def reward(
-        self, pool: ResponsePool
-    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+    def reward(self, pool: ResponsePool) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
         """Posterior mean and standard deviation of each reward, centred within the pool.
 
         Parameters
@@ -128,14 +126,11 @@ class RewardPosterior(ABC):
         mean, sd
             (response,) each: of r_n − (1/N) Σ_m r_m, in logits.
         """
-        centre: Tensor | None = None
-        for _, moments in self._blocks(pool):
-            total = moments.factor.sum(dim=0)
-            centre = total if centre is None else centre + total
+        centre = sum(moments.factor.sum(dim=0) for _, moments in self._blocks(pool)) / len(pool)
         means, sds = [], []
         for _, moments in self._blocks(pool):
             means.append(moments.mean)
-            sds.append((moments.factor - centre / len(pool)).square().sum(dim=-1).sqrt())
+            sds.append((moments.factor - centre).square().sum(dim=-1).sqrt())
         mean = torch.cat(means)
         return (mean - mean.mean()).cpu().numpy(), torch.cat(sds).cpu().numpy()
 
@@ -153,9 +148,7 @@ class RewardPosterior(ABC):
         moments, first, second = self._encode_pairs(pool, pairs)
         return moments.logits(first, second)
 
-    def logit_covariance(
-        self, pool: ResponsePool, pairs: Pairs, others: Pairs
-    ) -> Float[Tensor, "pair other"]:
+    def logit_covariance(self, pool: ResponsePool, pairs: Pairs, others: Pairs) -> Float[Tensor, "pair other"]:
         """Posterior covariance of the logits of two lists of pairs."""
         moments, first, second = self._encode_pairs(pool, pairs)
         left = moments.factor[first] - moments.factor[second]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -78,7 +77,7 @@ class LastLayerPosterior(RewardPosterior):
         features = self.features(pool, responses)
         return torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
 
-    def condition(self, preferences: Preferences) -> Self:
+    def condition(self, preferences: Preferences) -> LastLayerPosterior:
         """The exact refit with more preferences, warm-started; features and prior scale stay fixed."""
         require_within(preferences, self.pool)
         refitted = self.refit(self, self.preferences.append(preferences))

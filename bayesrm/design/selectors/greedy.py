@@ -61,4 +61,3 @@ class Greedy(Selector):
             threshold = float(batch.gains(*candidates.rows_at(ranked[-1:]))[0])
         batch.track(*candidates.rows_at(shortlist))
         return shortlist, threshold
-

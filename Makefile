@@ -1,0 +1,38 @@
+# Everything here sets up .venv by itself; Python ≥ 3.11 and make are all that a machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench format test-arviz1 clean
+
+demo: $(READY)  ## the main job on data/quickstart: a table, a plot, a report
+	$(BIN)/bayesrm demo --out demo
+
+test: $(READY)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_imports.py
+
+bench: $(READY)  ## ratios against naive implementations, written to bench.json
+	$(BIN)/python benchmarks/run.py --out bench.json
+
+test-arviz1: $(READY)  ## files written here, opened by arviz 1.x on a newer Python, where there is one
+	$(BIN)/python tests/arviz1/run.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("bayesrm needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

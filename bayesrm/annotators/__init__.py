@@ -1,0 +1,1 @@
+"""Annotators: comparisons in, preferences out. One a file."""

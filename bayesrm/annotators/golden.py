@@ -1,0 +1,85 @@
+"""A simulated annotator: Bradley–Terry preferences drawn from golden rewards."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from bayesrm import rng
+from bayesrm.annotators.base import Annotator
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import Pairs, Preferences
+
+
+class GoldenAnnotator(Annotator):
+    """Prefers the first with probability sigmoid(temperature · (g_first − g_second)).
+
+    Parameters
+    ----------
+    golden
+        (response,) golden rewards of the pool's responses.
+    temperature
+        Slope of the preference probability, above 0; the larger, the fewer answers go against the golden reward.
+    seed
+        Root of the draws. Asked again, it answers with fresh draws; the same calls give the same answers.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a golden reward is not finite or the temperature not above 0.
+    """
+
+    def __init__(self, golden: ArrayLike, temperature: float = 1.0, seed: int = 0) -> None:
+        self.golden: Float[np.ndarray, "response"] = np.asarray(golden, dtype=np.float64)
+        if self.golden.ndim != 1 or not np.isfinite(self.golden).all():
+            raise InvalidInputError(
+                f"expected one finite golden reward a response, got an array of shape {self.golden.shape} "
+                f"with {int((~np.isfinite(self.golden)).sum())} values that are not finite"
+            )
+        if not temperature > 0:
+            raise InvalidInputError(f"expected a temperature above 0, got {temperature}")
+        self.temperature = float(temperature)
+        self.seed = seed
+        self._calls = 0
+        self._round: int | None = None
+
+    def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
+        """The probability that the first is preferred."""
+        for name in ("first", "second"):
+            index = getattr(pairs, name)
+            if len(index) and index.max() >= len(self.golden):
+                raise InvalidInputError(
+                    f"expected pairs of the {len(self.golden)} responses that have a golden reward, "
+                    f"got response {index.max()}: do pool and golden rewards belong together?"
+                )
+        difference = self.golden[pairs.first] - self.golden[pairs.second]
+        return np.asarray(expit(self.temperature * difference))
+
+    def label(self, pairs: Pairs) -> Preferences:
+        """Draw an answer to each pair."""
+        if self._round is None:
+            generator = rng.stream(self.seed, "call", self._calls)
+            self._calls += 1
+        else:
+            generator = rng.stream(self.seed, "round", self._round)
+        answers = generator.random(len(pairs.first)) < self.probability(pairs)
+        return Preferences(pairs.first, pairs.second, answers.astype(np.float64))
+
+    def at_round(self, round_index: int) -> GoldenAnnotator:
+        """Draws that depend on the seed and the round only."""
+        annotator = GoldenAnnotator(self.golden, self.temperature, self.seed)
+        annotator._round = round_index
+        return annotator
+
+    def describe(self) -> dict[str, Any]:
+        """Temperature, seed and a digest of the golden rewards."""
+        return super().describe() | {
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "golden_sha256": hashlib.sha256(self.golden.tobytes()).hexdigest(),
+        }

@@ -1,0 +1,263 @@
+"""The command line. Every command does what a few lines of Python would; see each one's ``--help``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bayesrm.errors import BayesRMError, InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesrm.config import RunConfig
+
+app = typer.Typer(
+    name="bayesrm",
+    help="Bayesian active reward modeling: which pairs to ask about, what was learned, how far to trust it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+QUICKSTART = Path(__file__).resolve().parent.parent / "data" / "quickstart"
+DEMO_DESIGNS = ("pa-dopt", "entropy", "random")
+DEMO_INFERENCES = ("plugin", "laplace")
+
+
+@app.command(epilog="Example:  [bold]bayesrm demo --out demo[/bold]")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for results.nc, learning_curves.png and report.html.")] = Path(
+        "demo"
+    ),
+    data: Annotated[Path, typer.Option(help="Folder with the pools 'pool' and 'test'.")] = QUICKSTART,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions of each run.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Labelling rounds of each run.")] = 6,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = min(
+        4, os.cpu_count() or 1
+    ),
+) -> None:
+    """The quickstart: three designs with a plug-in and a Bayesian reward model, on data/quickstart.
+
+    Prints a table and what it means, and writes a results file, a plot and a report. Run again with more --rounds
+    it goes on from where it was.
+    """
+    from bayesrm.config import make_config
+
+    configs = [
+        make_config(
+            pool=data / "pool",
+            test=data / "test",
+            encoder="mlp",
+            inference=inference,
+            design=design,
+            batch_size=50,
+            rounds=rounds,
+            prompts=100,
+            temperature=2.0,
+            seed=seed,
+        )
+        for seed in range(seeds)
+        for inference in DEMO_INFERENCES
+        for design in DEMO_DESIGNS
+    ]
+    _sweep_and_show(configs, out, workers)
+
+
+@app.command(
+    epilog="Example:  [bold]bayesrm run data/quickstart/pool --test data/quickstart/test --design pa-dopt "
+    "--design random --inference laplace --batch-size 25 --rounds 4 --seeds 2 --out runs/first[/bold]"
+)
+def run(
+    pool: Annotated[
+        Path, typer.Argument(help="Pool with golden rewards: a directory, .npz, or the paper's embd_*.npy.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the runs; unfinished ones in it continue.")],
+    test: Annotated[Path | None, typer.Option(help="Test pool with golden rewards.")] = None,
+    design: Annotated[
+        list[str] | None,
+        typer.Option(help="Design, see [bold]bayesrm designs[/bold]; give several to compare."),
+    ] = None,
+    inference: Annotated[
+        list[str] | None,
+        typer.Option(help="Inference, see [bold]bayesrm inferences[/bold]; give several to compare."),
+    ] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="greedy, gradient (the paper's) or gradient-sample.")
+    ] = None,
+    scope: Annotated[str, typer.Option(help="within-prompt or cross-prompt.")] = "within-prompt",
+    encoder: Annotated[str, typer.Option(help="auto, linear or mlp.")] = "auto",
+    training: Annotated[str, typer.Option(help="early-stopped or paper.")] = "early-stopped",
+    prior_scale: Annotated[
+        float | None, typer.Option(help="Prior sd of a last-layer weight; default by evidence.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Slope of the simulated annotator's preference probability.")
+    ] = 1.0,
+    batch_size: Annotated[int, typer.Option(help="Labels a round.")] = 125,
+    rounds: Annotated[int, typer.Option(help="Labelling rounds.")] = 10,
+    prompts: Annotated[int, typer.Option(help="Prompts drawn a round; 0 takes all.")] = 500,
+    candidates: Annotated[int, typer.Option(help="Pairs drawn from them; 0 takes all.")] = 20_000,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, with seeds 0, 1, …")] = 1,
+    draws: Annotated[int, typer.Option(help="Posterior draws in each results file.")] = 1000,
+    log_likelihood: Annotated[
+        bool, typer.Option(help="Add the log-likelihood of every draw, for az.loo.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    device: Annotated[str | None, typer.Option(help="Where to compute, such as cuda; default the CPU.")] = None,
+) -> None:
+    """Simulate active reward modeling on a pool with golden rewards, from the first label on."""
+    from bayesrm.config import make_config
+    from bayesrm.design import make_design
+    from bayesrm.inference import INFERENCES
+
+    asked_designs: list[str | None] = [*design] if design else [None]
+    asked_inferences: list[str | None] = [*inference] if inference else [None]
+    for name in asked_designs:
+        make_design(name, selector)
+    for name in inference or []:
+        INFERENCES[name]
+    configs = [
+        make_config(
+            pool=pool,
+            test=test,
+            scope=scope,
+            encoder=encoder,
+            training=training,
+            prior_scale=prior_scale,
+            inference=one_inference,
+            design=one_design,
+            selector=selector,
+            temperature=temperature,
+            prompts=prompts or None,
+            candidates=candidates or None,
+            batch_size=batch_size,
+            rounds=rounds,
+            seed=seed,
+            draws=draws,
+            log_likelihood=log_likelihood,
+            device=device,
+        )
+        for seed in range(seeds)
+        for one_inference in asked_inferences
+        for one_design in asked_designs
+    ]
+    _sweep_and_show(configs, out, workers)
+
+
+@app.command(epilog="Example:  [bold]bayesrm report runs/first[/bold]")
+def report(
+    directory: Annotated[Path, typer.Argument(help="Folder of finished or running runs.")],
+) -> None:
+    """Write tables and figures of a folder of runs, as one self-contained HTML file in it."""
+    from bayesrm.report import write_report
+
+    console.print(f"The report is {write_report(directory)}.")
+
+
+@app.command()
+def designs() -> None:
+    """What can be asked for with --design, one line each."""
+    from bayesrm.design import CRITERIA
+
+    _print_lines(CRITERIA.lines())
+
+
+@app.command()
+def inferences() -> None:
+    """What can be asked for with --inference, one line each."""
+    from bayesrm.inference import INFERENCES
+
+    _print_lines(INFERENCES.lines())
+
+
+@app.command()
+def likelihoods() -> None:
+    """What an annotator's answer can be modelled as, one line each."""
+    from bayesrm.models.likelihoods import LIKELIHOODS
+
+    _print_lines(LIKELIHOODS.lines())
+
+
+def main() -> NoReturn:
+    """Entry point: exit status 0 where it did what was asked, 2 with one sentence for bad input."""
+    try:
+        app(standalone_mode=True)
+    except BayesRMError as error:
+        print(f"bayesrm: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("bayesrm: stopped; run the same command again to continue.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:
+    from bayesrm.plots import learning_curves, save
+    from bayesrm.report import write_report
+    from bayesrm.results import RESULTS_FILE
+    from bayesrm.summary import final_table, verdict
+    from bayesrm.sweep import sweep
+
+    if not configs[0].pool.exists():
+        raise InvalidInputError(f"there is no pool {configs[0].pool}")
+    if out.exists() and not out.is_dir():
+        raise InvalidInputError(f"expected --out to be a folder, and {out} is a file")
+    results = sweep(configs, out, workers, f"{len(configs)} runs")
+    trajectory = results["trajectory"].to_dataset()
+    written = [out / RESULTS_FILE]
+    if "one_minus_spearman" in trajectory:
+        table = final_table(trajectory)
+        _print_table(table)
+        console.print(verdict(table))
+        written.append(out / "learning_curves.png")
+        save(learning_curves(trajectory), written[-1])
+    written.append(write_report(out))
+    console.print(
+        f"\nWritten: {', '.join(map(str, written))}; each run, with its posterior, is below {out / 'runs'}."
+    )
+
+
+def _print_table(table: pd.DataFrame) -> None:
+    shown = {
+        "one_minus_spearman": "1 − Spearman ↓",
+        "best_of_n": "best of N ↑",
+        "pairwise_accuracy": "accuracy ↑",
+        "log_loss": "log loss ↓",
+        "difference": "vs random",
+    }
+    view = Table(
+        title=f"After {table['labels'].max()} labels, mean ± standard error over {table['seeds'].max()} seeds"
+    )
+    for name in ("inference", "design"):
+        view.add_column(name)
+    for name, header in shown.items():
+        if name in table:
+            view.add_column(header, justify="right", no_wrap=True)
+    for _, row in table.sort_values(["scope", "inference", "one_minus_spearman"]).iterrows():
+        cells = [str(row["inference"]), str(row["design"])]
+        for name in shown:
+            if name in table:
+                sign, error = ("+" if name == "difference" else ""), row[f"{name}_se"]
+                cells.append(f"{row[name]:{sign}.3f}" + ("" if error != error else f" ± {error:.3f}"))
+        view.add_row(*cells)
+    console.print(view)
+
+
+def _print_lines(lines: dict[str, str]) -> None:
+    view = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, line in lines.items():
+        view.add_row(f"[bold]{name}[/bold]", line)
+    console.print(view)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A pool in one ``.npz`` file: arrays ``embeddings``, ``prompt`` (or ``prompt_id``), ``texts``, ``golden``.
+
+Unlike the other formats it is read as a whole, for pools that fit in memory many times over.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesrm.data.arrays import first_bytes, naming, pickled
+from bayesrm.data.golden import as_golden
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
+
+
+def load_npz(path: Path) -> ResponsePool:
+    """The pool of an archive."""
+    arrays = _read(path, "embeddings", "prompt|prompt_id", optional="texts")
+    embeddings, texts = arrays["embeddings"], arrays.get("texts")
+    if embeddings.ndim != 2:
+        raise InvalidInputError(
+            f"expected embeddings of shape (response, embedding) in {path}, got {embeddings.shape}: "
+            "one row a response"
+        )
+    if texts is not None and (texts.dtype.kind != "U" or texts.ndim != 1):
+        raise InvalidInputError(
+            f"expected texts as a one-dimensional array of unicode strings in {path}, "
+            f"got {texts.dtype} of shape {texts.shape}"
+        )
+    with naming(path):
+        return ResponsePool(embeddings, arrays["prompt|prompt_id"], None if texts is None else texts.tolist())
+
+
+def load_npz_golden(path: Path) -> Float[np.ndarray, "response"]:
+    """The golden rewards of an archive, one for each of its embeddings."""
+    arrays = _read(path, "golden", optional="embeddings")
+    with naming(path):
+        return as_golden(arrays["golden"], len(arrays["embeddings"]) if "embeddings" in arrays else None)
+
+
+def _read(path: Path, *required: str, optional: str) -> dict[str, np.ndarray]:
+    """Arrays of an archive by name; of alternatives ``a|b`` the first that is there."""
+    if first_bytes(path, 1) == b"\x80":
+        raise pickled(path)
+    if not zipfile.is_zipfile(path):
+        raise InvalidInputError(
+            f"expected a .npz archive, but {path} is truncated or is none: write it with numpy.savez"
+        )
+    found: dict[str, np.ndarray] = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = list(archive.files)
+            for wanted in (*required, optional):
+                present = [name for name in wanted.split("|") if name in names]
+                if present:
+                    found[wanted] = archive[present[0]]
+    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise pickled(path) from error
+        raise InvalidInputError(
+            f"expected a whole .npz archive, but {path} is corrupt ({error}): copy or write it again"
+        ) from error
+    for wanted in required:
+        if wanted not in found:
+            raise InvalidInputError(
+                f"expected an array {wanted.replace('|', ' or ')} in {path}, got {', '.join(names) or 'no arrays'}"
+            )
+    return found

@@ -1,0 +1,55 @@
+"""``.npy`` files of shape (prompts, responses, embedding), as published with the paper (Sun et al. 2025).
+
+``embd_{generator}_{embedder}_{task}_{split}.npy`` has ``reward_{same}.npy`` of shape (prompts, responses, 1)
+beside it: the golden rewards. Every prompt has the same number of responses, so response i answers prompt
+i // responses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesrm.data.arrays import naming, open_npy
+from bayesrm.data.golden import as_golden
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
+
+EMBEDDINGS_PREFIX, REWARD_PREFIX = "embd_", "reward_"
+
+
+def load_npy(path: Path) -> ResponsePool:
+    """The pool of an array of prompts × responses × embedding, memory-mapped."""
+    array = open_npy(path)
+    if array.ndim != 3:
+        advice = (
+            "which response answers which prompt is not in this file: use a pool directory, a .npz, or "
+            "brm.ResponsePool(numpy.load(path), prompt)"
+        )
+        raise InvalidInputError(
+            f"expected embeddings of shape (prompts, responses, embedding) in {path}, got {array.shape}: {advice}"
+        )
+    if not array.flags.c_contiguous:
+        raise InvalidInputError(
+            f"expected an array in C order in {path}, got Fortran order, whose rows are scattered over the file: "
+            "save numpy.ascontiguousarray(array)"
+        )
+    prompts, responses, dim = array.shape
+    with naming(path):
+        return ResponsePool(
+            array.reshape(prompts * responses, dim), np.repeat(np.arange(prompts, dtype=np.int64), responses)
+        )
+
+
+def load_npy_golden(path: Path) -> Float[np.ndarray, "response"]:
+    """Golden rewards of a .npy file: of the reward file beside the paper's embeddings, or of the file itself."""
+    responses = None
+    if path.name.startswith(EMBEDDINGS_PREFIX):
+        shape = open_npy(path).shape
+        responses = int(np.prod(shape[:2]))
+        path = path.with_name(REWARD_PREFIX + path.name.removeprefix(EMBEDDINGS_PREFIX))
+    golden = open_npy(path)
+    with naming(path):
+        return as_golden(golden, responses)

@@ -1,0 +1,204 @@
+"""The loop of active reward modeling (the paper's Algorithm 1 and section 5.1).
+
+Each round draws prompts, forms candidates, selects a batch under the posterior of the labels so far, asks the
+annotator, refits and evaluates. Every random choice has an address under the run's seed, and every fit depends
+on the labels alone, so a run that was killed continues where it stood and ends with the very same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from bayesrm import rng
+from bayesrm.annotators.base import Annotator
+from bayesrm.design import make_design
+from bayesrm.design.base import Design
+from bayesrm.design.candidates import candidates as form_candidates
+from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.inference import RECOMMENDED_INFERENCE, fit
+from bayesrm.inference.base import Inference
+from bayesrm.journal import Journal, Metrics, RoundRecord
+from bayesrm.metrics import evaluate
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.progress import bar
+from bayesrm.results import RESULTS_FILE, open_results, run_tree, write_results
+from bayesrm.types import Preferences, ResponsePool
+
+__all__ = ["RoundRecord", "run"]
+
+
+def run(
+    pool: ResponsePool,
+    annotator: Annotator,
+    test: tuple[ResponsePool, ArrayLike] | None = None,
+    model: RewardModel | None = None,
+    inference: str | Inference | None = None,
+    design: str | Design | None = None,
+    selector: str | None = None,
+    scope: str = "within-prompt",
+    prompts: int | None = 500,
+    candidates: int | None = 20_000,
+    batch_size: int = 125,
+    rounds: int = 10,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    draws: int = 1000,
+    log_likelihood: bool = False,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Run active reward modeling from the first label on.
+
+    Parameters
+    ----------
+    pool
+        The responses to choose comparisons from.
+    annotator
+        Who answers: anything with ``label(batch) → Preferences``.
+    test
+        Test pool and its (response,) golden rewards, for the metrics after each round.
+    model, inference, design, selector
+        See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend.
+    scope, prompts, candidates
+        See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all).
+    batch_size, rounds
+        Labels a round, and number of rounds.
+    seed
+        Root of every random choice of the run.
+    out
+        A folder for the run. After each round what was paid for is there; called again with the same settings,
+        an unfinished run continues and a finished one is opened. More rounds continue a finished run.
+    draws, log_likelihood
+        Posterior draws in the result, and whether to add their log-likelihood (for ``az.loo``).
+    device
+        Where to compute; default the CPU.
+    progress
+        Whether to show a progress bar on a terminal.
+
+    Returns
+    -------
+    DataTree
+        ArviZ groups of the final posterior, with ``trajectory`` (dimension ``round``, coordinate ``labels``, one
+        variable a metric) and ``selection`` (what was asked, when, with its gain).
+
+    Raises
+    ------
+    InvalidInputError
+        For settings that cannot work, and where ``out`` holds a run of another configuration.
+    """
+    model = RewardModel(pool.dim, encoder="auto") if model is None else model
+    plan = make_design(design, selector)
+    if rounds < 1 or batch_size < 1:
+        raise InvalidInputError(
+            f"expected at least one round and one label a round, got {rounds} rounds of {batch_size}"
+        )
+    if test is not None and test[0].dim != pool.dim:
+        raise InvalidInputError(
+            f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "
+            "were both embedded with the same model?"
+        )
+    configuration = {
+        "pool": _fingerprint(pool),
+        "test": None if test is None else _fingerprint(test[0]) | {"golden": _digest(np.asarray(test[1]))},
+        "annotator": annotator.describe() if hasattr(annotator, "describe") else type(annotator).__name__,
+        "model": model.describe(),
+        "inference": _name(inference, RECOMMENDED_INFERENCE),
+        "design": plan.criterion.name,
+        "selector": plan.selector.name,
+        "scope": scope,
+        "prompts": prompts,
+        "candidates": candidates,
+        "batch_size": batch_size,
+        "seed": seed,
+        "draws": draws,
+        "log_likelihood": log_likelihood,
+    }
+    directory = None if out is None else Path(out)
+    journal = Journal(directory, configuration)
+    if directory is not None and (directory / RESULTS_FILE).exists():
+        finished = open_results(directory)
+        if finished["trajectory"].sizes["round"] == rounds:
+            return finished
+        finished.close()
+
+    def posterior_after(labels: Preferences) -> RewardPosterior:
+        return fit(model, pool, labels, inference, seed=rng.child(seed, "fit"), device=device)
+
+    labels = Preferences.none()
+    posterior: RewardPosterior | None = None
+    records = []
+    for t in bar(range(rounds), f"{plan.criterion.name}, seed {seed}", rounds, show=progress):
+        answered = journal.labels(t)
+        if answered is None:
+            selection = journal.selection(t)
+            if selection is None:
+                if posterior is None:
+                    posterior = posterior_after(labels)
+                pairs = form_candidates(
+                    pool, scope, prompts, candidates, rng.child(seed, "candidates", t), exclude=labels
+                )
+                selection = plan.select(posterior, pairs, batch_size, rng.child(seed, "selection", t))
+                journal.keep_selection(t, selection)
+            asked = annotator.at_round(t) if hasattr(annotator, "at_round") else annotator
+            answered = asked.label(selection)
+            journal.keep_labels(t, answered)
+        labels = labels.append(answered)
+        posterior = None
+        if journal.metrics(t) is None:
+            posterior = posterior_after(labels)
+            journal.keep_metrics(t, _measure(posterior, test, getattr(annotator, "temperature", 1.0)))
+        records.append(journal.record(t))
+    if posterior is None:
+        posterior = posterior_after(labels)
+    tree = run_tree(records, posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood), configuration)
+    if directory is not None:
+        write_results(tree, directory / RESULTS_FILE)
+    return tree
+
+
+def _measure(
+    posterior: RewardPosterior, test: tuple[ResponsePool, ArrayLike] | None, temperature: float
+) -> Metrics:
+    """Test metrics, and what the posterior says of itself."""
+    metrics: Metrics = {}
+    if test is not None:
+        metrics |= evaluate(posterior, test[0], np.asarray(test[1]), temperature)
+    try:
+        metrics["entropy"] = posterior.entropy()
+    except CapabilityError:
+        metrics["entropy"] = float("nan")
+    if isinstance(posterior, LastLayerPosterior):
+        metrics["log_evidence"] = posterior.log_evidence
+        metrics["prior_scale"] = float(posterior.prior_precision.rsqrt().mean())
+    return metrics
+
+
+def _name(inference: str | Inference | None, default: str) -> str:
+    if inference is None:
+        return default
+    return inference if isinstance(inference, str) else inference.name
+
+
+def _fingerprint(pool: ResponsePool) -> dict[str, Any]:
+    """Enough of a pool to tell it from another, without reading all of it."""
+    sample = np.linspace(0, len(pool) - 1, min(len(pool), 64)).round().astype(np.int64)
+    return {
+        "responses": len(pool),
+        "dimension": pool.dim,
+        "prompts": _digest(pool.group),
+        "embeddings": _digest(pool.rows(sample)),
+    }
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

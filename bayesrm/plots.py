@@ -1,0 +1,87 @@
+"""Figures, from datasets alone: nothing here knows of models."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesrm.results import METRIC_NAMES
+
+# Okabe & Ito's colours, told apart also by readers who see fewer; random, the baseline, is grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#F0E442")
+BASELINE = "random"
+BASELINE_COLOUR = "#7F7F7F"
+
+
+def learning_curves(
+    trajectory: xr.Dataset, metrics: tuple[str, ...] = ("one_minus_spearman", "best_of_n")
+) -> Figure:
+    """Metrics against labels: a row a metric, a column for each scope and inference, a line a design.
+
+    Parameters
+    ----------
+    trajectory
+        Combined ``trajectory`` (dimensions scope, inference, design, seed, round); bands are one
+        standard error over seeds. Of ``best_of_n`` the largest N is drawn.
+    metrics
+        Names of variables.
+    """
+    metrics = tuple(name for name in metrics if name in trajectory)
+    columns = [(scope, inf) for scope in trajectory["scope"].values for inf in trajectory["inference"].values]
+    figure = Figure(figsize=(4.6 * len(columns) + 1.6, 3.4 * len(metrics)), layout="constrained")
+    axes = figure.subplots(len(metrics), len(columns), squeeze=False, sharex=True, sharey="row")
+    for row, metric in zip(axes, metrics, strict=True):
+        for axis, (scope, inference) in zip(row, columns, strict=True):
+            values = trajectory[metric].sel(scope=scope, inference=inference)
+            name, better = METRIC_NAMES.get(metric, (metric, ""))
+            if "n" in values.dims:
+                n = int(values["n"].max())
+                values, name = values.sel(n=n), name.replace("of N", f"of {n}")
+            _lines(axis, values)
+            if row is axes[0]:
+                axis.set_title(f"{inference}, {scope} pairs")
+            if axis is row[0]:
+                axis.set_ylabel(f"{name}\n({better} is better)" if better else name)
+            if row is axes[-1]:
+                axis.set_xlabel("labels")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, title="design")
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG (or by the path's suffix)."""
+    figure.savefig(path, dpi=150)
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an SVG element, to stand inside a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _lines(axis: Axes, values: xr.DataArray) -> None:
+    """One line a design, with its standard error over seeds."""
+    colours = iter(COLOURS * 4)
+    for design in values["design"].values:
+        style: dict[str, Any] = (
+            {"color": BASELINE_COLOUR, "linestyle": "--"} if design == BASELINE else {"color": next(colours)}
+        )
+        curve = values.sel(design=design).dropna("seed", how="all")
+        if curve.sizes["seed"] == 0:
+            continue
+        labels, mean = curve["labels"].values, curve.mean("seed").values
+        axis.plot(labels, mean, label=str(design), marker="o", markersize=3, **style)
+        if curve.sizes["seed"] > 1:
+            error = curve.std("seed", ddof=1).values / np.sqrt(curve.sizes["seed"])
+            axis.fill_between(labels, mean - error, mean + error, color=style["color"], alpha=0.15, linewidth=0)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,100 @@
+"""What combined results say: a table, and a sentence that claims no more than the error bars allow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesrm.results import METRIC_NAMES
+
+BASELINE = "random"
+CLEAR = 2.0
+"""A difference counts as clear from this many standard errors on."""
+
+
+def final_table(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> pd.DataFrame:
+    """Every metric after the last round that all runs have come to, a row for each scope, inference and design.
+
+    Parameters
+    ----------
+    trajectory
+        Combined ``trajectory``, see :func:`bayesrm.results.combine`.
+    metric
+        The metric that is compared with random.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``scope, inference, design, seeds, labels``; per metric ``<metric>`` (mean over seeds) and
+        ``<metric>_se`` (its standard error, NaN for one seed); ``difference`` and ``difference_se``: the mean
+        paired difference of ``metric`` to random, seed by seed.
+    """
+    last = trajectory.isel(round=_last_common_round(trajectory, metric))
+    rows = []
+    for scope in last["scope"].values:
+        for inference in last["inference"].values:
+            for design in last["design"].values:
+                place = {"scope": scope, "inference": inference, "design": design}
+                cell = last.sel(place).dropna("seed", subset=[metric])
+                if cell.sizes["seed"] == 0:
+                    continue
+                row = {**place, "seeds": cell.sizes["seed"], "labels": int(cell["labels"])}
+                for name in METRIC_NAMES:
+                    if name in cell:
+                        values = cell[name].isel(n=-1) if "n" in cell[name].dims else cell[name]
+                        row[name], row[f"{name}_se"] = _mean_and_error(values.values)
+                if BASELINE in last["design"].values:
+                    baseline = last[metric].sel(place | {"design": BASELINE})
+                    paired = (last[metric].sel(place) - baseline).dropna("seed").values
+                    row["difference"], row["difference_se"] = _mean_and_error(paired)
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
+    """What a :func:`final_table` means, in one or two sentences."""
+    full_name, better = METRIC_NAMES[metric]
+    best = table.sort_values(metric, ascending=better == "lower").iloc[0]
+    several_scopes = table["scope"].nunique() > 1
+    where = f" ({best['scope']} pairs)" if several_scopes else ""
+    text = (
+        f"After {best['labels']} labels, {best['design']} under {best['inference']}{where} is at the front with "
+        f"{full_name} {_number(best[metric], best[f'{metric}_se'])} ({better} is better)."
+    )
+    if "difference" not in table or table["difference_se"].isna().all():
+        return text + " One seed says nothing of the spread: run more seeds before you conclude."
+    designs = table[table["design"] != BASELINE]
+    sign = 1 if better == "lower" else -1
+    score = sign * designs["difference"] / designs["difference_se"]
+    wins, losses = designs[score < -CLEAR], designs[score > CLEAR]
+    if not len(wins) and not len(losses):
+        return text + f" No design differs from random by more than {CLEAR:g} standard errors."
+    for these, verb in ((wins, "better"), (losses, "worse")):
+        if len(these):
+            named = ", ".join(
+                f"{row['design']} under {row['inference']}{' ' + row['scope'] if several_scopes else ''} "
+                f"({row['difference']:+.3f} ± {row['difference_se']:.3f})"
+                for _, row in these.iterrows()
+            )
+            text += f" Clearly {verb} than random with the same inference: {named}."
+    return text
+
+
+def _last_common_round(trajectory: xr.Dataset, metric: str) -> int:
+    """The last round for which every run that has started has a value."""
+    values = trajectory[metric].transpose("round", ...).values.reshape(trajectory.sizes["round"], -1)
+    started = ~np.isnan(values).all(axis=0)
+    complete = ~np.isnan(values[:, started]).any(axis=1)
+    return int(np.flatnonzero(complete)[-1])
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    if len(values) == 0:
+        return float("nan"), float("nan")
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    return float(values.mean()), float(error)
+
+
+def _number(mean: float, error: float) -> str:
+    return f"{mean:.3f}" if np.isnan(error) else f"{mean:.3f} ± {error:.3f}"
