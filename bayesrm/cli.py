@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -228,28 +229,37 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:
 
 def _print_table(table: pd.DataFrame) -> None:
     shown = {
-        "one_minus_spearman": "1 − Spearman ↓",
-        "best_of_n": "best of N ↑",
-        "pairwise_accuracy": "accuracy ↑",
-        "log_loss": "log loss ↓",
+        "one_minus_spearman": "1−Spearman ↓",
         "difference": "vs random",
+        "best_of_n": "best of N ↑",
+        "log_loss": "log loss ↓",
     }
+    shown = {name: header for name, header in shown.items() if name in table}
+    seeds = table["seeds"].max()
+    title = f"After {table['labels'].max()} labels"
     view = Table(
-        title=f"After {table['labels'].max()} labels, mean ± standard error over {table['seeds'].max()} seeds"
+        title=title if seeds == 1 else f"{title}, mean ± standard error over {seeds} seeds",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
     )
-    for name in ("inference", "design"):
-        view.add_column(name)
-    for name, header in shown.items():
-        if name in table:
-            view.add_column(header, justify="right", no_wrap=True)
-    for _, row in table.sort_values(["scope", "inference", "one_minus_spearman"]).iterrows():
-        cells = [str(row["inference"]), str(row["design"])]
-        for name in shown:
-            if name in table:
-                sign, error = ("+" if name == "difference" else ""), row[f"{name}_se"]
-                cells.append(f"{row[name]:{sign}.3f}" + ("" if error != error else f" ± {error:.3f}"))
-        view.add_row(*cells)
+    view.add_column("design")
+    for header in shown.values():
+        view.add_column(header, justify="right", no_wrap=True)
+    several_scopes = table["scope"].nunique() > 1
+    for (scope, inference), rows in table.groupby(["scope", "inference"], sort=False):
+        view.add_row(f"[bold]{inference}[/bold]" + (f" {scope}" if several_scopes else ""))
+        for _, row in rows.sort_values("one_minus_spearman").iterrows():
+            view.add_row(f"  {row['design']}", *(_cell(row[name], row[f"{name}_se"], name) for name in shown))
+        view.add_section()
     console.print(view)
+
+
+def _cell(mean: float, error: float, name: str) -> str:
+    if name == "difference" and mean == 0:
+        return "–"
+    sign = "+" if name == "difference" else ""
+    return f"{mean:{sign}.3f}" + ("" if error != error else f" ± {error:.3f}")
 
 
 def _print_lines(lines: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from bayesrm import rng
-from bayesrm.annotators.base import Annotator
+from bayesrm.annotators.base import Annotator, SupportsLabel
 from bayesrm.design import make_design
 from bayesrm.design.base import Design
 from bayesrm.design.candidates import candidates as form_candidates
@@ -39,7 +39,7 @@ __all__ = ["RoundRecord", "run"]
 
 def run(
     pool: ResponsePool,
-    annotator: Annotator,
+    annotator: SupportsLabel,
     test: tuple[ResponsePool, ArrayLike] | None = None,
     model: RewardModel | None = None,
     inference: str | Inference | None = None,
@@ -110,7 +110,9 @@ def run(
     configuration = {
         "pool": _fingerprint(pool),
         "test": None if test is None else _fingerprint(test[0]) | {"golden": _digest(np.asarray(test[1]))},
-        "annotator": annotator.describe() if hasattr(annotator, "describe") else type(annotator).__name__,
+        "annotator": annotator.describe()
+        if isinstance(annotator, Annotator)
+        else {"annotator": type(annotator).__name__},
         "model": model.describe(),
         "inference": _name(inference, RECOMMENDED_INFERENCE),
         "design": plan.criterion.name,
@@ -149,7 +151,7 @@ def run(
                 )
                 selection = plan.select(posterior, pairs, batch_size, rng.child(seed, "selection", t))
                 journal.keep_selection(t, selection)
-            asked = annotator.at_round(t) if hasattr(annotator, "at_round") else annotator
+            asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator
             answered = asked.label(selection)
             journal.keep_labels(t, answered)
         labels = labels.append(answered)

@@ -35,8 +35,8 @@ MAX_PAIRS = 2_000_000
 CALIBRATION_BINS = 15
 PROBABILITY_FLOOR = 1e-12
 RESPONSES_AT_ONCE = 4096
-ELEMENTS_AT_ONCE = 2**22
-"""Numbers in a block of pairs' factors: 32 MiB."""
+ELEMENTS_AT_ONCE = 2**18
+"""Numbers in a block of pairs' factors: 2 MiB, so that a block stays in the processor's cache."""
 
 
 class Scores(TypedDict):
@@ -151,6 +151,11 @@ def predict(
             row, other = numbering.decode(np.arange(span.start, span.stop) * total // max(kept, 1))
             first[span], second[span] = order[row], order[other]
             probability[span] = _probabilities(posterior, moments, row - start, other - start)
+    if not np.isfinite(reward).all():
+        raise InvalidInputError(
+            f"expected finite predicted rewards, got NaN or infinity for {(~np.isfinite(reward)).sum()} of "
+            f"{len(reward)} responses: did the fit of this posterior diverge?"
+        )
     golden_probability = expit(temperature * (rewards[first] - rewards[second]))
     return Predictions(reward, rewards, pool.group, first, second, probability, golden_probability)
 
@@ -177,7 +182,7 @@ def best_of_sizes(group: Int64[np.ndarray, "response"]) -> list[int]:
     Prompts with a single response do not lower it.
     """
     sizes = np.bincount(group)
-    smallest = int(sizes[sizes >= 2].min(initial=np.iinfo(np.int64).max)) if (sizes >= 2).any() else 1
+    smallest = int(sizes[sizes >= 2].min()) if (sizes >= 2).any() else 1
     return sorted({2**k for k in range(smallest.bit_length())} | {smallest})
 
 

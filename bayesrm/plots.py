@@ -36,21 +36,22 @@ def learning_curves(
     columns = [(scope, inf) for scope in trajectory["scope"].values for inf in trajectory["inference"].values]
     figure = Figure(figsize=(4.6 * len(columns) + 1.6, 3.4 * len(metrics)), layout="constrained")
     axes = figure.subplots(len(metrics), len(columns), squeeze=False, sharex=True, sharey="row")
-    for row, metric in zip(axes, metrics, strict=True):
-        for axis, (scope, inference) in zip(row, columns, strict=True):
+    for i, metric in enumerate(metrics):
+        for j, (scope, inference) in enumerate(columns):
+            axis = axes[i, j]
             values = trajectory[metric].sel(scope=scope, inference=inference)
             name, better = METRIC_NAMES.get(metric, (metric, ""))
             if "n" in values.dims:
                 n = int(values["n"].max())
                 values, name = values.sel(n=n), name.replace("of N", f"of {n}")
             _lines(axis, values)
-            if row is axes[0]:
+            if i == 0:
                 axis.set_title(f"{inference}, {scope} pairs")
-            if axis is row[0]:
+            if j == 0:
                 axis.set_ylabel(f"{name}\n({better} is better)" if better else name)
-            if row is axes[-1]:
+            if i == len(metrics) - 1:
                 axis.set_xlabel("labels")
-    handles, labels = axes[0][0].get_legend_handles_labels()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, title="design")
     return figure
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from bayesrm.types import Pairs, Preferences
+
+
+@runtime_checkable
+class SupportsLabel(Protocol):
+    """The least that can answer: anything with ``label``."""
+
+    def label(self, pairs: Pairs) -> Preferences: ...  # noqa: D102
 
 
 class Annotator(ABC):

@@ -35,7 +35,7 @@ def open_npy(path: Path) -> np.ndarray:
         )
     try:
         return np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, OverflowError, TypeError, tokenize.TokenError) as error:
+    except (ValueError, OSError, OverflowError, TypeError, SyntaxError, tokenize.TokenError) as error:
         if "Python objects" in str(error):
             raise pickled(path) from error
         raise InvalidInputError(

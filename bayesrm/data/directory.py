@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,10 +44,10 @@ def load_directory(path: Path) -> ResponsePool:
 
 def load_directory_golden(path: Path) -> Float[np.ndarray, "response"]:
     """The golden rewards of a directory, one for each of its embeddings."""
-    responses = len(open_npy(_require(path, EMBEDDINGS)))
+    embeddings = open_npy(_require(path, EMBEDDINGS))
     golden = open_npy(_require(path, GOLDEN))
     with naming(path / GOLDEN):
-        return as_golden(golden, responses)
+        return as_golden(golden, math.prod(embeddings.shape[:1]))
 
 
 def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLike | None = None) -> None:
@@ -97,7 +98,7 @@ def _write_embeddings(path: Path, pool: ResponsePool) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(pool), rows):
             block = np.arange(start, min(start + rows, len(pool)))
-            file.write(pool.rows(block).astype(dtype).data)
+            file.write(np.ascontiguousarray(pool.rows(block), dtype=dtype).data)
 
 
 def _write_golden(path: Path, golden: Float[np.ndarray, "response"]) -> None:
@@ -111,7 +112,7 @@ def _write_golden(path: Path, golden: Float[np.ndarray, "response"]) -> None:
 
 
 def _card(name: str, pool: ResponsePool, directory: Path) -> dict[str, object]:
-    files = sorted(entry for entry in directory.iterdir())
+    files = sorted(directory.iterdir())
     return {
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,6 +5,7 @@ Unlike the other formats it is read as a whole, for pools that fit in memory man
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +17,8 @@ from bayesrm.data.arrays import first_bytes, naming, pickled
 from bayesrm.data.golden import as_golden
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
+
+_CORRUPT = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error)
 
 
 def load_npz(path: Path) -> ResponsePool:
@@ -40,7 +43,8 @@ def load_npz_golden(path: Path) -> Float[np.ndarray, "response"]:
     """The golden rewards of an archive, one for each of its embeddings."""
     arrays = _read(path, "golden", optional="embeddings")
     with naming(path):
-        return as_golden(arrays["golden"], len(arrays["embeddings"]) if "embeddings" in arrays else None)
+        embeddings = arrays.get("embeddings")
+        return as_golden(arrays["golden"], None if embeddings is None else math.prod(embeddings.shape[:1]))
 
 
 def _read(path: Path, *required: str, optional: str) -> dict[str, np.ndarray]:
@@ -53,13 +57,13 @@ def _read(path: Path, *required: str, optional: str) -> dict[str, np.ndarray]:
         )
     found: dict[str, np.ndarray] = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
             for wanted in (*required, optional):
                 present = [name for name in wanted.split("|") if name in names]
                 if present:
                     found[wanted] = archive[present[0]]
-    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _CORRUPT as error:
         if "allow_pickle" in str(error):
             raise pickled(path) from error
         raise InvalidInputError(

@@ -7,6 +7,7 @@ i // responses.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,7 @@ def load_npy_golden(path: Path) -> Float[np.ndarray, "response"]:
     """Golden rewards of a .npy file: of the reward file beside the paper's embeddings, or of the file itself."""
     responses = None
     if path.name.startswith(EMBEDDINGS_PREFIX):
-        shape = open_npy(path).shape
-        responses = int(np.prod(shape[:2]))
+        responses = math.prod(open_npy(path).shape[:2])
         path = path.with_name(REWARD_PREFIX + path.name.removeprefix(EMBEDDINGS_PREFIX))
     golden = open_npy(path)
     with naming(path):

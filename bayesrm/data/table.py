@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -48,7 +49,8 @@ class ParquetTexts(Sequence[str]):
 
     @cached_property
     def _column(self) -> Any:
-        return pq.read_table(self._path, columns=[self._name], memory_map=True).column(0)
+        with _reading(self._path):
+            return pq.ParquetFile(self._path, memory_map=True).read(columns=[self._name]).column(0)
 
 
 def read_table(path: Path) -> tuple[np.ndarray, ParquetTexts | None]:
@@ -63,7 +65,7 @@ def read_table(path: Path) -> tuple[np.ndarray, ParquetTexts | None]:
         raise InvalidInputError(
             f"expected the file {path} with the prompt of each response, but it does not exist"
         )
-    try:
+    with _reading(path):
         file = pq.ParquetFile(path, memory_map=True)
         schema = file.schema_arrow
         if "prompt_id" not in schema.names:
@@ -71,8 +73,6 @@ def read_table(path: Path) -> tuple[np.ndarray, ParquetTexts | None]:
                 f"expected a column prompt_id in {path}, got {', '.join(schema.names) or 'no columns'}"
             )
         prompt = _labels(file.read(columns=["prompt_id"]).column(0), path)
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInputError(f"expected a whole Parquet file, but {path} cannot be read ({error})") from error
     if "response" not in schema.names:
         return prompt, None
     kind = schema.field("response").type
@@ -103,9 +103,19 @@ def write_table(path: Path, prompt: np.ndarray, texts: Sequence[str] | None) -> 
                 arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
             except pa.ArrowException as error:
                 raise InvalidInputError(
-                    f"expected prompt labels that are all integers or all strings, and texts that are strings ({error})"
+                    f"expected prompt labels that are all integers or all strings, and texts of strings ({error})"
                 ) from error
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"expected a whole Parquet file, but {path} cannot be read ({error}): copy or write it again"
+        ) from error
 
 
 def _labels(column: pa.ChunkedArray, path: Path) -> np.ndarray:

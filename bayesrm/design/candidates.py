@@ -8,7 +8,7 @@ b(b−1)/2 + a, and graphs are numbered one after the other. So pairs are sample
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from bayesrm import rng
+from bayesrm.design.identical import identical_pairs
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.types import Comparisons, Pairs, ResponsePool, require_within
 
@@ -171,22 +172,23 @@ class AllPairs(CandidateSet):
     groups
         Arrays of response indices; pairs are formed inside each.
     exclude
-        Pairs to leave out, in either orientation.
+        Lists of pairs to leave out, in either orientation.
     """
 
     def __init__(
-        self, pool: ResponsePool, groups: list[Int64[np.ndarray, "member"]], exclude: Pairs | None = None
+        self, pool: ResponsePool, groups: list[Int64[np.ndarray, "_"]], exclude: Sequence[Pairs] = ()
     ) -> None:
         self.pool = pool
         members = np.concatenate(groups) if groups else np.empty(0, np.int64)
         sizes = np.array([len(group) for group in groups], dtype=np.int64)
         self.responses = np.unique(members)
         self._numbering = PairNumbering(np.searchsorted(self.responses, members), sizes)
-        self._excluded = np.empty(0, np.int64)
-        if exclude is not None and len(exclude.first):
-            require_within(exclude, pool)
-            taken = PairNumbering(members, sizes).encode(exclude.first, exclude.second)
-            self._excluded = np.unique(taken)
+        taken = [np.empty(0, np.int64)]
+        numbering = PairNumbering(members, sizes)
+        for pairs in exclude:
+            require_within(pairs, pool)
+            taken.append(numbering.encode(pairs.first, pairs.second))
+        self._excluded = np.unique(np.concatenate(taken))
         # The k-th excluded number minus k counts the candidates before it: it turns positions into numbers.
         self._candidates_before = self._excluded - np.arange(len(self._excluded))
 
@@ -206,6 +208,7 @@ def candidates(
     size: int | None = 20_000,
     seed: int = 0,
     exclude: Pairs | None = None,
+    identical: bool = False,
 ) -> CandidateSet:
     """Form candidate comparisons as the paper does (section 5.1): draw prompts, then pairs of their responses.
 
@@ -224,6 +227,8 @@ def candidates(
         Root of both draws.
     exclude
         Pairs that are not to be candidates, such as those already asked; orientation does not matter.
+    identical
+        Whether to keep pairs whose two embeddings are the same: no answer to them teaches a model anything.
 
     Raises
     ------
@@ -245,9 +250,15 @@ def candidates(
     if prompts is not None and prompts < len(eligible):
         eligible = np.sort(rng.stream(seed, "prompts").choice(eligible, prompts, replace=False))
     groups = [pool.members[prompt] for prompt in eligible]
-    everything = AllPairs(pool, groups if scope == "within-prompt" else [np.concatenate(groups)], exclude)
+    groups = groups if scope == "within-prompt" else [np.concatenate(groups)]
+    left_out = [] if exclude is None else [exclude]
+    if not identical:
+        left_out.append(identical_pairs(pool, groups))
+    everything = AllPairs(pool, groups, left_out)
     if len(everything) == 0:
-        raise InvalidInputError("no candidates are left: every pair of the drawn prompts was already asked")
+        raise InvalidInputError(
+            "no candidates are left: every pair of the drawn prompts was already asked or has identical embeddings"
+        )
     if size is None:
         return everything
     positions = everything.sample(min(size, len(everything)), rng.stream(seed, "pairs"))

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bayesrm.models.likelihoods.base import Likelihood
@@ -135,7 +136,7 @@ class RewardPosterior(ABC):
         return (mean - mean.mean()).cpu().numpy(), torch.cat(sds).cpu().numpy()
 
     def preference_probability(
-        self, pool: ResponsePool, first: Int64[np.ndarray, "pair"], second: Int64[np.ndarray, "pair"]
+        self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
     ) -> Float[np.ndarray, "pair"]:
         """Posterior predictive probability that the first is preferred, averaged over the posterior of η."""
         mean, variance = self.logit_moments(pool, PlainPairs(np.asarray(first), np.asarray(second)))

@@ -1,0 +1,107 @@
+"""Shapes are checked at run time in every test; small worlds that more than one test file looks at."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+import bayesrm as brm
+
+# All but bayesrm.types: its value types take whatever becomes an array and check it themselves, with messages.
+jaxtyping.install_import_hook(
+    [f"bayesrm.{part.name}" for part in pkgutil.iter_modules(brm.__path__) if part.name != "types"],
+    "beartype.beartype",
+)
+
+torch.set_num_threads(1)
+
+REAL_POOL = Path(__file__).resolve().parents[2] / "shared" / "data" / "alpaca_eval"
+RAGGED = (2, 5, 1, 7, 3, 4, 6, 2, 1, 9)
+
+
+@dataclass(frozen=True)
+class World:
+    """A pool, what is true of it, and what an annotator said."""
+
+    pool: brm.ResponsePool
+    golden: np.ndarray
+    preferences: brm.Preferences
+
+
+def _make_world(
+    seed: int = 0, sizes: tuple[int, ...] = RAGGED, dim: int = 6, comparisons: int = 150, spread: float = 1.0
+) -> World:
+    """Linear golden rewards of standard deviation ``spread``; prompts ragged, in no order, named by strings."""
+    rng = np.random.default_rng(seed)
+    prompt = np.repeat([f"prompt {k}" for k in range(len(sizes))], sizes)
+    rng.shuffle(prompt)
+    embeddings = rng.normal(loc=2.0, scale=3.0, size=(len(prompt), dim)).astype(np.float32)
+    golden = (embeddings - 2.0) @ rng.normal(size=dim) * spread / (3.0 * np.sqrt(dim))
+    first = rng.integers(len(prompt), size=comparisons)
+    second = (first + rng.integers(1, len(prompt), size=comparisons)) % len(prompt)
+    probability = 1 / (1 + np.exp(golden[second] - golden[first]))
+    outcome = (rng.random(comparisons) < probability).astype(float)
+    return World(brm.ResponsePool(embeddings, prompt), golden, brm.Preferences(first, second, outcome))
+
+
+@pytest.fixture(scope="session")
+def make_world() -> Callable[..., World]:
+    """Worlds to order: ``make_world(seed, sizes, dim, comparisons, spread)``."""
+    return _make_world
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    """Forty responses of dimension 6 to ten ragged prompts, 150 noisy comparisons that no hyperplane separates."""
+    return _make_world()
+
+
+@pytest.fixture(scope="session")
+def pool(world: World) -> brm.ResponsePool:
+    return world.pool
+
+
+@pytest.fixture(scope="session")
+def golden(world: World) -> np.ndarray:
+    return world.golden
+
+
+@pytest.fixture(scope="session")
+def preferences(world: World) -> brm.Preferences:
+    return world.preferences
+
+
+@pytest.fixture(scope="session")
+def laplace(world: World) -> brm.RewardPosterior:
+    """Laplace with a linear encoder, the prior scale chosen by evidence."""
+    return brm.fit(brm.RewardModel(world.pool.dim, encoder="linear"), world.pool, world.preferences)
+
+
+@pytest.fixture(scope="session")
+def plugin(world: World) -> brm.RewardPosterior:
+    """The maximum-likelihood point with a linear encoder."""
+    return brm.fit(brm.RewardModel(world.pool.dim, encoder="linear"), world.pool, world.preferences, "plugin")
+
+
+@pytest.fixture(scope="session")
+def real_pool_folder() -> Path:
+    """The AlpacaEval pool directory, with ``pool`` and ``test`` in it; not part of the project."""
+    if not REAL_POOL.is_dir():
+        pytest.skip(f"no real pool at {REAL_POOL}")
+    return REAL_POOL
+
+
+@pytest.fixture
+def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An MLP is trained for a few steps only: for tests that are not about how well it learns."""
+    from bayesrm.models import training
+
+    monkeypatch.setattr(training, "MAX_STEPS", 12)
+    monkeypatch.setattr(training, "PAPER_STEPS", 12)
