@@ -16,7 +16,10 @@ SCOPES = ("within-prompt", "cross-prompt")
 
 
 def _unordered(first, second) -> list[tuple[int, int]]:
-    return [(min(i, j), max(i, j)) for i, j in zip(np.asarray(first).tolist(), np.asarray(second).tolist(), strict=True)]
+    return [
+        (min(i, j), max(i, j))
+        for i, j in zip(np.asarray(first).tolist(), np.asarray(second).tolist(), strict=True)
+    ]
 
 
 def _possible(pool, scope) -> set[tuple[int, int]]:
@@ -54,7 +57,9 @@ def test_excluded_pairs_never_come_back_in_either_orientation(pool, scope, share
 
 
 def test_excluded_pairs_of_other_prompts_do_not_matter(pool):
-    across = [pair for pair in sorted(_possible(pool, "cross-prompt")) if pool.prompt[pair[0]] != pool.prompt[pair[1]]]
+    across = [
+        pair for pair in sorted(_possible(pool, "cross-prompt")) if pool.prompt[pair[0]] != pool.prompt[pair[1]]
+    ]
     exclude = brm.Comparisons(*np.array(across).T)
     assert set(_listed(brm.candidates(pool, size=None, exclude=exclude))) == _possible(pool, "within-prompt")
     few = brm.candidates(pool, prompts=2, size=None, seed=3)
@@ -195,13 +200,13 @@ def test_nothing_to_compare(prompt, scope, message):
 
 def test_everything_was_asked(pool):
     asked = brm.Comparisons(*np.array(sorted(_possible(pool, "within-prompt"))).T)
-    with pytest.raises(InvalidInputError, match="no candidates are left.*already asked"):
+    with pytest.raises(InvalidInputError, match=r"no candidates are left.*already asked"):
         brm.candidates(pool, exclude=asked)
 
 
 def test_one_drawn_prompt_with_one_response_is_not_called_asked():
     pool = brm.ResponsePool(np.eye(3), np.arange(3))
-    with pytest.raises(InvalidInputError, match="two responses|more prompts"):
+    with pytest.raises(InvalidInputError, match=r"two responses|more prompts"):
         brm.candidates(pool, "cross-prompt", prompts=1)
 
 

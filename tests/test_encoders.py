@@ -182,9 +182,9 @@ def test_models_rejected(settings, message):
 
 def test_pool_of_another_embedder(world, laplace):
     other = brm.ResponsePool(np.zeros((3, 7)), np.zeros(3, int))
-    with pytest.raises(InvalidInputError, match="dimension 6.* got 7: was this pool embedded with another model"):
+    with pytest.raises(InvalidInputError, match=r"dimension 6.* got 7: was this pool embedded with another model"):
         laplace.reward(other)
-    with pytest.raises(InvalidInputError, match="dimension 6.* got 7"):
+    with pytest.raises(InvalidInputError, match=r"dimension 6.* got 7"):
         brm.fit(brm.RewardModel(6), other, brm.Preferences.none())
 
 

@@ -75,7 +75,10 @@ def test_gradient_and_hessian_anywhere_are_those_of_the_pyro_model(world, weight
     if weighted:
         r = np.random.default_rng(1)
         preferences = brm.Preferences(
-            preferences.first, preferences.second, r.random(len(preferences)), weight=r.uniform(0.1, 3, len(preferences))
+            preferences.first,
+            preferences.second,
+            r.random(len(preferences)),
+            weight=r.uniform(0.1, 3, len(preferences)),
         )
     posterior = _fit(world, 0.7, preferences)
     data = labelled_differences(posterior.model, world.pool, preferences, CPU)
@@ -295,7 +298,9 @@ def test_weight_two_is_the_comparison_twice(world):
 def test_outcome_half_is_the_average_of_both_answers(world):
     p = world.preferences
     ties = brm.Preferences(p.first, p.second, np.full(len(p), 0.5))
-    halves = [brm.Preferences(p.first, p.second, np.full(len(p), y), weight=np.full(len(p), 0.5)) for y in (0.0, 1.0)]
+    halves = [
+        brm.Preferences(p.first, p.second, np.full(len(p), y), weight=np.full(len(p), 0.5)) for y in (0.0, 1.0)
+    ]
     _assert_same(_fit(world, 1.0, ties), _fit(world, 1.0, halves[0].append(halves[1])))
 
 
@@ -378,7 +383,9 @@ def test_read_only_arrays_are_taken(world):
 # --- repeats to the bit, changes nothing -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{"encoder": "linear"}, {"hidden": (5, 4)}, {"hidden": (4,), "training": "paper"}])
+@pytest.mark.parametrize(
+    "settings", [{"encoder": "linear"}, {"hidden": (5, 4)}, {"hidden": (4,), "training": "paper"}]
+)
 @pytest.mark.usefixtures("short_training")
 def test_same_seed_same_posterior_to_the_bit(world, settings):
     model = brm.RewardModel(world.pool.dim, **settings)

@@ -32,7 +32,9 @@ class _PlainBradleyTerry(Likelihood):
         return Bernoulli(logits=logit, validate_args=False)
 
 
-EVERY = {name: LIKELIHOODS[name] for name in LIKELIHOODS} | {cls.name: cls for cls in (_Probit, _PlainBradleyTerry)}
+EVERY = {name: LIKELIHOODS[name] for name in LIKELIHOODS} | {
+    cls.name: cls for cls in (_Probit, _PlainBradleyTerry)
+}
 
 
 @pytest.fixture(params=EVERY)
@@ -150,7 +152,10 @@ def test_probabilities_stay_probabilities(likelihood):
 
 def test_works_inside_inference_mode(likelihood):
     """Where designs compute: no automatic derivative may depend on the mode of the caller."""
-    outside = likelihood.fisher_weight(MEANS[1:-1]), likelihood.expected_fisher_weight(MEANS[1:-1], MEANS[1:-1] ** 2)
+    outside = (
+        likelihood.fisher_weight(MEANS[1:-1]),
+        likelihood.expected_fisher_weight(MEANS[1:-1], MEANS[1:-1] ** 2),
+    )
     with torch.inference_mode():
         mean = MEANS[1:-1] * 1.0
         inside = likelihood.fisher_weight(mean), likelihood.expected_fisher_weight(mean, mean**2)

@@ -29,7 +29,9 @@ def test_laplace_agrees_with_nuts(make_world):
     effective = effective_sample_size(beta[None], chain_dim=0, sample_dim=1).clamp(max=DRAWS).numpy()
     assert effective.min() > 100
     mean, sd = beta.mean(dim=0).numpy(), beta.std(dim=0).numpy()
-    laplace_sd = np.sqrt(np.diag(np.linalg.inv((laplace.information_cholesky @ laplace.information_cholesky.T).numpy())))
+    laplace_sd = np.sqrt(
+        np.diag(np.linalg.inv((laplace.information_cholesky @ laplace.information_cholesky.T).numpy()))
+    )
 
     # Laplace's own bias is of order d/n: with 200 labels allow a fifth of a sd in means (the mode is not the mean
     # of a skewed posterior) and 5% in sds. On top, 4 Monte Carlo standard errors of NUTS.

@@ -28,7 +28,9 @@ def _maximum_likelihood(z: np.ndarray, y: np.ndarray, weight: np.ndarray | float
     def gradient(beta):
         return z.T @ (weight * (1 / (1 + np.exp(-z @ beta)) - y))
 
-    found = scipy.optimize.minimize(loss, np.zeros(z.shape[1]), jac=gradient, method="BFGS", options={"gtol": 1e-7})
+    found = scipy.optimize.minimize(
+        loss, np.zeros(z.shape[1]), jac=gradient, method="BFGS", options={"gtol": 1e-7}
+    )
     return found.x
 
 
@@ -102,7 +104,7 @@ def test_a_point_has_no_spread(plugin, pool):
 
 
 def test_a_point_has_no_entropy_and_says_so(plugin):
-    with pytest.raises(CapabilityError, match="minus infinity.*inference='laplace'"):
+    with pytest.raises(CapabilityError, match=r"minus infinity.*inference='laplace'"):
         plugin.entropy()
     assert np.isnan(plugin.log_evidence)
 

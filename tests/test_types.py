@@ -144,7 +144,7 @@ def test_comparisons_outside_the_pool():
     pool = brm.ResponsePool(EMBEDDINGS, PROMPT)
     brm.Comparisons([0, 3], [3, 1]).require_within(pool)
     brm.Comparisons([], []).require_within(pool)
-    with pytest.raises(InvalidInputError, match="second to be indices below 4.* got 4: do these pairs belong"):
+    with pytest.raises(InvalidInputError, match=r"second to be indices below 4.* got 4: do these pairs belong"):
         brm.Comparisons([0, 3], [4, 1]).require_within(pool)
 
 
@@ -157,7 +157,10 @@ def test_comparisons_outside_the_pool():
         ({"outcome": [1.0, 0.0]}, r"one outcome for each of the 3 comparisons, got \(2,\)"),
         ({"outcome": np.ones((3, 1))}, r"got \(3, 1\)"),
         ({}, "one outcome for each of the 3 comparisons"),
-        ({"outcome": OUTCOME, "annotator": ["me"]}, r"one annotator for each of the 3 comparisons, got shape \(1,\)"),
+        (
+            {"outcome": OUTCOME, "annotator": ["me"]},
+            r"one annotator for each of the 3 comparisons, got shape \(1,\)",
+        ),
         ({"outcome": OUTCOME, "weight": [1.0, 1.0]}, "one weight for each of the 3"),
         ({"outcome": OUTCOME, "weight": [1.0, 0.0, 1.0]}, "weights that are positive and finite"),
         ({"outcome": OUTCOME, "weight": [1.0, -1.0, 1.0]}, "weights that are positive and finite"),
@@ -202,7 +205,14 @@ def test_append_keeps_order_and_fills_what_only_one_side_has():
 
 @pytest.mark.parametrize(
     ("index", "positions"),
-    [(1, [1]), (-1, [2]), (slice(1, None), [1, 2]), ([2, 0], [2, 0]), (np.array([True, False, True]), [0, 2]), ([], [])],
+    [
+        (1, [1]),
+        (-1, [2]),
+        (slice(1, None), [1, 2]),
+        ([2, 0], [2, 0]),
+        (np.array([True, False, True]), [0, 2]),
+        ([], []),
+    ],
 )
 def test_getitem(index, positions):
     taken = brm.Preferences(FIRST, SECOND, OUTCOME, annotator=["x", "y", "z"], weight=[1.0, 2.0, 3.0])[index]

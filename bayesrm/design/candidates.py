@@ -148,7 +148,7 @@ class PairNumbering:
         a = within - b * (b - 1) // 2
         return self.members[self._starts[group] + a], self.members[self._starts[group] + b]
 
-    def encode(self, first: PairIndex, second: PairIndex) -> PairIndex:
+    def encode(self, first: PairIndex, second: PairIndex) -> Int64[np.ndarray, "inside"]:
         """The numbers of those pairs, in either orientation, that lie inside one group; others are dropped."""
         place = np.full(max(self.members.max(initial=-1), first.max(initial=-1), second.max(initial=-1)) + 1, -1)
         place[self.members] = np.arange(len(self.members))

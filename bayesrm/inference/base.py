@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.inference.newton import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.models.training import TrainingData, train
+from bayesrm.models.training import Fold, TrainingData, train
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import encode
 from bayesrm.types import Preferences, ResponsePool
@@ -36,18 +37,52 @@ class Inference(ABC):
         """Fit a copy of the model; the one given stays as it is."""
 
 
+@dataclass(frozen=True)
+class Split:
+    """Feature differences under an encoder that was trained on some preferences and not on others."""
+
+    seen: LabelledDifferences
+    unseen: LabelledDifferences
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with a trained, frozen encoder, and what its last layer sees of the preferences.
+
+    Parameters
+    ----------
+    model
+        The trained copy.
+    beta
+        (feature,) the β that the encoder was trained with; 0 where there was nothing to train.
+    data
+        Feature differences of all preferences.
+    splits
+        What encoders trained without a fold of the preferences make of both parts; none if nothing was held out.
+    """
+
+    model: RewardModel
+    beta: Float[Tensor, "feature"]
+    data: LabelledDifferences
+    splits: list[Split]
+
+
 def train_encoder(
     model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int, device: torch.device
-) -> tuple[RewardModel, Float[Tensor, "feature"]]:
-    """A trained copy of the model with frozen encoder, and the β it was trained with (0 if nothing to train)."""
+) -> Trained:
+    """Train a copy of the model on the preferences, if its encoder has anything to train."""
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.encoder.fit_statistics(pool)
     beta = torch.zeros(fitted.features, device=device)
+    folds: list[Fold] = []
     if fitted.encoder.trainable and len(preferences):
-        data = TrainingData.gather(pool, preferences, device)
-        beta = train(fitted, data, rng.child(seed, "training"))
+        beta, folds = train(fitted, TrainingData.gather(pool, preferences, device), rng.child(seed, "training"))
     fitted.encoder.eval().requires_grad_(False)
-    return fitted, beta.double()
+    data = labelled_differences(fitted, pool, preferences, device)
+    splits = [
+        Split(_differences(fold.model, fold.kept), _differences(fold.model, fold.held_out)) for fold in folds
+    ]
+    return Trained(fitted, beta.double(), data, splits)
 
 
 def labelled_differences(
@@ -62,4 +97,12 @@ def labelled_differences(
         features[local[:k]] - features[local[k:]],
         torch.from_numpy(preferences.outcome).to(device),
         torch.from_numpy(weight).to(device),
+    )
+
+
+def _differences(model: RewardModel, part: TrainingData) -> LabelledDifferences:
+    with torch.inference_mode():
+        features = model.encoder(part.embeddings).double()
+    return LabelledDifferences(
+        features[part.first] - features[part.second], part.outcome.double(), part.weight.double()
     )

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from bayesrm.inference.base import Inference, labelled_differences, train_encoder
 from bayesrm.inference.newton import LabelledDifferences, information_cholesky, maximise
-from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.point import PointPosterior
@@ -38,22 +37,13 @@ class Plugin(Inference):
         device: torch.device,
     ) -> PointPosterior:
         """Train, or maximise where there is nothing to train."""
-        fitted, beta = train_encoder(model, pool, preferences, seed, device)
+        trained = train_encoder(model, pool, preferences, seed, device)
         precision = RIDGE if model.prior_scale is None else model.prior_scale**-2
-        prior_precision = torch.full((fitted.features,), precision, dtype=torch.float64, device=device)
-        data = labelled_differences(fitted, pool, preferences, device)
-        if not fitted.encoder.trainable:
-            beta = maximise(fitted.likelihood, data, prior_precision).beta
-        return PointPosterior(
-            model=fitted,
-            pool=pool,
-            preferences=preferences,
-            location=beta,
-            information_cholesky=fisher_cholesky(fitted.likelihood, data, prior_precision, beta),
-            prior_precision=prior_precision,
-            log_evidence=float("nan"),
-            refit=refit,
-        )
+        prior_precision = torch.full_like(trained.beta, precision)
+        beta = trained.beta
+        if not model.encoder.trainable:
+            beta = maximise(model.likelihood, trained.data, prior_precision).beta
+        return _point(trained.model, pool, preferences, trained.data, prior_precision, beta)
 
 
 def refit(posterior: LastLayerPosterior, preferences: Preferences) -> PointPosterior:
@@ -61,24 +51,26 @@ def refit(posterior: LastLayerPosterior, preferences: Preferences) -> PointPoste
     model, prior_precision = posterior.model, posterior.prior_precision
     data = labelled_differences(model, posterior.pool, preferences, posterior.location.device)
     beta = maximise(model.likelihood, data, prior_precision, start=posterior.location).beta
+    return _point(model, posterior.pool, preferences, data, prior_precision, beta)
+
+
+def _point(
+    model: RewardModel,
+    pool: ResponsePool,
+    preferences: Preferences,
+    data: LabelledDifferences,
+    prior_precision: Float[Tensor, "feature"],
+    beta: Float[Tensor, "feature"],
+) -> PointPosterior:
+    """The point with its Fisher information Σ_k v_k w_k z_k z_kᵀ + diag(τ), w the Fisher weight at β."""
+    fisher = data.weight * model.likelihood.fisher_weight(data.difference @ beta)
     return PointPosterior(
         model=model,
-        pool=posterior.pool,
+        pool=pool,
         preferences=preferences,
         location=beta,
-        information_cholesky=fisher_cholesky(model.likelihood, data, prior_precision, beta),
+        information_cholesky=information_cholesky(fisher, data.difference, prior_precision),
         prior_precision=prior_precision,
         log_evidence=float("nan"),
         refit=refit,
     )
-
-
-def fisher_cholesky(
-    likelihood: Likelihood,
-    data: LabelledDifferences,
-    prior_precision: Float[Tensor, "feature"],
-    beta: Float[Tensor, "feature"],
-) -> Float[Tensor, "feature feature"]:
-    """Cholesky factor of Σ_k v_k w_k z_k z_kᵀ + diag(τ), w the Fisher weight at β."""
-    weight = data.weight * likelihood.fisher_weight(data.difference @ beta)
-    return information_cholesky(weight, data.difference, prior_precision)

@@ -37,6 +37,7 @@ class Prompt:
 
     text: str
     item: Item
+    item_id: int
     request: Request
 
 
@@ -75,13 +76,15 @@ def prompts_of_test(items: list[Item], phrases: Phrases, rng: np.random.Generato
 def shuffled_prompts(asks: list[tuple[str, Item]], phrases: Phrases, rng: np.random.Generator) -> list[Prompt]:
     """Prompts in random order, some with a wish for a brief or a thorough answer."""
     prompts = []
+    item_ids = {item: number for number, item in enumerate(dict.fromkeys(item for _, item in asks))}
     for place in rng.permutation(len(asks)):
         text, item = asks[place]
         wish = str(rng.choice(list(WISHES), p=list(WISHES.values())))
         if wish != "none":
             text = f"{text} {phrases[wish][rng.integers(len(phrases[wish]))]}"
         difficulty = FAMILY_DIFFICULTY[item.family] + DIFFICULTY_SD * float(rng.standard_normal())
-        prompts.append(Prompt(text, item, Request(item.family, wish, float(np.clip(difficulty, 0.0, 1.0)))))
+        request = Request(item.family, wish, float(np.clip(difficulty, 0.0, 1.0)))
+        prompts.append(Prompt(text, item, item_ids[item], request))
     return prompts
 
 
@@ -140,5 +143,6 @@ def answer(
         "words": words,
         "wish": request.wish,
         "difficulty": request.difficulty,
+        "item": np.int16(prompt.item_id),
         "idiosyncrasy": idiosyncrasy,
     }

@@ -1,0 +1,158 @@
+"""Imports point one way: every module belongs to a layer and imports from its own or an earlier one only."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import bayesrm as brm
+
+PACKAGE = Path(brm.__file__).parent
+
+LAYERS = (
+    ("errors", "progress", "registry", "rng", "storage", "types", "versions"),
+    ("data",),
+    ("embedding",),
+    ("models",),
+    ("posteriors",),
+    ("inference",),
+    ("design",),
+    ("annotators",),
+    ("metrics",),
+    ("journal",),
+    ("results",),
+    ("loop",),
+    ("config",),
+    ("sweep",),
+    ("summary",),
+    ("plots",),
+    ("report",),
+    ("cli", "__main__"),
+)
+LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+
+API = {
+    "GoldenAnnotator", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "evaluate", "fit",
+    "load_golden", "load_pool", "open_results", "run", "save_pool", "select",
+}  # fmt: skip
+TYPES = {
+    "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Inference", "Likelihood",
+    "RewardPosterior", "RoundRecord", "Selection", "Selector",
+}  # fmt: skip
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    """Dotted name → file of every module but the root, which imports nothing until it is asked."""
+    found = {}
+    for file in PACKAGE.rglob("*.py"):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = file
+    return found
+
+
+def _only_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def _nodes(node: ast.AST, typing: bool):
+    for child in ast.iter_child_nodes(node):
+        if typing or not _only_for_types(child):
+            yield child
+            yield from _nodes(child, typing)
+
+
+@cache
+def _imports(module: str, typing: bool) -> frozenset[str]:
+    """Dotted names that a module imports, anywhere in it; with ``typing`` also those for annotations only."""
+    names = set()
+    for node in _nodes(ast.parse(_modules()[module].read_text()), typing):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"bayesrm.{module} has a relative import: write the whole name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def _own(module: str, typing: bool) -> set[str]:
+    """Modules of the package that a module imports."""
+    found = set()
+    for name in _imports(module, typing):
+        while name.startswith("bayesrm."):
+            if name.removeprefix("bayesrm.") in _modules():
+                found.add(name.removeprefix("bayesrm."))
+                break
+            name = name.rpartition(".")[0]
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(_modules()))
+def test_imports_point_one_way(module):
+    home = module.split(".")[0]
+    assert home in LAYER, f"bayesrm.{home} is in no layer: give it one in LAYERS"
+    for imported in _own(module, typing=True):
+        assert LAYER[imported.split(".")[0]] <= LAYER[home], (
+            f"bayesrm.{module} imports bayesrm.{imported}, which belongs to a later layer"
+        )
+
+
+def test_no_import_cycles():
+    graph = {module: _own(module, typing=False) - {module} for module in _modules()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules import each other in a circle: {' → '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("module", sorted(_modules()))
+def test_only_plots_and_report_import_matplotlib(module):
+    drawing = {name for name in _imports(module, typing=True) if name.split(".")[0] == "matplotlib"}
+    assert not drawing or module in ("plots", "report"), (
+        f"bayesrm.{module} imports {drawing}: plotting lives in plots"
+    )
+
+
+@pytest.mark.parametrize("module", sorted(_modules()))
+def test_global_generators_are_touched_in_one_module_only(module):
+    text = _modules()[module].read_text()
+    forbidden = ("manual_seed(", "set_rng_seed(", "np.random.seed(", "random.fork_rng(", "clear_param_store(")
+    assert module == "rng" or not [call for call in forbidden if call in text]
+
+
+def test_dir_shows_the_public_surface_and_nothing_else():
+    assert set(dir(brm)) == set(brm.__all__) == API | TYPES
+
+
+@pytest.mark.parametrize("name", sorted(API | TYPES))
+def test_every_public_name_can_be_imported_and_is_documented(name):
+    assert getattr(brm, name).__doc__
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="module 'bayesrm' has no attribute 'choose'"):
+        brm.choose  # noqa: B018
+
+
+def test_importing_takes_no_time_and_no_torch():
+    code = "import sys, bayesrm; dir(bayesrm); print(sorted({'torch', 'pyro', 'matplotlib'} & set(sys.modules)))"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert time.perf_counter() - start < 3
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["loop", "design", "inference", "metrics", "results", "sweep"])
+def test_modules_exist(module):
+    assert import_module(f"bayesrm.{module}").__doc__
