@@ -123,12 +123,14 @@ def test_standardisation_can_be_switched_off(pool):
     assert torch.equal(encoder(rows), rows)
 
 
+@pytest.mark.parametrize("labels", [0, 10, 150])
 @pytest.mark.parametrize("inference", ["plugin", "laplace"])
 @pytest.mark.usefixtures("short_training")
-def test_a_users_module_is_fitted(world, inference):
+def test_a_users_module_is_fitted(world, inference, labels):
     body = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.1), nn.Tanh())
     before = {name: value.clone() for name, value in body.state_dict().items()}
-    posterior = brm.fit(brm.RewardModel(6, encoder=body), world.pool, world.preferences, inference)
+    posterior = brm.fit(brm.RewardModel(6, encoder=body), world.pool, world.preferences[:labels], inference)
+    assert not any(module.training for module in posterior.model.encoder.modules())
     mean, sd = posterior.reward(world.pool)
     assert np.isfinite(mean).all()
     assert np.isfinite(sd).all()

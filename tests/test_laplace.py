@@ -15,9 +15,9 @@ import torch
 
 import bayesrm as brm
 from bayesrm import rng
-from bayesrm.inference import laplace as laplace_module
 from bayesrm.inference import newton
-from bayesrm.inference.base import labelled_differences
+from bayesrm.inference.base import labelled_differences, train_encoder
+from bayesrm.inference.prior_scale import choose_prior_scale, unit_scale
 
 CPU = torch.device("cpu")
 
@@ -166,6 +166,32 @@ def test_prior_scale_has_the_largest_evidence_on_a_grid(make_world, seed):
 def test_prior_scale_follows_the_scale_of_the_rewards(make_world):
     weak, strong = (_fit(make_world(0, comparisons=600, spread=spread)).model.prior_scale for spread in (0.3, 3.0))
     assert strong > 3 * weak
+
+
+def test_prior_scale_over_a_trained_encoder_predicts_held_out_labels_best(make_world, monkeypatch):
+    """Σ_folds log p(held-out | rest, σ) by explicit algebra, one label at a time, on a grid of σ."""
+    monkeypatch.setattr("bayesrm.models.training.MAX_STEPS", 60)
+    world = make_world(3, comparisons=120)
+    model = brm.RewardModel(world.pool.dim, hidden=(8,))
+    trained = train_encoder(model, world.pool, world.preferences, 0, CPU)
+    assert [len(split.unseen.outcome) for split in trained.splits] == [30] * 4
+    assert all(len(split.seen.outcome) == 90 for split in trained.splits)
+
+    def held_out(scale):
+        total = 0.0
+        precision = torch.full((8,), scale**-2, dtype=torch.float64)
+        for split in trained.splits:
+            mode = newton.maximise(model.likelihood, split.seen, precision)
+            covariance = torch.linalg.inv(mode.cholesky @ mode.cholesky.T)
+            z, y = split.unseen.difference, split.unseen.outcome
+            p = model.likelihood.expected_probability(z @ mode.beta, (z @ covariance @ z.T).diagonal())
+            total += float(torch.where(y == 1, p, 1 - p).log().sum())
+        return total
+
+    chosen = choose_prior_scale(trained, world.pool)
+    grid = [held_out(chosen * factor) for factor in np.exp(np.linspace(-2, 2, 41))]
+    assert grid[20] > max(grid) - 1e-2
+    assert brm.fit(model, world.pool, world.preferences, seed=0).model.prior_scale == chosen
 
 
 # --- conditioning ------------------------------------------------------------------------------------------------
@@ -349,7 +375,7 @@ def test_degenerate_labels_give_finite_posteriors(world, inference, case):
 
 def test_separable_labels_do_not_lead_to_a_boundless_prior(world):
     posterior = _fit(world, preferences=_separable(world))
-    unit = laplace_module._unit_scale(posterior.model, world.pool, CPU)
+    unit = unit_scale(posterior.model, world.pool, CPU)
     assert 1 / 30 <= posterior.model.prior_scale / unit <= 30
 
 

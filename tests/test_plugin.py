@@ -48,15 +48,20 @@ def test_weights_and_soft_labels_count(world):
     np.testing.assert_allclose(posterior.location, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_fisher_information_at_the_point(plugin):
-    """Λ = ridge · I + Σ_k E_y[s s ᵀ], the score of both outcomes enumerated."""
-    z = _difference(plugin)
-    p = 1 / (1 + np.exp(-z @ plugin.location.numpy()))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fisher_information_at_the_point(world, weighted):
+    """Λ = ridge · I + Σ_k v_k E_y[s sᵀ], the score s of both outcomes enumerated."""
+    p = world.preferences
+    weight = np.random.default_rng(0).uniform(0.2, 3.0, len(p)) if weighted else np.ones(len(p))
+    preferences = brm.Preferences(p.first, p.second, p.outcome, weight=weight if weighted else None)
+    posterior = brm.fit(brm.RewardModel(world.pool.dim, encoder="linear"), world.pool, preferences, "plugin")
+    z = _difference(posterior)
+    p = 1 / (1 + np.exp(-z @ posterior.location.numpy()))
     expected = RIDGE * np.eye(z.shape[1])
     for outcome, probability in ((1.0, p), (0.0, 1 - p)):
         score = (outcome - p)[:, None] * z
-        expected += (probability[:, None] * score).T @ score
-    information = (plugin.information_cholesky @ plugin.information_cholesky.T).numpy()
+        expected += ((weight * probability)[:, None] * score).T @ score
+    information = (posterior.information_cholesky @ posterior.information_cholesky.T).numpy()
     np.testing.assert_allclose(information, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -73,11 +78,11 @@ def test_a_prior_scale_is_a_ridge(world):
 def test_with_an_encoder_to_train_the_point_is_the_network_as_it_was_trained(world, training):
     model = brm.RewardModel(world.pool.dim, hidden=(4,), training=training)
     posterior = brm.fit(model, world.pool, world.preferences, "plugin", seed=2)
-    trained, beta = train_encoder(model, world.pool, world.preferences, 2, CPU)
-    assert torch.equal(posterior.location, beta)
+    trained = train_encoder(model, world.pool, world.preferences, 2, CPU)
+    assert torch.equal(posterior.location, trained.beta)
     rows = torch.from_numpy(world.pool.rows(np.arange(len(world.pool))))
     with torch.inference_mode():
-        reward = (trained.encoder(rows).double() @ beta).numpy()
+        reward = (trained.model.encoder(rows).double() @ trained.beta).numpy()
     np.testing.assert_allclose(posterior.reward(world.pool)[0], reward - reward.mean(), rtol=1e-9, atol=1e-12)
 
 

@@ -5,6 +5,7 @@ No model is needed: texts and golden reward are generated again, embeddings are 
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,11 +20,12 @@ PROMPTS = {"pool": 300, "test": 100}
 TEN_MEGABYTES = 10_000_000
 TOLERANCE_OF_CARD = 0.02
 LARGEST_WORD_CORRELATION = 0.35
+DANGEROUS = r"bleach|ammonia|socket|cable|pills|whisky|stop your|raw dried|rm -rf|kill -9|reset --hard"
 
 sys.path.insert(0, str(DATA))
 
 from quickstart_corpus import corpus, probes  # noqa: E402
-from quickstart_corpus.banks import FAMILIES  # noqa: E402
+from quickstart_corpus.banks import FAMILIES, WRITTEN_FAMILIES, load_items  # noqa: E402
 from quickstart_corpus.profiles import Attributes  # noqa: E402
 from quickstart_corpus.reward import Request, golden_reward  # noqa: E402
 
@@ -50,6 +52,11 @@ def responses(name: str) -> pd.DataFrame:
     return pd.read_parquet(QUICKSTART / name / "responses.parquet")
 
 
+def attributes(name: str) -> pd.DataFrame:
+    """What went into the golden reward of a split."""
+    return pd.read_parquet(QUICKSTART / name / "attributes.parquet")
+
+
 def golden(name: str) -> np.ndarray:
     """The golden reward of a split."""
     return np.load(QUICKSTART / name / "golden.npy", allow_pickle=False)
@@ -66,6 +73,7 @@ def as_split(name: str) -> probes.Split:
         embeddings(name).astype(np.float64),
         golden(name).astype(np.float64),
         responses(name)["prompt_id"].to_numpy(np.int64),
+        attributes(name)["item"].to_numpy(np.int64),
     )
 
 
@@ -81,7 +89,7 @@ def test_all_files_have_one_row_a_response(split: str) -> None:
     assert golden(split).shape == (rows,)
     assert golden(split).dtype == np.float32
     assert len(responses(split)) == rows
-    assert len(pd.read_parquet(QUICKSTART / split / "attributes.parquet")) == rows
+    assert len(attributes(split)) == rows
 
 
 def test_responses_have_the_columns_of_a_pool(split: str) -> None:
@@ -138,7 +146,22 @@ def test_texts_are_reproduced_to_the_character(split: str, regenerated: dict[str
     again = regenerated[split]
     for column in ("prompt_id", "prompt", "response", "generator", "source"):
         assert list(again[column]) == list(responses(split)[column]), column
-    np.testing.assert_allclose(again["golden"], golden(split), rtol=0, atol=1e-6)
+
+
+def test_golden_and_attributes_are_reproduced_exactly(split: str, regenerated: dict[str, pd.DataFrame]) -> None:
+    again = regenerated[split]
+    np.testing.assert_array_equal(again["golden"], golden(split))
+    stored = attributes(split)
+    pd.testing.assert_frame_equal(again[list(stored.columns)], stored, check_exact=True)
+
+
+def test_prompts_about_one_item_share_its_number() -> None:
+    """Folds over items keep such prompts together, so that penalties are chosen for items never seen."""
+    stored = attributes("pool")
+    assert (stored.groupby("prompt_id")["item"].nunique() == 1).all()
+    prompts_of_items = stored.groupby("item")["prompt_id"].nunique()
+    assert len(prompts_of_items) == 120
+    assert set(prompts_of_items) == {1, 3}
 
 
 def test_another_seed_gives_other_texts(regenerated: dict[str, pd.DataFrame]) -> None:
@@ -153,6 +176,12 @@ def test_no_placeholder_is_left_in_the_texts(split: str) -> None:
     assert not table["response"].str.contains(r"\{topic|\{other|\[[^\]`]*\|", regex=True).any()
 
 
+def test_wrong_points_do_not_name_what_hurts() -> None:
+    """A guard against the worst, no proof: the banks were also read through for it."""
+    points = [point for family in WRITTEN_FAMILIES for item in load_items(family) for point in item.bad]
+    assert not [point for point in points if re.search(DANGEROUS, point, re.IGNORECASE)]
+
+
 def test_card_gives_the_linear_probe() -> None:
     measured = probes.linear_figures(as_split("pool"), as_split("test"))
     stated = card("pool")["figures"]["probes_fitted_on_pool_scored_on_test"]
@@ -162,7 +191,7 @@ def test_card_gives_the_linear_probe() -> None:
 
 def test_linear_probe_explains_a_part_and_the_nonlinear_probe_more() -> None:
     stated = card("test")["figures"]["probes_fitted_on_pool_scored_on_test"]
-    assert 0.1 < stated["linear_r2_overall"] < 0.65
+    assert 0.25 < stated["linear_r2_overall"] < 0.65
     assert 0.4 < stated["linear_spearman_within"] < 0.7
     assert stated["nonlinear_r2_within"] > stated["linear_r2_within"] + 0.03
 

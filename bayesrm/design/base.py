@@ -11,7 +11,7 @@ import torch
 
 from bayesrm import rng
 from bayesrm.design.candidates import CandidateSet, PairIndex
-from bayesrm.design.objectives import Batch, Objective
+from bayesrm.design.objectives import Objective
 from bayesrm.design.ranking import top
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
@@ -94,31 +94,21 @@ class Design:
         with torch.inference_mode():
             objective = self.criterion.objective(posterior, candidates)
             positions = self.selector.choose(objective, candidates, size, generator)
-            batch, gains = _fill(objective, candidates, positions)
-            bound = _bound(objective, candidates, positions, batch, sum(gains))
+            gains = objective.gains(*candidates.rows_at(positions))
+            bound = float(gains.sum()) + _shortfall(objective, candidates, positions)
         first, second = candidates.pairs_at(positions)
         return Selection(
             candidates.responses[first],
             candidates.responses[second],
-            gain=np.array(gains),
+            gain=gains.cpu().numpy(),
             design=self.criterion.name,
             bound=bound,
         )
 
 
-def _fill(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> tuple[Batch, list[float]]:
-    """The batch with the chosen pairs put in one after the other, and what each added."""
-    batch = objective.batch()
-    batch.track(*candidates.rows_at(positions))
-    return batch, [batch.add(index) for index in range(len(positions))]
-
-
-def _bound(
-    objective: Objective, candidates: CandidateSet, positions: PairIndex, batch: Batch, value: float
-) -> float:
+def _shortfall(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> float:
     """The certificate: no batch C' of this size has f(C') > f(C) + Σ_top g − Σ_C g, g the slope at C."""
-    slope = objective.slope(batch)
+    chosen = candidates.rows_at(positions)
+    slope = objective.slope(*chosen)
     best = top(candidates, slope, len(positions), rng.stream(0, "certificate"))
-    highest = slope(*candidates.rows_at(best)).sum()
-    chosen = slope(*candidates.rows_at(positions)).sum()
-    return value + max(0.0, float(highest - chosen))
+    return max(0.0, float(slope(*candidates.rows_at(best)).sum() - slope(*chosen).sum()))

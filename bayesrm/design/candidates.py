@@ -22,7 +22,7 @@ from bayesrm.design.identical import identical_pairs
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.types import Comparisons, Pairs, ResponsePool, require_within
 
-PAIR_BLOCK = 16_384
+PAIR_BLOCK = 4_096
 SCOPES = ("within-prompt", "cross-prompt")
 
 PairIndex = Int64[np.ndarray, "pair"]

@@ -20,36 +20,37 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates import PAIR_BLOCK, CandidateSet
 from bayesrm.inference.newton import cholesky_factor
+from bayesrm.posteriors.base import difference
 
 PairFunction = Callable[[Int64[Tensor, "pair"], Int64[Tensor, "pair"]], Float[Tensor, "pair"]]
 """From both ends of some pairs, as rows of the candidates' responses, to a number for each."""
 
 
 class Batch(ABC):
-    """A growing batch: marginal gains of pairs given what is in it. They never rise as it grows."""
+    """A growing batch. Scores order pairs by their marginal gain given what is in it; they never rise."""
 
     @abstractmethod
-    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
-        """f(C ∪ {m}) − f(C) for each pair."""
+    def scores(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+        """An increasing function of f(C ∪ {m}) − f(C) for each pair."""
 
     @abstractmethod
     def track(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> None:
-        """Keep the gains of these pairs up to date from here on."""
+        """Keep the scores of these pairs up to date from here on."""
 
     @property
     @abstractmethod
     def tracked(self) -> Float[Tensor, "pair"]:
-        """Current gains of the tracked pairs."""
+        """Current scores of the tracked pairs."""
 
     @abstractmethod
-    def add(self, index: int) -> float:
-        """Put the tracked pair at ``index`` into the batch; return its gain."""
+    def add(self, index: int) -> None:
+        """Put the tracked pair at ``index`` into the batch."""
 
 
 class Objective(ABC):
-    """The worth of a batch."""
+    """The worth f of a batch."""
 
     @abstractmethod
     def gradient(self, candidates: CandidateSet) -> PairFunction:
@@ -60,8 +61,12 @@ class Objective(ABC):
         """The empty batch."""
 
     @abstractmethod
-    def slope(self, batch: Batch) -> PairFunction:
-        """∂f/∂w_m where w indicates the batch; with concavity it bounds every other batch."""
+    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+        """What each pair of a batch adds to those before it; they sum to f."""
+
+    @abstractmethod
+    def slope(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> PairFunction:
+        """∂f/∂w_m where w indicates this batch; by concavity it bounds every other batch."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,14 @@ class SumObjective(Objective):
         return self.score
 
     def batch(self) -> Batch:
-        """Gains do not depend on the batch."""
+        """Scores do not depend on the batch."""
         return _SumBatch(self.score)
 
-    def slope(self, batch: Batch) -> PairFunction:
+    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+        """The scores themselves."""
+        return self.score(first, second)
+
+    def slope(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> PairFunction:
         """The scores themselves."""
         return self.score
 
@@ -106,27 +115,38 @@ class InformationObjective(Objective):
 
     def gradient(self, candidates: CandidateSet) -> PairFunction:
         """½ w ‖L⁻¹v‖² with L Lᵀ = I + Σ_all w v vᵀ, the information of all candidates together."""
-        total = torch.eye(self.whitened.shape[1], dtype=torch.float64, device=self.whitened.device)
+        total = self._information()
         for _, first, second in candidates.blocks():
-            v = self.whitened[first] - self.whitened[second]
+            v = difference(self.whitened, first, second)
             total += (v * self.weight(first, second)[:, None]).T @ v
-        rows = torch.linalg.solve_triangular(cholesky_factor(total), self.whitened.T, upper=False).T.contiguous()
-        return self._half_weighted_distance(rows)
+        return self._half_weighted_distance(total)
 
-    def batch(self) -> _InformationBatch:
+    def batch(self) -> Batch:
         """The empty batch, of covariance I."""
         return _InformationBatch(self)
 
-    def slope(self, batch: Batch) -> PairFunction:
-        """½ w vᵀA⁻¹v with A the information of the batch."""
-        assert isinstance(batch, _InformationBatch)
-        eigenvalues, eigenvectors = torch.linalg.eigh(batch.covariance)
-        rows = self.whitened @ (eigenvectors * eigenvalues.clamp(min=0.0).sqrt())
-        return self._half_weighted_distance(rows)
+    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+        """log L_mm, from the Cholesky factor L of I + W^½ V Vᵀ W^½ in the order of the batch."""
+        v = difference(self.whitened, first, second) * self.weight(first, second).sqrt()[:, None]
+        gram = v @ v.T
+        gram.diagonal().add_(1.0)
+        return cholesky_factor(gram).diagonal().log()
 
-    def _half_weighted_distance(self, rows: Float[Tensor, "response rank"]) -> PairFunction:
+    def slope(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> PairFunction:
+        """½ w ‖L⁻¹v‖² with L Lᵀ = I + Σ_C w v vᵀ, the information of the batch."""
+        v = difference(self.whitened, first, second)
+        return self._half_weighted_distance(self._information() + (v * self.weight(first, second)[:, None]).T @ v)
+
+    def _information(self) -> Float[Tensor, "rank rank"]:
+        """Of the empty batch."""
+        return torch.eye(self.whitened.shape[1], dtype=torch.float64, device=self.whitened.device)
+
+    def _half_weighted_distance(self, information: Float[Tensor, "rank rank"]) -> PairFunction:
+        rows = torch.linalg.solve_triangular(cholesky_factor(information), self.whitened.T, upper=False)
+        rows = rows.T.contiguous()
+
         def score(first: Tensor, second: Tensor) -> Tensor:
-            return 0.5 * self.weight(first, second) * (rows[first] - rows[second]).square().sum(dim=1)
+            return 0.5 * self.weight(first, second) * difference(rows, first, second).square().sum(dim=1)
 
         return score
 
@@ -136,7 +156,7 @@ class _SumBatch(Batch):
         self._score = score
         self._tracked = torch.empty(0, dtype=torch.float64)
 
-    def gains(self, first: Tensor, second: Tensor) -> Tensor:
+    def scores(self, first: Tensor, second: Tensor) -> Tensor:
         return self._score(first, second)
 
     def track(self, first: Tensor, second: Tensor) -> None:
@@ -146,23 +166,25 @@ class _SumBatch(Batch):
     def tracked(self) -> Tensor:
         return self._tracked
 
-    def add(self, index: int) -> float:
-        return float(self._tracked[index])
+    def add(self, index: int) -> None:
+        """Nothing changes for the others."""
 
 
 class _InformationBatch(Batch):
-    """Rank-one updates: with a = A⁻¹v and c = w / (1 + w vᵀa), A⁻¹ loses c a aᵀ and q_m = v_mᵀA⁻¹v_m loses
-    c (v_mᵀa)², where v_mᵀa is again a difference of two responses (Guo et al. 2019).
+    """Scores w vᵀA⁻¹v, of which the gain is ½ log(1 + score), kept up to date by rank-one updates.
+
+    With a = A⁻¹v and c = w / (1 + w vᵀa), A⁻¹ loses c a aᵀ and q_m = v_mᵀA⁻¹v_m loses c (v_mᵀa)², where v_mᵀa is
+    again a difference of two responses (Guo et al. 2019).
     """
 
     def __init__(self, objective: InformationObjective) -> None:
         self._u, self._weight = objective.whitened, objective.weight
-        self.covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
+        self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
         self._first = self._second = torch.empty(0, dtype=torch.int64)
         self._w = self._q = torch.empty(0, dtype=torch.float64)
 
-    def gains(self, first: Tensor, second: Tensor) -> Tensor:
-        return 0.5 * torch.log1p(self._weight(first, second) * self._quadratic(first, second))
+    def scores(self, first: Tensor, second: Tensor) -> Tensor:
+        return self._weight(first, second) * self._quadratic(first, second)
 
     def track(self, first: Tensor, second: Tensor) -> None:
         self._first, self._second = first, second
@@ -170,22 +192,21 @@ class _InformationBatch(Batch):
 
     @property
     def tracked(self) -> Tensor:
-        return 0.5 * torch.log1p(self._w * self._q)
+        return self._w * self._q
 
-    def add(self, index: int) -> float:
+    def add(self, index: int) -> None:
         v = self._u[self._first[index]] - self._u[self._second[index]]
-        a = self.covariance @ v
-        w, q = self._w[index], v @ a
-        c = w / (1 + w * q)
+        a = self._covariance @ v
+        c = self._w[index] / (1 + self._w[index] * (v @ a))
         projection = self._u @ a
-        self._q = (self._q - c * (projection[self._first] - projection[self._second]).square()).clamp(min=0.0)
-        self.covariance -= c * torch.outer(a, a)
-        return float(0.5 * torch.log1p(w * q))
+        fall = c * difference(projection, self._first, self._second).square()
+        self._q = (self._q - fall).clamp_(min=0.0)
+        self._covariance -= c * torch.outer(a, a)
 
     def _quadratic(self, first: Tensor, second: Tensor) -> Tensor:
         quadratic = torch.empty(len(first), dtype=torch.float64, device=self._u.device)
-        for start in range(0, len(first), 16_384):
-            part = slice(start, start + 16_384)
-            v = self._u[first[part]] - self._u[second[part]]
-            quadratic[part] = ((v @ self.covariance) * v).sum(dim=1)
-        return quadratic.clamp(min=0.0)
+        for start in range(0, len(first), PAIR_BLOCK):
+            part = slice(start, start + PAIR_BLOCK)
+            v = difference(self._u, first[part], second[part])
+            quadratic[part] = ((v @ self._covariance) * v).sum(dim=1)
+        return quadratic.clamp_(min=0.0)

@@ -49,9 +49,15 @@ class RewardMoments:
         self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
     ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
         """Mean and variance of η = r(first) − r(second); indices are rows of these moments."""
-        mean = self.mean[first] - self.mean[second]
-        variance = (self.factor[first] - self.factor[second]).square().sum(dim=-1)
-        return mean, variance
+        variance = difference(self.factor, first, second).square().sum(dim=1)
+        return difference(self.mean, first, second), variance
+
+
+def difference(
+    rows: Float[Tensor, "response *rank"], first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
+) -> Float[Tensor, "pair *rank"]:
+    """rows[first] − rows[second]."""
+    return rows.index_select(0, first.to(rows.device)).sub_(rows.index_select(0, second.to(rows.device)))
 
 
 class RewardPosterior(ABC):

@@ -36,9 +36,9 @@ class Greedy(Selector):
         while len(chosen) < size:
             best = -1
             if len(shortlist):
-                gains = np.where(taken, -np.inf, batch.tracked.cpu().numpy())
-                best = int(gains.argmax())
-            if best < 0 or gains[best] < threshold:
+                scores = np.where(taken, -np.inf, batch.tracked.cpu().numpy())
+                best = int(scores.argmax())
+            if best < 0 or scores[best] < threshold:
                 shortlist, threshold = self._shorten(batch, candidates, chosen, size, generator)
                 taken = np.isin(shortlist, chosen)
                 continue
@@ -51,13 +51,13 @@ class Greedy(Selector):
     def _shorten(
         batch: Batch, candidates: CandidateSet, chosen: list[int], size: int, generator: np.random.Generator
     ) -> tuple[PairIndex, float]:
-        """The candidates of largest current gain, now tracked, and a bound on the gains of all others."""
+        """The candidates of largest current score, now tracked, and a bound on the scores of all others."""
         length = max(SHORTLIST, 2 * size)
         if len(candidates) <= length:
             shortlist, threshold = generator.permutation(len(candidates)), -np.inf
         else:
-            ranked = top(candidates, batch.gains, length + 1, generator)
+            ranked = top(candidates, batch.scores, length + 1, generator)
             shortlist = ranked[:-1]
-            threshold = float(batch.gains(*candidates.rows_at(ranked[-1:]))[0])
+            threshold = float(batch.scores(*candidates.rows_at(ranked[-1:]))[0])
         batch.track(*candidates.rows_at(shortlist))
         return shortlist, threshold

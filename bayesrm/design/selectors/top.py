@@ -20,5 +20,5 @@ class Top(Selector):
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
-        """Rank by the gain into an empty batch."""
-        return top(candidates, objective.batch().gains, size, generator)
+        """Rank by what they add to an empty batch."""
+        return top(candidates, objective.batch().scores, size, generator)

@@ -1,0 +1,187 @@
+"""Ratios against naive implementations of the same thing, in the same run, on one thread.
+
+    python benchmarks/run.py --out bench.json
+
+Times are medians over alternating repetitions; results are checked to be the same before they are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import bayesrm as brm
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.inference.newton import LabelledDifferences, maximise
+from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
+from bayesrm.types import Comparisons
+from bayesrm.versions import versions
+
+
+def alternate(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> dict[str, float]:
+    """Median seconds of both, and their ratio; A B A B … so that a slow moment hits both."""
+    times: dict[str, list[float]] = {"ours": [], "reference": []}
+    for _ in range(repeats):
+        for name, function in (("ours", ours), ("reference", theirs)):
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        "seconds": median["ours"],
+        "reference_seconds": median["reference"],
+        "times_faster": statistics.median(
+            theirs / ours for ours, theirs in zip(times["ours"], times["reference"], strict=True)
+        ),
+    }
+
+
+def posterior_and_candidates(pairs: int, d: int) -> tuple[brm.RewardPosterior, CandidateSet]:
+    """A linear Laplace posterior of 500 labels, and random cross-prompt candidates of 5,000 responses."""
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((5000, d)) * np.geomspace(1, 0.1, d)
+    pool = brm.ResponsePool(embeddings, np.repeat(np.arange(500), 10))
+    annotator = brm.GoldenAnnotator(embeddings @ random.standard_normal(d), seed=0)
+    prefs = annotator.label(brm.candidates(pool, "cross-prompt", size=500, seed=1))
+    posterior = brm.fit(brm.RewardModel(d, "linear", prior_scale=0.3), pool, prefs)
+    return posterior, brm.candidates(pool, "cross-prompt", prompts=None, size=pairs, seed=2, exclude=prefs)
+
+
+def information_terms(posterior: Any, candidates: CandidateSet) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Λ, z of every candidate and its expected Fisher weight, as anybody would write them."""
+    features = posterior.features(candidates.pool)
+    z = features[candidates.first] - features[candidates.second]
+    mean, variance = posterior.logit_moments(candidates.pool, Comparisons(candidates.first, candidates.second))
+    precision = posterior.information_cholesky @ posterior.information_cholesky.T
+    return precision, z, posterior.likelihood.expected_fisher_weight(mean, variance)
+
+
+def gradient_against_autograd() -> dict[str, Any]:
+    """Gradient selector, 20,000 pairs, d = 64, against a pairs × d × d tensor and autograd of log det."""
+    posterior, candidates = posterior_and_candidates(20_000, 64)
+
+    def naive() -> set[int]:
+        precision, z, w = information_terms(posterior, candidates)
+        outer = (z[:, :, None] * z[:, None, :]) * w[:, None, None]
+        include = torch.ones(len(z), dtype=torch.float64, requires_grad=True)
+        (include[:, None, None] * outer).sum(dim=0).add(precision).logdet().backward()
+        return set(include.grad.topk(500).indices.tolist())
+
+    def ours() -> brm.Selection:
+        return brm.select(posterior, candidates, "pa-dopt", 500, selector="gradient")
+
+    batch, expected = ours(), naive()
+    asked = set(zip(batch.first.tolist(), batch.second.tolist(), strict=True))
+    assert asked == {(int(candidates.first[m]), int(candidates.second[m])) for m in expected}
+    return alternate(ours, naive, 3)
+
+
+def greedy_against_determinants() -> dict[str, Any]:
+    """Greedy, 20,000 pairs, d = 64, 100 picks, against one solve for all pairs at every pick."""
+    posterior, candidates = posterior_and_candidates(20_000, 64)
+
+    def naive() -> list[int]:
+        precision, z, w = information_terms(posterior, candidates)
+        chosen: list[int] = []
+        for _ in range(100):
+            gains = torch.log1p(w * (z * torch.linalg.solve(precision, z.T).T).sum(dim=1))
+            gains[chosen] = -1.0
+            best = int(gains.argmax())
+            precision = precision + w[best] * torch.outer(z[best], z[best])
+            chosen.append(best)
+        return chosen
+
+    def ours() -> brm.Selection:
+        return brm.select(posterior, candidates, "pa-dopt", 100)
+
+    batch, expected = ours(), naive()
+    assert batch.first.tolist() == candidates.first[expected].tolist()
+    assert batch.second.tolist() == candidates.second[expected].tolist()
+    return alternate(ours, naive, 3)
+
+
+def greedy_at_full_size() -> dict[str, Any]:
+    """Greedy, 20,000 pairs, d = 64, 500 picks, against the gradient selector on the same: what exactness costs."""
+    posterior, candidates = posterior_and_candidates(20_000, 64)
+    return alternate(
+        lambda: brm.select(posterior, candidates, "pa-dopt", 500),
+        lambda: brm.select(posterior, candidates, "pa-dopt", 500, selector="gradient"),
+        3,
+    )
+
+
+def newton_against_lbfgs() -> dict[str, Any]:
+    """Exact MAP and evidence, N = 10,000, d = 64, against L-BFGS to the same mode and a Hessian by autograd."""
+    random = np.random.default_rng(0)
+    z = torch.from_numpy(random.standard_normal((10_000, 64)))
+    outcome = (torch.sigmoid(z @ torch.from_numpy(random.standard_normal(64) * 0.3)) > 0.5).double()
+    data = LabelledDifferences(z, outcome, torch.ones(10_000, dtype=torch.float64))
+    precision = torch.ones(64, dtype=torch.float64)
+
+    def negative_log_joint(beta: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.softplus(z @ beta).sum() - (outcome * (z @ beta)).sum() + 0.5 * beta @ beta
+
+    def naive() -> torch.Tensor:
+        beta = torch.zeros(64, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS(
+            [beta], max_iter=500, tolerance_grad=1e-7, tolerance_change=0, line_search_fn="strong_wolfe"
+        )
+
+        def closure() -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = negative_log_joint(beta)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        torch.linalg.cholesky(torch.autograd.functional.hessian(negative_log_joint, beta.detach()))
+        return beta.detach()
+
+    def ours() -> torch.Tensor:
+        return maximise(BradleyTerry(), data, precision).beta
+
+    torch.testing.assert_close(ours(), naive(), atol=1e-6, rtol=1e-6)
+    return alternate(ours, naive, 5)
+
+
+BENCHMARKS = (
+    gradient_against_autograd,
+    greedy_against_determinants,
+    greedy_at_full_size,
+    newton_against_lbfgs,
+)
+
+
+def main() -> None:
+    """Run all, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("bench.json"))
+    out = parser.parse_args().out
+    torch.set_num_threads(1)
+    results = []
+    table = Table("benchmark", "seconds", "reference", "times faster")
+    for benchmark in BENCHMARKS:
+        measured = benchmark()
+        description = (benchmark.__doc__ or "").strip().removesuffix(".")
+        results.append({"name": benchmark.__name__, "description": description, **measured})
+        figures = (f"{measured[key]:.3g}" for key in ("seconds", "reference_seconds", "times_faster"))
+        table.add_row(description, *figures)
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "threads": 1}
+    out.write_text(json.dumps({"machine": machine, "versions": versions(), "results": results}, indent=2) + "\n")
+    Console().print(table)
+    print(f"Written: {out}")
+
+
+if __name__ == "__main__":
+    main()
