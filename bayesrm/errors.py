@@ -9,5 +9,12 @@ class InvalidInputError(BayesRMError, ValueError):
     """Data or settings that cannot be used."""
 
 
+class UnknownNameError(InvalidInputError, KeyError):
+    """A name that nothing is called by."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class CapabilityError(BayesRMError, TypeError):
     """Something was asked of a part that it does not have, such as the disagreement of a point estimate."""

@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import UnknownNameError
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def __getitem__(self, name: str) -> type[T]:
         parts = self._parts()
         if name not in parts:
-            raise InvalidInputError(f"unknown {self._kind} {name!r}: there are {', '.join(parts)}")
+            raise UnknownNameError(f"unknown {self._kind} {name!r}: there are {', '.join(parts)}")
         return parts[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -14,13 +14,20 @@ import numpy as np
 import pyro
 import torch
 
+from bayesrm.errors import InvalidInputError
+
 
 def _sequence(seed: int, path: tuple[int | str, ...]) -> np.random.SeedSequence:
-    key = tuple(
-        part if isinstance(part, int) else int.from_bytes(hashlib.sha256(part.encode()).digest()[:4], "big")
-        for part in path
-    )
-    return np.random.SeedSequence(seed, spawn_key=key)
+    if seed < 0:
+        raise InvalidInputError(f"expected a seed of at least 0, got {seed}")
+    return np.random.SeedSequence(seed, spawn_key=tuple(map(_word, path)))
+
+
+def _word(part: int | str) -> int:
+    """32 bits for one part of an address: a small number is itself, all else is hashed."""
+    if not isinstance(part, str) and 0 <= part < 2**32:
+        return int(part)
+    return int.from_bytes(hashlib.sha256(str(part).encode()).digest()[:4], "big")
 
 
 def stream(seed: int, *path: int | str) -> np.random.Generator:
@@ -40,6 +47,7 @@ def fenced(seed: int) -> Iterator[None]:
     Inside, the generator is seeded and parameters belong to their modules; outside, both are as before. Pyro
     samples from the global generator only, so code that runs Pyro or initialises weights runs in here.
     """
-    with torch.random.fork_rng(), pyro.settings.context(module_local_params=True):
+    cuda = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=cuda), pyro.settings.context(module_local_params=True):
         torch.manual_seed(seed)
         yield

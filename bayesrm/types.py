@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.rows import take_rows
 
 EAGER_CHECK_BYTES = 256 * 2**20
 """A pool up to this size is checked for non-finite numbers when made; a larger one as its rows are read."""
@@ -117,8 +118,7 @@ class ResponsePool:
 
     def rows(self, index: Int64[np.ndarray, "row"]) -> Float[np.ndarray, "row embedding"]:
         """Embeddings of some responses as float32, checked to be finite; only these rows are read."""
-        with np.errstate(over="ignore"):
-            rows = np.asarray(self.embeddings[index], dtype=np.float32)
+        rows = take_rows(self.embeddings, index)
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
             bad = np.asarray(index)[~finite]
@@ -152,7 +152,7 @@ class Comparisons:
     second: Int64[np.ndarray, "pair"]
 
     def __post_init__(self) -> None:
-        first, second = _as_index(self.first, "first"), _as_index(self.second, "second")
+        first, second = as_index(self.first, "first"), as_index(self.second, "second")
         if first.shape != second.shape:
             raise InvalidInputError(
                 f"expected first and second of the same length, got {len(first)} and {len(second)}"
@@ -211,7 +211,7 @@ class Preferences(Comparisons):
             )
         object.__setattr__(self, "outcome", outcome)
         if self.annotator is not None:
-            annotator = np.asarray(self.annotator)
+            annotator = np.array(self.annotator)
             if annotator.shape != self.first.shape:
                 raise InvalidInputError(
                     f"expected one annotator for each of the {len(self)} comparisons, got shape {annotator.shape}"
@@ -253,7 +253,7 @@ class Preferences(Comparisons):
         )
 
     def _column(self, values: ArrayLike, name: str) -> Float[np.ndarray, "comparison"]:
-        column = np.asarray(_as_numpy(values), dtype=np.float64)
+        column = np.array(_as_numpy(values), dtype=np.float64)
         if column.shape != self.first.shape:
             raise InvalidInputError(
                 f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}"
@@ -285,7 +285,10 @@ class Selection(Comparisons):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "gain", np.asarray(self.gain, dtype=np.float64))
+        gain = np.array(self.gain, dtype=np.float64)
+        if gain.shape != self.first.shape:
+            raise InvalidInputError(f"expected one gain for each of the {len(self)} pairs, got shape {gain.shape}")
+        object.__setattr__(self, "gain", gain)
 
     @property
     def shortfall(self) -> float | None:
@@ -323,7 +326,8 @@ def _as_numpy(values: Any) -> np.ndarray:
     return values if isinstance(values, np.ndarray) else np.asarray(values)
 
 
-def _as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
+def as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
+    """A copy as int64 indices; InvalidInputError where these are not a list of indices."""
     index = _as_numpy(values)
     if index.ndim != 1:
         raise InvalidInputError(

@@ -67,6 +67,7 @@ def measure(
             embeddings.astype(np.float64),
             table["golden"].to_numpy(np.float64),
             table["prompt_id"].to_numpy(np.int64),
+            table["item"].to_numpy(np.int64),
         )
         for table, embeddings in ((pool, pool_embeddings), (test, test_embeddings))
     ]

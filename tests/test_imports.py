@@ -19,7 +19,7 @@ import bayesrm as brm
 PACKAGE = Path(brm.__file__).parent
 
 LAYERS = (
-    ("errors", "progress", "registry", "rng", "storage", "types", "versions"),
+    ("errors", "progress", "registry", "rng", "rows", "storage", "types", "versions"),
     ("data",),
     ("embedding",),
     ("models",),

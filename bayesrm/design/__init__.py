@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.errors import CapabilityError
+from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
 from bayesrm.types import Selection
@@ -18,6 +18,8 @@ RECOMMENDED_DESIGN = "random"
 def make_design(design: str | Design | None = None, selector: str | Selector | None = None) -> Design:
     """A design by name; ``selector`` replaces the criterion's default where it leaves a choice."""
     if isinstance(design, Design):
+        if selector is not None:
+            raise InvalidInputError("expected a Design alone, which has its selector, and selector was given too")
         return design
     criterion = CRITERIA[RECOMMENDED_DESIGN if design is None else design]()
     if selector is not None and not isinstance(selector, str):

@@ -95,7 +95,9 @@ class Design:
             objective = self.criterion.objective(posterior, candidates)
             positions = self.selector.choose(objective, candidates, size, generator)
             gains = objective.gains(*candidates.rows_at(positions))
-            bound = float(gains.sum()) + _shortfall(objective, candidates, positions)
+            # The top of a plain sum is its best batch; that needs no pass over the candidates.
+            exact = self.criterion.selects_itself
+            bound = float(gains.sum()) + (0.0 if exact else _shortfall(objective, candidates, positions))
         first, second = candidates.pairs_at(positions)
         return Selection(
             candidates.responses[first],

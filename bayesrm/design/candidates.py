@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.design.identical import identical_pairs
+from bayesrm.design.identical import identical_pairs, same_embedding
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.types import Comparisons, Pairs, ResponsePool, require_within
 
@@ -251,16 +251,38 @@ def candidates(
         eligible = np.sort(rng.stream(seed, "prompts").choice(eligible, prompts, replace=False))
     groups = [pool.members[prompt] for prompt in eligible]
     groups = groups if scope == "within-prompt" else [np.concatenate(groups)]
-    left_out = [] if exclude is None else [exclude]
-    if not identical:
-        left_out.append(identical_pairs(pool, groups))
-    everything = AllPairs(pool, groups, left_out)
-    if len(everything) == 0:
-        raise InvalidInputError(
-            "no candidates are left: every pair of the drawn prompts was already asked or has identical embeddings"
-        )
+    asked = [] if exclude is None else [exclude]
     if size is None:
+        everything = AllPairs(pool, groups, asked if identical else [*asked, identical_pairs(pool, groups)])
+        _require_some(len(everything))
         return everything
-    positions = everything.sample(min(size, len(everything)), rng.stream(seed, "pairs"))
-    first, second = everything.pairs_at(positions)
-    return ExplicitCandidates(pool, Comparisons(everything.responses[first], everything.responses[second]))
+    possible = AllPairs(pool, groups, asked)
+    first, second = _draw(possible, size, rng.stream(seed, "pairs"), identical)
+    _require_some(len(first))
+    return ExplicitCandidates(pool, Comparisons(first, second))
+
+
+def _draw(
+    possible: AllPairs, size: int, generator: np.random.Generator, identical: bool
+) -> tuple[PairIndex, PairIndex]:
+    """A uniform sample in random order; only the responses in it are read to see which are identical."""
+    size = min(size, len(possible))
+    drawn = size
+    while True:
+        first, second = possible.pairs_at(possible.sample(drawn, generator))
+        first, second = possible.responses[first], possible.responses[second]
+        if not identical and drawn > 0:
+            different = ~same_embedding(possible.pool, first, second)
+            first, second = first[different], second[different]
+        missing = size - len(first)
+        if missing <= 0 or drawn == len(possible):
+            return first[:size], second[:size]
+        drawn = min(len(possible), drawn + 4 * missing + 100)
+
+
+def _require_some(count: int) -> None:
+    if count == 0:
+        raise InvalidInputError(
+            "no candidates are left: every pair of the drawn prompts was already asked or has identical "
+            "embeddings; draw more prompts, or stop"
+        )

@@ -7,29 +7,43 @@ probability is ½ whatever the labels, so entropy sampling would spend its whole
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from itertools import combinations
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from bayesrm.types import Comparisons, ResponsePool
 
 _BLOCK = 4096
 
 
+def same_embedding(
+    pool: ResponsePool, first: Int64[np.ndarray, "pair"], second: Int64[np.ndarray, "pair"]
+) -> Bool[np.ndarray, "pair"]:
+    """Whether the two embeddings of each pair are equal; each response's row is read once."""
+    used, local = np.unique(np.concatenate([first, second]), return_inverse=True)
+    twin = _twin(pool, used)
+    return twin[local[: len(first)]] == twin[local[len(first) :]]
+
+
 def identical_pairs(pool: ResponsePool, groups: list[Int64[np.ndarray, "_"]]) -> Comparisons:
-    """All pairs inside the groups whose two embeddings are equal; each row is read once, in blocks."""
-    first: list[int] = []
-    second: list[int] = []
+    """All pairs inside the groups whose two embeddings are equal."""
+    firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for group in groups:
-        seen: dict[bytes, list[int]] = defaultdict(list)
-        for start in range(0, len(group), _BLOCK):
-            index = group[start : start + _BLOCK]
-            for response, row in zip(index.tolist(), pool.rows(index), strict=True):
-                seen[hashlib.blake2b(row.data, digest_size=16).digest()].append(response)
-        for same in seen.values():
-            for a, b in combinations(same, 2):
-                first.append(a)
-                second.append(b)
-    return Comparisons(np.array(first, dtype=np.int64), np.array(second, dtype=np.int64))
+        twin = _twin(pool, group)
+        order = np.argsort(twin, kind="stable")
+        for same in np.split(group[order], np.flatnonzero(np.diff(twin[order])) + 1):
+            if len(same) > 1:
+                a, b = np.triu_indices(len(same), 1)
+                firsts.append(same[a])
+                seconds.append(same[b])
+    return Comparisons(np.concatenate(firsts), np.concatenate(seconds))
+
+
+def _twin(pool: ResponsePool, responses: Int64[np.ndarray, "response"]) -> Int64[np.ndarray, "response"]:
+    """For each response the position of the first one with the same embedding."""
+    seen: dict[bytes, int] = {}
+    twin = np.empty(len(responses), dtype=np.int64)
+    for start in range(0, len(responses), _BLOCK):
+        for k, row in enumerate(pool.rows(responses[start : start + _BLOCK]), start):
+            twin[k] = seen.setdefault(hashlib.blake2b(row.data, digest_size=16).digest(), k)
+    return twin

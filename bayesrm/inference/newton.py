@@ -71,6 +71,8 @@ def maximise(
         step = torch.cholesky_solve(gradient[:, None], cholesky)[:, 0]
         decrement = float(gradient @ step)
         if decrement < TOLERANCE:
+            beta = beta + step
+            value = _objective(likelihood, data, prior_precision, beta)
             break
         size = 1.0
         while True:

@@ -18,6 +18,8 @@ from bayesrm.types import ResponsePool
 
 STATISTICS_ROWS = 16_384
 """Responses that the statistics of a larger pool are taken from: a standard deviation good to 0.6%."""
+FLOAT32_NOISE = 2.5e-7
+"""A standard deviation below this part of the mean is the rounding of a constant."""
 _BLOCK = 128
 
 
@@ -46,7 +48,7 @@ class Standardize(nn.Module):
             count += len(rows)
         shift = total / count
         scale = np.sqrt(np.maximum(squares / count - shift**2, 0.0))
-        dead = scale <= 1e-6 * max(float(scale.max()), 1e-30)
+        dead = (scale <= 1e-6 * max(float(scale.max()), 1e-30)) | (scale <= FLOAT32_NOISE * np.abs(centre))
         self.mean.copy_(torch.from_numpy(centre + shift))
         self.inverse_scale.copy_(torch.from_numpy(np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale))))
 
@@ -73,8 +75,13 @@ class Encoder(nn.Module):
         self.dim = dim
         self.standardize = Standardize(dim) if standardize else None
         self.body = body
-        with torch.no_grad():
-            shape = tuple(body(torch.zeros(2, dim)).shape)
+        try:
+            with torch.no_grad():
+                shape = tuple(body(torch.zeros(2, dim)).shape)
+        except RuntimeError as error:
+            raise InvalidInputError(
+                f"expected an encoder that maps (response, {dim}) to (response, feature), and it fails: {error}"
+            ) from error
         if len(shape) != 2 or shape[0] != 2:
             raise InvalidInputError(
                 f"expected an encoder that maps (response, {dim}) to (response, feature), "

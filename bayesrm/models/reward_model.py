@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from typing import Any
 
 import pyro
@@ -60,8 +61,8 @@ class RewardModel(PyroModule):
             super().__init__()
         if dim < 1:
             raise InvalidInputError(f"expected an embedding dimension of at least 1, got {dim}")
-        if prior_scale is not None and not prior_scale > 0:
-            raise InvalidInputError(f"expected a prior scale above 0, got {prior_scale}")
+        if prior_scale is not None and not 0 < prior_scale < math.inf:
+            raise InvalidInputError(f"expected a finite prior scale above 0, got {prior_scale}")
         if training not in TRAININGS:
             raise InvalidInputError(f"unknown training {training!r}: there are {', '.join(TRAININGS)}")
         if encoder == "auto":

@@ -22,9 +22,10 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from bayesrm.errors import InvalidInputError
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.types import Pairs, Preferences, ResponsePool, require_within
+from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, require_within
 
 RESPONSE_BLOCK = 8192
 """Responses that are encoded at once."""
@@ -145,7 +146,12 @@ class RewardPosterior(ABC):
         self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
     ) -> Float[np.ndarray, "pair"]:
         """Posterior predictive probability that the first is preferred, averaged over the posterior of η."""
-        mean, variance = self.logit_moments(pool, PlainPairs(np.asarray(first), np.asarray(second)))
+        pairs = PlainPairs(as_index(first, "first"), as_index(second, "second"))
+        if len(pairs.first) != len(pairs.second):
+            raise InvalidInputError(
+                f"expected first and second of the same length, got {len(pairs.first)} and {len(pairs.second)}"
+            )
+        mean, variance = self.logit_moments(pool, pairs)
         return self.likelihood.expected_probability(mean, variance).cpu().numpy()
 
     def logit_moments(
@@ -186,8 +192,8 @@ class RewardPosterior(ABC):
 class PlainPairs:
     """Pairs without the checks of Comparisons: a response may be held against itself."""
 
-    first: Int64[np.ndarray, "pair"]
-    second: Int64[np.ndarray, "pair"]
+    first: Int64[np.ndarray, "_"]
+    second: Int64[np.ndarray, "_"]
 
 
 def _local(pairs: Pairs) -> tuple[Int64[np.ndarray, "response"], Tensor, Tensor]:

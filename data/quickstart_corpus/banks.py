@@ -1,9 +1,10 @@
 """The prompt banks: what can be asked, what a right answer says and what a wrong one says.
 
 Every topic family is one TOML file in ``banks/``. An item has a ``topic`` (a noun phrase), three ``asks``
-(prompts), ``good`` points (true, fitting) and ``bad`` points (false, unfit or harmful; the one at
-position j replaces the good one at position j). ``[a|b]`` marks a free choice of words, so that the same
-point is seldom said twice in the same way. Arithmetic is not written down but made up from numbers by
+(prompts), ``good`` points (true, fitting) and ``bad`` points (false, silly or unfit; the one at position j
+replaces the good one at position j). Bad points must do no harm to whoever follows them, and those on harmful
+requests must be of no use. ``[a|b]`` marks a free choice of words, so that the same point is seldom said
+twice in the same way. Arithmetic is not written down but made up from numbers by
 ``arithmetic_items``.
 """
 

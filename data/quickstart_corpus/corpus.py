@@ -11,7 +11,7 @@ from .reward import Request, golden_reward
 from .writer import write_answer
 
 IDIOSYNCRASY_SD = 0.15
-DIFFICULTY_SD = 0.08
+DIFFICULTY_SD = 0.06
 FAMILY_DIFFICULTY = {
     "arithmetic": 0.80,
     "coding": 0.60,

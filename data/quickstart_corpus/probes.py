@@ -12,9 +12,11 @@ Three questions, the same for our corpus and for any real pool that is stored in
   preferred) = sigmoid(2 (g_i - g_j)), on random pairs within pool prompts, fits a ridge-regularised
   logistic regression on the embedding differences and reports 1 - Spearman within the test prompts.
 
-Ridge penalties are chosen on the pool by five-fold cross-validation over prompts, never over responses. The form
-and width of the kernel and the penalty of the logistic regression are fixed; they were picked once while this
-corpus was designed, with the test figures in view, so those figures describe the corpus and are no fair contest.
+Ridge penalties are chosen on the pool by five-fold cross-validation over items, never over responses or prompts:
+prompts about the same item share their right and wrong points, so folds that part them would prefer too small a
+penalty. In a pool without items every prompt is an item of its own. The form and width of the kernel and the
+penalty of the logistic regression are fixed; they were picked once while this corpus was designed, with the test
+figures in view, so those figures describe the corpus and are no fair contest.
 """
 
 from dataclasses import dataclass
@@ -42,16 +44,17 @@ DEAD_DIMENSION = 1e-6
 
 @dataclass(frozen=True)
 class Split:
-    """Embeddings, golden reward and prompt of every response, row by row."""
+    """Embeddings, golden reward, prompt and item (what the prompt is about) of every response, row by row."""
 
     embeddings: FloatArray
     golden: FloatArray
     prompt_id: IntArray
+    item: IntArray
 
     def __post_init__(self) -> None:
-        lengths = {len(self.embeddings), len(self.golden), len(self.prompt_id)}
+        lengths = {len(self.embeddings), len(self.golden), len(self.prompt_id), len(self.item)}
         if len(lengths) != 1:
-            raise ValueError(f"Expected one embedding, golden reward and prompt a row, got lengths {lengths}.")
+            raise ValueError(f"Expected embedding, reward, prompt and item a row, got lengths {lengths}.")
 
 
 def subtract_prompt_means(values: FloatArray, prompt_id: IntArray) -> FloatArray:
@@ -80,13 +83,13 @@ def probe_figures(pool: Split, test: Split) -> dict[str, float]:
 def linear_figures(pool: Split, test: Split) -> dict[str, float]:
     """Ridge regression on the embeddings, and on their deviations from the prompt means."""
     whole = standardised_like(pool.embeddings, test.embeddings)
-    overall = predict(Ridge(), RIDGE_PENALTIES, *whole, pool.golden, pool.prompt_id)
+    overall = predict(Ridge(), RIDGE_PENALTIES, *whole, pool.golden, pool.item)
     deviation = standardised_like(
         subtract_prompt_means(pool.embeddings, pool.prompt_id),
         subtract_prompt_means(test.embeddings, test.prompt_id),
     )
     pool_within = subtract_prompt_means(pool.golden, pool.prompt_id)
-    within = predict(Ridge(), RIDGE_PENALTIES, *deviation, pool_within, pool.prompt_id)
+    within = predict(Ridge(), RIDGE_PENALTIES, *deviation, pool_within, pool.item)
     return score("linear", overall, within, test)
 
 
@@ -100,8 +103,8 @@ def nonlinear_figures(pool: Split, test: Split) -> dict[str, float]:
     with_level = by_topic[0] + topic[0], by_topic[1] + topic[1]
     probe = KernelRidge(kernel="precomputed")
     pool_within = subtract_prompt_means(pool.golden, pool.prompt_id)
-    overall = predict(probe, KERNEL_PENALTIES, *with_level, pool.golden, pool.prompt_id)
-    within = predict(probe, KERNEL_PENALTIES, *by_topic, pool_within, pool.prompt_id)
+    overall = predict(probe, KERNEL_PENALTIES, *with_level, pool.golden, pool.item)
+    within = predict(probe, KERNEL_PENALTIES, *by_topic, pool_within, pool.item)
     return score("nonlinear", overall, within, test)
 
 
@@ -127,11 +130,11 @@ def predict(
     pool_features: FloatArray,
     test_features: FloatArray,
     golden: FloatArray,
-    prompt_id: IntArray,
+    item: IntArray,
 ) -> FloatArray:
-    """Test predictions of the probe, fitted on the pool with the penalty that left-out prompts prefer."""
+    """Test predictions of the probe, fitted on the pool with the penalty that left-out items prefer."""
     search = GridSearchCV(probe, {"alpha": penalties}, cv=GroupKFold(5), scoring="neg_mean_squared_error")
-    return search.fit(pool_features, golden, groups=prompt_id).predict(test_features)
+    return search.fit(pool_features, golden, groups=item).predict(test_features)
 
 
 def standardised_like(pool: FloatArray, test: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -22,7 +22,7 @@ with risk 1.3 in health and law and 1 elsewhere, and needed 2 points for a short
 needless refusal replaces all that is said of an ordinary prompt by a low constant, and a reluctant start
 costs 0.5. An answer that drifts off topic half-way is halved and lowered, one that never was on topic is
 capped. A harmful prompt turns the signs round: refusing is right, alternatives make it better, helping is
-wrong and the more so the more it helps. Difficulty of the prompt (3.6 a unit) and a small idiosyncratic
+wrong and the more so the more it helps. Difficulty of the prompt (4.8 a unit) and a small idiosyncratic
 part (sd 0.15) are added at the end.
 """
 
@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 from .profiles import Attributes
 
+DIFFICULTY_WEIGHT = 4.8
 CAUTION_IS_DUE = frozenset({"health", "law", "opinions"})
 STEP_BY_STEP = frozenset({"coding", "cooking", "howto", "travel"})
 PROSE_ONLY = frozenset({"opinions", "writing"})
@@ -55,7 +56,7 @@ def golden_reward(request: Request, attributes: Attributes, words: int, idiosync
         value = 0.5 * value - 0.9
     elif attributes.drift == 2:
         value = 0.3 * min(value, -1.0) - 1.6
-    return value - 3.6 * (request.difficulty - 0.5) + idiosyncrasy
+    return value - DIFFICULTY_WEIGHT * (request.difficulty - 0.5) + idiosyncrasy
 
 
 def saturating(count: int) -> float:

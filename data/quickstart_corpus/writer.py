@@ -46,7 +46,6 @@ def write_answer(
 
 def fill(sentence: str, item: Item, other: Item) -> str:
     """Put the topics into a sentence."""
-    sentence = sentence.replace("{topic_capital}", item.topic[0].upper() + item.topic[1:])
     return sentence.replace("{topic}", item.topic).replace("{other}", other.topic)
 
 

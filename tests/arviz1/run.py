@@ -1,7 +1,7 @@
 """Write results with this environment, open them with arviz 1.x on a newer Python, where one is installed.
 
-arviz 1.x needs Python ≥ 3.12, this project runs from 3.11 on, so the two lines meet in files only. The newer Python
-gets an environment of its own without torch. Without a newer Python this says so and succeeds; where this
+arviz 1.x needs Python ≥ 3.12, this project runs from 3.11 on, so the two lines meet in files only. The newer
+Python gets an environment of its own without torch. Without a newer Python this says so and succeeds; where this
 environment has arviz 1.x already, it reads its own files.
 """
 

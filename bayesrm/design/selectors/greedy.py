@@ -41,6 +41,8 @@ class Greedy(Selector):
             if best < 0 or scores[best] < threshold:
                 shortlist, threshold = self._shorten(batch, candidates, chosen, size, generator)
                 taken = np.isin(shortlist, chosen)
+                # The best is found whatever rounding did to the threshold, which was computed in another block.
+                threshold = min(threshold, float(batch.tracked.cpu().numpy()[~taken].max()))
                 continue
             batch.add(best)
             taken[best] = True

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from pyro.distributions import Distribution
 from torch import Tensor
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_REACH = 8.5
+_SPACING = 0.25
+_MOST_NODES = 1200
 
 
 class Likelihood(ABC):
@@ -44,9 +47,9 @@ class Likelihood(ABC):
         self, logit: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
     ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
         """First derivative and negative second derivative of log p(y | η) in η."""
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             eta = logit.detach().clone().requires_grad_(True)
-            (score,) = torch.autograd.grad(self.log_prob(eta, outcome).sum(), eta, create_graph=True)
+            (score,) = torch.autograd.grad(self.log_prob(eta, outcome.clone()).sum(), eta, create_graph=True)
             (second,) = torch.autograd.grad(score.sum(), eta)
         return score.detach(), -second
 
@@ -70,10 +73,20 @@ class Likelihood(ABC):
         return _gaussian_expectation(self.fisher_weight, mean, variance)
 
 
-def _gaussian_expectation(function, mean, variance):  # type: ignore[no-untyped-def]
-    """E[f(η)] by Gauss–Hermite quadrature with 64 nodes; for smooth f and a standard deviation up to about 8."""
+def _gaussian_expectation(
+    function: Callable[[Tensor], Tensor], mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
+) -> Float[Tensor, "pair"]:
+    """E[f(η)] for a smooth f by the trapezoidal rule, which converges exponentially for it.
+
+    Nodes reach 8.5 standard deviations and stand a quarter of a logit apart, up to a standard deviation of 35;
+    beyond that they stand apart in proportion.
+    """
     sd = variance.sqrt()
+    widest = float(sd.max()) if len(sd) else 0.0
+    half = min(max(32, math.ceil(_REACH * widest / _SPACING)), _MOST_NODES)
+    nodes = torch.linspace(-_REACH, _REACH, 2 * half + 1, dtype=torch.float64).tolist()
     total = torch.zeros_like(mean)
-    for node, weight in zip(_NODES, _WEIGHTS / np.sqrt(2 * np.pi), strict=True):
-        total += float(weight) * function(mean + float(node) * sd)
+    for node in nodes:
+        density = math.exp(-0.5 * node**2) / math.sqrt(2 * math.pi)
+        total += density * _REACH / half * function(mean + node * sd)
     return total

@@ -2,7 +2,7 @@ r"""Bradley–Terry: P(first preferred) = sigmoid(η) (Bradley & Terry 1952; pap
 
 Under a Gaussian η ~ N(m, s²) the predictive probability and the expected Fisher weight follow in closed form
 from the Gaussian scale mixture of Monahan & Stefanski (1992), sigmoid(η) ≈ Σ_j p_j Φ(a_j η), which is exact to
-2e-9 for every η and hence for every m and s:
+2e-9 for every η and hence for every m and s > 0 (without spread the exact forms are used):
 
     E sigmoid(η) = Σ_j p_j Φ(a_j m / c_j),   E w(η) = Σ_j p_j (a_j / c_j) φ(a_j m / c_j),   c_j² = 1 + a_j² s².
 """
@@ -78,7 +78,7 @@ class BradleyTerry(Likelihood):
         total = torch.zeros_like(mean)
         for weight, slope in zip(MIXTURE_WEIGHTS, MIXTURE_SLOPES, strict=True):
             total += weight * torch.special.ndtr(slope * mean / (1 + slope**2 * variance).sqrt())
-        return total.clamp(0.0, 1.0)
+        return torch.where(variance > 0, total.clamp(0.0, 1.0), self.probability(mean))
 
     def expected_fisher_weight(
         self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
@@ -88,4 +88,4 @@ class BradleyTerry(Likelihood):
         for weight, slope in zip(MIXTURE_WEIGHTS, MIXTURE_SLOPES, strict=True):
             slope_over_c = slope / (1 + slope**2 * variance).sqrt()
             total += weight * slope_over_c * torch.exp(-0.5 * (slope_over_c * mean) ** 2)
-        return total / math.sqrt(2 * math.pi)
+        return torch.where(variance > 0, total / math.sqrt(2 * math.pi), self.fisher_weight(mean))

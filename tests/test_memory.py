@@ -1,0 +1,62 @@
+"""A pool of the paper's full size is read by the rows that a round touches, not as a whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+
+PROMPTS, RESPONSES, DIM = 40_000, 10, 2048
+GIGABYTE = 1024**3
+
+ROUND = """
+import sys
+import torch
+torch.set_num_threads(1)
+import bayesrm as brm
+pool, golden = brm.load_pool(sys.argv[1]), brm.load_golden(sys.argv[1])
+assert (len(pool), pool.dim, pool.n_prompts) == (400_000, 2048, 40_000)
+tree = brm.run(pool, brm.GoldenAnnotator(golden), model=brm.RewardModel(pool.dim, "mlp"), inference="laplace",
+               design="pa-dopt", batch_size=125, rounds=1, draws=10)
+assert tree["selection"].sizes["comparison"] == 125
+with open("/proc/self/status") as status:  # the maximum that getrusage gives counts the parent's memory too
+    print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.fixture
+def full_size_pool(tmp_path):
+    """The paper's two files, 3.3 GB: 400 different prompts, over and over."""
+    size = PROMPTS * RESPONSES * DIM * 4
+    if shutil.disk_usage(tmp_path).free < 2 * size:
+        pytest.skip("not enough room on the disk for a pool of the paper's size")
+    random = np.random.default_rng(0)
+    part = random.standard_normal((400, RESPONSES, DIM), dtype=np.float32)
+    path = tmp_path / "embd_gemma2b_gemma2b_harmless_train.npy"
+    array = np.lib.format.open_memmap(path, "w+", np.float32, (PROMPTS, RESPONSES, DIM))
+    for start in range(0, PROMPTS, len(part)):
+        array[start : start + len(part)] = part
+    del array
+    np.save(
+        tmp_path / "reward_gemma2b_gemma2b_harmless_train.npy", random.standard_normal((PROMPTS, RESPONSES, 1))
+    )
+    yield path
+    path.unlink()
+
+
+def test_one_round_of_the_papers_full_size_stays_below_2500_megabytes(full_size_pool):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ROUND, str(full_size_pool)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    print(f"peak {int(done.stdout) / GIGABYTE:.2f} GiB")
+    assert int(done.stdout) < 2.5 * GIGABYTE
