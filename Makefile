@@ -19,7 +19,7 @@ check: $(READY)  ## lint, format, types, direction of imports
 	$(BIN)/python -m pytest tests/test_imports.py
 
 bench: $(READY)  ## ratios against naive implementations, written to bench.json
-	$(BIN)/python benchmarks/run.py --out bench.json
+	$(BIN)/python tests/benchmarks/run.py --out bench.json
 
 test-arviz1: $(READY)  ## files written here, opened by arviz 1.x on a newer Python, where there is one
 	$(BIN)/python tests/arviz1/run.py

@@ -48,8 +48,9 @@ def demo(
 ) -> None:
     """The quickstart: three designs with a plug-in and a Bayesian reward model, on data/quickstart.
 
-    Prints a table and what it means, and writes a results file, a plot and a report. Run again with more --rounds
-    it goes on from where it was.
+    Both are linear Bradley–Terry models on the embeddings: the plug-in at its maximum-likelihood point, the
+    other with a prior chosen by evidence and its posterior. Prints a table and what it means, and writes a results
+    file, a plot and a report. Run again with more --rounds, it goes on from where it was.
     """
     from bayesrm.config import make_config
 
@@ -57,12 +58,14 @@ def demo(
         make_config(
             pool=data / "pool",
             test=data / "test",
-            encoder="mlp",
+            scope="cross-prompt",
+            encoder="linear",
             inference=inference,
             design=design,
             batch_size=50,
             rounds=rounds,
             prompts=100,
+            candidates=10_000,
             temperature=2.0,
             seed=seed,
         )
@@ -107,6 +110,9 @@ def run(
     rounds: Annotated[int, typer.Option(help="Labelling rounds.")] = 10,
     prompts: Annotated[int, typer.Option(help="Prompts drawn a round; 0 takes all.")] = 500,
     candidates: Annotated[int, typer.Option(help="Pairs drawn from them; 0 takes all.")] = 20_000,
+    identical: Annotated[
+        bool, typer.Option(help="Keep pairs of identical embeddings, as the paper does.")
+    ] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, with seeds 0, 1, …")] = 1,
     draws: Annotated[int, typer.Option(help="Posterior draws in each results file.")] = 1000,
     log_likelihood: Annotated[
@@ -140,6 +146,7 @@ def run(
             temperature=temperature,
             prompts=prompts or None,
             candidates=candidates or None,
+            identical=identical,
             batch_size=batch_size,
             rounds=rounds,
             seed=seed,

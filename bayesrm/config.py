@@ -29,6 +29,7 @@ class RunConfig(BaseModel):
     temperature: PositiveFloat = 1.0
     prompts: PositiveInt | None = 500
     candidates: PositiveInt | None = 20_000
+    identical: bool = False
     batch_size: PositiveInt = 125
     rounds: PositiveInt = 10
     seed: int = Field(default=0, ge=0)

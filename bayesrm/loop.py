@@ -48,6 +48,7 @@ def run(
     scope: str = "within-prompt",
     prompts: int | None = 500,
     candidates: int | None = 20_000,
+    identical: bool = False,
     batch_size: int = 125,
     rounds: int = 10,
     seed: int = 0,
@@ -69,8 +70,9 @@ def run(
         Test pool and its (response,) golden rewards, for the metrics after each round.
     model, inference, design, selector
         See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend.
-    scope, prompts, candidates
-        See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all).
+    scope, prompts, candidates, identical
+        See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all), and
+        whether pairs of identical embeddings are asked about.
     batch_size, rounds
         Labels a round, and number of rounds.
     seed
@@ -120,6 +122,7 @@ def run(
         "scope": scope,
         "prompts": prompts,
         "candidates": candidates,
+        "identical": identical,
         "batch_size": batch_size,
         "seed": seed,
         "draws": draws,
@@ -147,7 +150,7 @@ def run(
                 if posterior is None:
                     posterior = posterior_after(labels)
                 pairs = form_candidates(
-                    pool, scope, prompts, candidates, rng.child(seed, "candidates", t), exclude=labels
+                    pool, scope, prompts, candidates, rng.child(seed, "candidates", t), labels, identical
                 )
                 selection = plan.select(posterior, pairs, batch_size, rng.child(seed, "selection", t))
                 journal.keep_selection(t, selection)

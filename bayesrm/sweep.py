@@ -43,6 +43,7 @@ def execute(config: RunConfig, out: Path) -> Path:
         scope=config.scope,
         prompts=config.prompts,
         candidates=config.candidates,
+        identical=config.identical,
         batch_size=config.batch_size,
         rounds=config.rounds,
         seed=config.seed,

@@ -26,7 +26,7 @@ def _pool(embeddings: np.ndarray) -> brm.ResponsePool:
 @pytest.mark.parametrize("n", [2, 127, 128, 129, 1000])
 @pytest.mark.parametrize("shift", [0.0, 1000.0])
 def test_standardised_with_mean_and_sd_of_the_pool(n, shift):
-    embeddings = np.random.default_rng(0).normal(shift, [0.01, 1.0, 50.0], size=(n, 3)).astype(np.float32)
+    embeddings = np.random.default_rng(0).normal(shift, [0.1, 1.0, 50.0], size=(n, 3)).astype(np.float32)
     exact = embeddings.astype(np.float64)
     expected = (exact - exact.mean(axis=0)) / exact.std(axis=0)
     # The mean is kept in float32: an error of half its last digit, in units of the smallest sd.

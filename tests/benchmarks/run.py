@@ -1,6 +1,6 @@
 """Ratios against naive implementations of the same thing, in the same run, on one thread.
 
-    python benchmarks/run.py --out bench.json
+    python tests/benchmarks/run.py --out bench.json
 
 Times are medians over alternating repetitions; results are checked to be the same before they are timed.
 """
