@@ -18,6 +18,11 @@ from bayesrm.storage import replacing
 from bayesrm.summary import final_table, verdict
 
 REPORT_FILE = "report.html"
+_HEADERS = {
+    "one_minus_spearman": METRIC_NAMES["one_minus_spearman"][0],
+    "difference": "1 − Spearman less that of random",
+    **{name: full for name, (full, _) in METRIC_NAMES.items() if name != "one_minus_spearman"},
+}
 
 
 def write_report(directory: Path) -> Path:
@@ -65,16 +70,13 @@ def render(results: xr.DataTree, title: str) -> str:
 def _metric_headers(table: pd.DataFrame | None) -> list[str]:
     if table is None:
         return []
-    headers = [full for name, (full, _) in METRIC_NAMES.items() if name in table]
-    return headers + (["1 − Spearman less that of random"] if "difference" in table else [])
+    return [_HEADERS[name] for name in _HEADERS if name in table]
 
 
 def _cells(row: pd.Series[Any]) -> list[str]:
     cells = [str(row[name]) for name in ("scope", "inference", "design", "seeds", "labels")]
-    pairs = [(name, f"{name}_se") for name in METRIC_NAMES if name in row.index]
-    if "difference" in row.index:
-        pairs.append(("difference", "difference_se"))
-    for name, error in pairs:
+    for name in (name for name in _HEADERS if name in row.index):
+        error = f"{name}_se"
         sign = "+" if name == "difference" else ""
         spread = "" if np.isnan(row[error]) else f" ± {row[error]:.3f}"
         cells.append("–" if np.isnan(row[name]) else f"{row[name]:{sign}.3f}{spread}")
