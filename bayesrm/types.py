@@ -307,6 +307,14 @@ def require_within(pairs: Pairs, pool: ResponsePool) -> None:
             )
 
 
+def compact(
+    first: Int64[np.ndarray, "_"], second: Int64[np.ndarray, "_"]
+) -> tuple[Int64[np.ndarray, "response"], Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]]:
+    """The responses that pairs refer to, ascending, and both ends as positions among them."""
+    used, local = np.unique(np.concatenate([first, second]), return_inverse=True)
+    return used.astype(np.int64), local[: len(first)], local[len(first) :]
+
+
 def _join(left: Preferences, right: Preferences, name: str, missing: Any) -> np.ndarray | None:
     columns = [getattr(side, name) for side in (left, right)]
     if all(column is None for column in columns):

@@ -20,7 +20,7 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.design.identical import identical_pairs, same_embedding
 from bayesrm.errors import CapabilityError, InvalidInputError
-from bayesrm.types import Comparisons, Pairs, ResponsePool, require_within
+from bayesrm.types import Comparisons, Pairs, ResponsePool, compact, require_within
 
 PAIR_BLOCK = 4_096
 SCOPES = ("within-prompt", "cross-prompt")
@@ -97,9 +97,7 @@ class ExplicitCandidates(CandidateSet):
     def __init__(self, pool: ResponsePool, comparisons: Comparisons) -> None:
         require_within(comparisons, pool)
         self.pool = pool
-        ends = np.concatenate([comparisons.first, comparisons.second])
-        self.responses, local = np.unique(ends, return_inverse=True)
-        self._first, self._second = local[: len(comparisons)], local[len(comparisons) :]
+        self.responses, self._first, self._second = compact(comparisons.first, comparisons.second)
 
     def __len__(self) -> int:
         return len(self._first)

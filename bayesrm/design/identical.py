@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from bayesrm.types import Comparisons, ResponsePool
+from bayesrm.types import Comparisons, ResponsePool, compact
 
 _BLOCK = 4096
 
@@ -20,9 +20,9 @@ def same_embedding(
     pool: ResponsePool, first: Int64[np.ndarray, "pair"], second: Int64[np.ndarray, "pair"]
 ) -> Bool[np.ndarray, "pair"]:
     """Whether the two embeddings of each pair are equal; each response's row is read once."""
-    used, local = np.unique(np.concatenate([first, second]), return_inverse=True)
+    used, first, second = compact(first, second)
     twin = _twin(pool, used)
-    return twin[local[: len(first)]] == twin[local[len(first) :]]
+    return twin[first] == twin[second]
 
 
 def identical_pairs(pool: ResponsePool, groups: list[Int64[np.ndarray, "_"]]) -> Comparisons:

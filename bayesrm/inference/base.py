@@ -15,7 +15,7 @@ from bayesrm import rng
 from bayesrm.inference.newton import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.models.training import Fold, TrainingData, train
-from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.base import RewardPosterior, difference, local_pairs
 from bayesrm.posteriors.last_layer import encode
 from bayesrm.types import Preferences, ResponsePool
 
@@ -89,12 +89,11 @@ def labelled_differences(
     model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
 ) -> LabelledDifferences:
     """Feature differences of the preferences; each response is encoded once."""
-    used, local = np.unique(np.concatenate([preferences.first, preferences.second]), return_inverse=True)
-    features = encode(model, pool, used.astype(np.int64), device)
-    k = len(preferences)
-    weight = np.ones(k) if preferences.weight is None else preferences.weight
+    used, first, second = local_pairs(preferences)
+    features = encode(model, pool, used, device)
+    weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
     return LabelledDifferences(
-        features[local[:k]] - features[local[k:]],
+        difference(features, first, second),
         torch.from_numpy(preferences.outcome).to(device),
         torch.from_numpy(weight).to(device),
     )
@@ -104,5 +103,5 @@ def _differences(model: RewardModel, part: TrainingData) -> LabelledDifferences:
     with torch.inference_mode():
         features = model.encoder(part.embeddings).double()
     return LabelledDifferences(
-        features[part.first] - features[part.second], part.outcome.double(), part.weight.double()
+        difference(features, part.first, part.second), part.outcome.double(), part.weight.double()
     )

@@ -22,7 +22,7 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.progress import bar
-from bayesrm.types import Preferences, ResponsePool
+from bayesrm.types import Preferences, ResponsePool, compact
 
 PAPER_STEPS = 600
 MAX_STEPS = 300
@@ -55,13 +55,12 @@ class TrainingData:
         dtype: torch.dtype = torch.float32,
     ) -> TrainingData:
         """Read the embeddings of the compared responses, and only those."""
-        used, local = np.unique(np.concatenate([preferences.first, preferences.second]), return_inverse=True)
-        k = len(preferences)
-        weight = np.ones(k) if preferences.weight is None else preferences.weight
+        used, first, second = compact(preferences.first, preferences.second)
+        weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
         return cls(
             torch.from_numpy(pool.rows(used)).to(device, dtype),
-            torch.from_numpy(local[:k]).to(device),
-            torch.from_numpy(local[k:]).to(device),
+            torch.from_numpy(first).to(device),
+            torch.from_numpy(second).to(device),
             torch.from_numpy(preferences.outcome).to(device, dtype),
             torch.from_numpy(weight).to(device, dtype),
         )

@@ -25,7 +25,7 @@ from torch import Tensor
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, require_within
+from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, compact, require_within
 
 RESPONSE_BLOCK = 8192
 """Responses that are encoded at once."""
@@ -173,7 +173,7 @@ class RewardPosterior(ABC):
     ) -> Float[Tensor, "draw pair"]:
         """Joint posterior draws of the logits of some pairs."""
         require_within(pairs, pool)
-        used, first, second = _local(pairs)
+        used, first, second = local_pairs(pairs)
         rewards = self.sample_rewards(pool, used, draws, generator)
         return rewards[:, first] - rewards[:, second]
 
@@ -184,7 +184,7 @@ class RewardPosterior(ABC):
 
     def _encode_pairs(self, pool: ResponsePool, pairs: Pairs) -> tuple[RewardMoments, Tensor, Tensor]:
         require_within(pairs, pool)
-        used, first, second = _local(pairs)
+        used, first, second = local_pairs(pairs)
         return self.reward_moments(pool, used), first, second
 
 
@@ -196,8 +196,7 @@ class PlainPairs:
     second: Int64[np.ndarray, "_"]
 
 
-def _local(pairs: Pairs) -> tuple[Int64[np.ndarray, "response"], Tensor, Tensor]:
-    """The responses that pairs refer to, and the pairs as positions among them."""
-    used, local = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
-    k = len(pairs.first)
-    return used.astype(np.int64), torch.from_numpy(local[:k]), torch.from_numpy(local[k:])
+def local_pairs(pairs: Pairs) -> tuple[Int64[np.ndarray, "response"], Tensor, Tensor]:
+    """The responses that pairs refer to, and both ends as rows of what is computed for them."""
+    used, first, second = compact(pairs.first, pairs.second)
+    return used, torch.from_numpy(first), torch.from_numpy(second)

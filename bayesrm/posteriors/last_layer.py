@@ -7,6 +7,7 @@ frequentist designs use.
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from bayesrm import rng
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.posteriors.base import RESPONSE_BLOCK, RewardPosterior
-from bayesrm.posteriors.datatree import last_layer_tree
+from bayesrm.posteriors.base import RESPONSE_BLOCK, RewardPosterior, local_pairs
+from bayesrm.posteriors.datatree import LastLayerDraws
 from bayesrm.types import Preferences, ResponsePool, require_within
 
 
@@ -96,7 +98,34 @@ class LastLayerPosterior(RewardPosterior):
         log_likelihood
             Whether to add log p(y_k | β) of every comparison and draw: 8 bytes × draws × comparisons.
         """
-        return last_layer_tree(self, draws, seed, log_likelihood)
+        point = self.covariance_factor.shape[1] == 0
+        beta, log_q = self.sample_last_layer(1 if point else draws, rng.stream(seed, "posterior draws"))
+        parts = LastLayerDraws(
+            preferences=self.preferences,
+            beta=beta,
+            log_q=log_q,
+            log_likelihood=self._log_likelihood(beta),
+            prior_precision=self.prior_precision,
+            location=self.location,
+            covariance_factor=self.covariance_factor,
+            information=self.information_cholesky @ self.information_cholesky.T,
+        )
+        return parts.tree(
+            log_likelihood,
+            {
+                "inference": type(self).__name__,
+                "model": json.dumps(self.model.describe(), sort_keys=True),
+                "posterior_seed": seed,
+                "log_evidence": float(self.log_evidence),
+            },
+        )
+
+    def _log_likelihood(self, beta: Float[Tensor, "draw feature"]) -> Float[Tensor, "draw comparison"]:
+        used, first, second = local_pairs(self.preferences)
+        rewards = beta @ self.features(self.pool, used).T
+        logit = rewards[:, first] - rewards[:, second]
+        outcome = torch.from_numpy(self.preferences.outcome).to(logit.device)
+        return self.likelihood.log_prob(logit, outcome.expand_as(logit))
 
     @abstractmethod
     def sample_last_layer(
