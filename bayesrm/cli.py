@@ -66,6 +66,7 @@ def demo(
             rounds=rounds,
             prompts=100,
             candidates=10_000,
+            log_likelihood=True,
             temperature=2.0,
             seed=seed,
         )
@@ -95,7 +96,7 @@ def run(
         typer.Option(help="Inference, see [bold]bayesrm inferences[/bold]; give several to compare."),
     ] = None,
     selector: Annotated[
-        str | None, typer.Option(help="greedy, gradient (the paper's) or gradient-sample.")
+        str | None, typer.Option(help="greedy, exchange, gradient (the paper's) or gradient-sample.")
     ] = None,
     scope: Annotated[str, typer.Option(help="within-prompt or cross-prompt.")] = "within-prompt",
     encoder: Annotated[str, typer.Option(help="auto, linear or mlp.")] = "auto",

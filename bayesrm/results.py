@@ -82,11 +82,19 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InvalidInputError(f"expected a netCDF results file, and {path} is not one: {error}") from error
 
 
-def combine(folders: Sequence[Path]) -> xr.DataTree:
+def combine(folders: Sequence[Path], posterior: bool = False) -> xr.DataTree:
     """One tree whose ``trajectory`` has a dimension for each of ``SETTINGS``, from the folders of several runs.
 
     Runs may be finished or still running: combinations that were not run, and rounds that a run has not come
     to, are NaN. A design with another selector than its own is told apart by name, as in "dopt (gradient)".
+
+    Parameters
+    ----------
+    folders
+        Of the runs.
+    posterior
+        Whether to add ArviZ's groups of one run, so that the file opens in ArviZ: of the first finished run whose
+        posterior has draws. The attribute ``posterior_of`` says which.
 
     Raises
     ------
@@ -115,9 +123,28 @@ def combine(folders: Sequence[Path]) -> xr.DataTree:
         [part.drop_vars("labels") for part in parts.values()], combine_attrs="override"
     )
     assert isinstance(combined, xr.Dataset)
-    tree = xr.DataTree.from_dict({"trajectory": combined.assign_coords(labels=labels)})
-    tree.attrs.update(provenance() | {"configurations": json.dumps(configurations, sort_keys=True)})
-    return tree
+    groups = {"trajectory": combined.assign_coords(labels=labels)}
+    attributes = provenance() | {"configurations": json.dumps(configurations, sort_keys=True)}
+    chosen = _with_draws(folders) if posterior else None
+    if chosen is not None:
+        with open_results(chosen) as tree:
+            groups |= {
+                name: node.to_dataset().load() for name, node in tree.children.items() if name != "trajectory"
+            }
+        attributes["posterior_of"] = chosen.name
+    combined_tree = xr.DataTree.from_dict(groups)
+    combined_tree.attrs.update(attributes)
+    return combined_tree
+
+
+def _with_draws(folders: Sequence[Path]) -> Path | None:
+    """The first finished run whose posterior has more than one draw, else the first finished one."""
+    finished = [folder for folder in folders if (folder / RESULTS_FILE).exists()]
+    for folder in finished:
+        with open_results(folder) as tree:
+            if tree["posterior"].sizes["draw"] > 1:
+                return folder
+    return finished[0] if finished else None
 
 
 def run_folders(directory: Path) -> list[Path]:

@@ -71,12 +71,12 @@ def sweep(configs: Sequence[RunConfig], out: Path, workers: int = 1, description
     Returns
     -------
     DataTree
-        Combined ``trajectory``, see :func:`bayesrm.results.combine`.
+        Combined ``trajectory`` and one run's posterior, see :func:`bayesrm.results.combine`.
     """
     folders = [out / RUNS / config.folder for config in configs]
     for _ in bar(_completed(configs, folders, workers), description, len(configs)):
         pass
-    combined = combine(folders)
+    combined = combine(folders, posterior=True)
     write_results(combined, out / RESULTS_FILE)
     return combined
 

@@ -55,6 +55,9 @@ def test_run_compares_designs_and_report_shows_them(command, files):
     trajectory = brm.open_results(out)["trajectory"]
     assert dict(trajectory.sizes) == {"scope": 1, "inference": 1, "design": 2, "seed": 2, "round": 2, "n": 4}
     assert not trajectory["one_minus_spearman"].isnull().any()
+    tree = brm.open_results(out)
+    assert tree.attrs["posterior_of"] == "within-prompt-laplace-random-seed0"
+    assert dict(tree["posterior"].sizes) == {"chain": 1, "draw": 1000, "feature": 6}
 
     (out / "report.html").unlink()
     status, printed, _ = command("report", out)

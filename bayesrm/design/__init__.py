@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
 from bayesrm.types import Selection
@@ -50,8 +50,8 @@ def select(
     size
         How many pairs.
     selector
-        "greedy" (default of information designs), "gradient" (the paper's), "gradient-sample" (its sampled
-        form); designs whose score is a plain sum take the top ``size`` whatever is asked.
+        "greedy" (default of information designs), "exchange" (greedy, then swaps), "gradient" (the paper's),
+        "gradient-sample" (its sampled form); designs whose score is a plain sum take the top ``size`` whatever is asked.
     seed
         Root of random choices and of the breaking of ties.
 
@@ -75,4 +75,4 @@ def designs() -> dict[str, str]:
     return CRITERIA.lines()
 
 
-__all__ = ["CRITERIA", "SELECTORS", "CapabilityError", "Design", "designs", "make_design", "select"]
+__all__ = ["CRITERIA", "SELECTORS", "Design", "designs", "make_design", "select"]

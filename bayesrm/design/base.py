@@ -13,7 +13,7 @@ from bayesrm import rng
 from bayesrm.design.candidates import CandidateSet, PairIndex
 from bayesrm.design.objectives import Objective
 from bayesrm.design.ranking import top
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Selection
 
@@ -25,6 +25,8 @@ class Criterion(ABC):
     ----------
     name
         What it is asked for by.
+    needs
+        What it needs of a posterior, of what posteriors offer: "spread", "features".
     default_selector
         The selector used where none is asked for.
     selects_itself
@@ -32,12 +34,13 @@ class Criterion(ABC):
     """
 
     name: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
     default_selector: ClassVar[str] = "greedy"
     selects_itself: ClassVar[bool] = False
 
     @abstractmethod
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
-        """The worth of batches of these candidates; CapabilityError where the posterior lacks what it needs."""
+        """The worth of batches of these candidates, under a posterior that offers what it needs."""
 
 
 class Selector(ABC):
@@ -90,6 +93,7 @@ class Design:
             raise InvalidInputError(
                 f"expected a batch of between 1 and {len(candidates)} pairs, the number of candidates, got {size}"
             )
+        _require_offered(self.criterion, posterior)
         generator = rng.stream(seed, "selector")
         with torch.inference_mode():
             objective = self.criterion.objective(posterior, candidates)
@@ -106,6 +110,18 @@ class Design:
             design=self.criterion.name,
             bound=bound,
         )
+
+
+_WITHOUT = {
+    "spread": "a posterior with spread, and {} is a point: fit with inference='laplace'",
+    "features": "last-layer features that all draws share, and {} has none: fit with 'plugin' or 'laplace'",
+}
+
+
+def _require_offered(criterion: Criterion, posterior: RewardPosterior) -> None:
+    for need in sorted(criterion.needs - posterior.offers):
+        reason = _WITHOUT[need].format(type(posterior).__name__)
+        raise CapabilityError(f"the design {criterion.name!r} needs {reason}, or choose another design")
 
 
 def _shortfall(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> float:

@@ -29,7 +29,7 @@ PairFunction = Callable[[Int64[Tensor, "pair"], Int64[Tensor, "pair"]], Float[Te
 
 
 class Batch(ABC):
-    """A growing batch. Scores order pairs by their marginal gain given what is in it; they never rise."""
+    """A growing batch. Scores order pairs by their marginal gain given what is in it; adding never raises them."""
 
     @abstractmethod
     def scores(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
@@ -47,6 +47,10 @@ class Batch(ABC):
     @abstractmethod
     def add(self, index: int) -> None:
         """Put the tracked pair at ``index`` into the batch."""
+
+    @abstractmethod
+    def remove(self, index: int) -> None:
+        """Take the tracked pair at ``index`` out of the batch again; scores rise."""
 
 
 class Objective(ABC):
@@ -169,12 +173,15 @@ class _SumBatch(Batch):
     def add(self, index: int) -> None:
         """Nothing changes for the others."""
 
+    def remove(self, index: int) -> None:
+        """Nothing changes for the others."""
+
 
 class _InformationBatch(Batch):
     """Scores w vᵀA⁻¹v, of which the gain is ½ log(1 + score), kept up to date by rank-one updates.
 
-    With a = A⁻¹v and c = w / (1 + w vᵀa), A⁻¹ loses c a aᵀ and q_m = v_mᵀA⁻¹v_m loses c (v_mᵀa)², where v_mᵀa is
-    again a difference of two responses (Guo et al. 2019).
+    With a = A⁻¹v and c = w / (1 + w vᵀa), where w < 0 takes a pair out, A⁻¹ loses c a aᵀ and q_m = v_mᵀA⁻¹v_m
+    loses c (v_mᵀa)², where v_mᵀa is again a difference of two responses (Guo et al. 2019).
     """
 
     def __init__(self, objective: InformationObjective) -> None:
@@ -195,9 +202,15 @@ class _InformationBatch(Batch):
         return self._w * self._q
 
     def add(self, index: int) -> None:
+        self._update(index, float(self._w[index]))
+
+    def remove(self, index: int) -> None:
+        self._update(index, -float(self._w[index]))
+
+    def _update(self, index: int, w: float) -> None:
         v = self._u[self._first[index]] - self._u[self._second[index]]
         a = self._covariance @ v
-        c = self._w[index] / (1 + self._w[index] * (v @ a))
+        c = w / (1 + w * (v @ a))
         projection = self._u @ a
         fall = c * difference(projection, self._first, self._second).square()
         self._q = (self._q - fall).clamp_(min=0.0)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -73,6 +74,9 @@ class RewardPosterior(ABC):
     preferences
         The preferences it was fitted to.
     """
+
+    offers: ClassVar[frozenset[str]] = frozenset({"spread"})
+    """What designs can ask for: "spread", and "features" that all draws share."""
 
     model: RewardModel
     pool: ResponsePool

@@ -11,6 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.errors import InvalidInputError
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RESPONSE_BLOCK, RewardPosterior, local_pairs
 from bayesrm.posteriors.datatree import LastLayerDraws
@@ -45,6 +46,8 @@ class LastLayerPosterior(RewardPosterior):
     refit
         The inference's own fit of the last layer, used by :meth:`condition`.
     """
+
+    offers: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
 
     model: RewardModel
     pool: ResponsePool
@@ -143,16 +146,6 @@ class LastLayerPosterior(RewardPosterior):
         """Joint draws of the rewards: one draw of β for all responses."""
         beta, _ = self.sample_last_layer(draws, generator)
         return beta @ self.features(pool, responses).T
-
-
-def require_features(posterior: RewardPosterior, design: str) -> LastLayerPosterior:
-    """The posterior, if it has features shared by all draws; else a CapabilityError that says so."""
-    if not isinstance(posterior, LastLayerPosterior):
-        raise CapabilityError(
-            f"the design {design!r} needs a posterior with last-layer features, which {type(posterior).__name__} "
-            "has not: fit with inference='plugin' or 'laplace', or use a design that needs rewards only (pa-dopt)"
-        )
-    return posterior
 
 
 def encode(

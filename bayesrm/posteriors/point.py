@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -15,6 +17,8 @@ from bayesrm.types import ResponsePool
 
 class PointPosterior(LastLayerPosterior):
     """All mass at one β; ``information_cholesky`` is its Fisher information, not a precision."""
+
+    offers: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def reward_moments(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None

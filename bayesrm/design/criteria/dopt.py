@@ -13,18 +13,19 @@ from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.fisher import fisher_weight
 from bayesrm.design.objectives import InformationObjective, Objective
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import require_features
+from bayesrm.posteriors.last_layer import LastLayerPosterior
 
 
 class DOptimal(Criterion):
     """The paper's D-opt: most Fisher information in the batch, without regard to past labels."""
 
     name: ClassVar[str] = "dopt"
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the prior, posterior-averaged Fisher weights."""
-        last_layer = require_features(posterior, "dopt")
-        features = last_layer.features(candidates.pool, candidates.responses)
+        assert isinstance(posterior, LastLayerPosterior)
+        features = posterior.features(candidates.pool, candidates.responses)
         return InformationObjective(
-            features / last_layer.prior_precision.sqrt(), fisher_weight(posterior, candidates)
+            features / posterior.prior_precision.sqrt(), fisher_weight(posterior, candidates)
         )

@@ -13,19 +13,20 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import InformationObjective, Objective
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import require_features
+from bayesrm.posteriors.last_layer import LastLayerPosterior
 
 
 class DesignMatrix(Criterion):
     """The paper's det(XtX): most spread of feature differences, blind to the model's predictions."""
 
     name: ClassVar[str] = "xtx"
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the prior, all weights 1."""
-        last_layer = require_features(posterior, "xtx")
-        features = last_layer.features(candidates.pool, candidates.responses)
+        assert isinstance(posterior, LastLayerPosterior)
+        features = posterior.features(candidates.pool, candidates.responses)
         return InformationObjective(
-            features / last_layer.prior_precision.sqrt(),
+            features / posterior.prior_precision.sqrt(),
             lambda first, second: torch.ones(len(first), dtype=torch.float64, device=features.device),
         )

@@ -39,7 +39,8 @@ class Greedy(Selector):
                 scores = np.where(taken, -np.inf, batch.tracked.cpu().numpy())
                 best = int(scores.argmax())
             if best < 0 or scores[best] < threshold:
-                shortlist, threshold = self._shorten(batch, candidates, chosen, size, generator)
+                shortlist, threshold = shorten(batch, candidates, max(SHORTLIST, 2 * size), generator)
+                batch.track(*candidates.rows_at(shortlist))
                 taken = np.isin(shortlist, chosen)
                 # The best is found whatever rounding did to the threshold, which was computed in another block.
                 threshold = min(threshold, float(batch.tracked.cpu().numpy()[~taken].max()))
@@ -49,17 +50,12 @@ class Greedy(Selector):
             chosen.append(int(shortlist[best]))
         return np.array(chosen, dtype=np.int64)
 
-    @staticmethod
-    def _shorten(
-        batch: Batch, candidates: CandidateSet, chosen: list[int], size: int, generator: np.random.Generator
-    ) -> tuple[PairIndex, float]:
-        """The candidates of largest current score, now tracked, and a bound on the scores of all others."""
-        length = max(SHORTLIST, 2 * size)
-        if len(candidates) <= length:
-            shortlist, threshold = generator.permutation(len(candidates)), -np.inf
-        else:
-            ranked = top(candidates, batch.scores, length + 1, generator)
-            shortlist = ranked[:-1]
-            threshold = float(batch.scores(*candidates.rows_at(ranked[-1:]))[0])
-        batch.track(*candidates.rows_at(shortlist))
-        return shortlist, threshold
+
+def shorten(
+    batch: Batch, candidates: CandidateSet, length: int, generator: np.random.Generator
+) -> tuple[PairIndex, float]:
+    """The ``length`` candidates of largest current score, and a bound on the scores of all others."""
+    if len(candidates) <= length:
+        return generator.permutation(len(candidates)), -np.inf
+    ranked = top(candidates, batch.scores, length + 1, generator)
+    return ranked[:-1], float(batch.scores(*candidates.rows_at(ranked[-1:]))[0])

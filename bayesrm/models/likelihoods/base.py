@@ -64,16 +64,16 @@ class Likelihood(ABC):
         self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
     ) -> Float[Tensor, "pair"]:
         """E[P(first preferred | η)] for η ~ Normal(mean, variance)."""
-        return _gaussian_expectation(self.probability, mean, variance)
+        return gaussian_expectation(self.probability, mean, variance)
 
     def expected_fisher_weight(
         self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
     ) -> Float[Tensor, "pair"]:
         """E[w(η)] for η ~ Normal(mean, variance)."""
-        return _gaussian_expectation(self.fisher_weight, mean, variance)
+        return gaussian_expectation(self.fisher_weight, mean, variance)
 
 
-def _gaussian_expectation(
+def gaussian_expectation(
     function: Callable[[Tensor], Tensor], mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
 ) -> Float[Tensor, "pair"]:
     """E[f(η)] for a smooth f by the trapezoidal rule, which converges exponentially for it.

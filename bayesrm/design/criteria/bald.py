@@ -1,0 +1,47 @@
+r"""BALD: f(C) = Σ_m I(y_m; β) in nats, I = H(E p) − E H(p) over the posterior of η (Houlsby et al. 2011).
+
+What a single answer is expected to tell of the parameters; a batch is scored as if its answers shared nothing. The
+second expectation is a one-dimensional integral. As the logit's standard deviation s → 0, I → ½ log(1 + w s²).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.models.likelihoods.base import gaussian_expectation
+from bayesrm.posteriors.base import RewardPosterior
+
+
+class BALD(Criterion):
+    """Pairs whose outcome the posterior's draws disagree about most; needs a posterior with spread."""
+
+    name: ClassVar[str] = "bald"
+    needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    default_selector: ClassVar[str] = "top"
+    selects_itself: ClassVar[bool] = True
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """Mutual information of each pair's outcome with the parameters."""
+        moments = posterior.reward_moments(candidates.pool, candidates.responses)
+        likelihood = posterior.likelihood
+
+        def score(first: Tensor, second: Tensor) -> Tensor:
+            mean, variance = moments.logits(first, second)
+            predictive = binary_entropy(likelihood.expected_probability(mean, variance))
+            conditional = gaussian_expectation(
+                lambda logit: binary_entropy(likelihood.probability(logit)), mean, variance
+            )
+            return (predictive - conditional).clamp(min=0.0)
+
+        return SumObjective(score)
+
+
+def binary_entropy(p: Tensor) -> Tensor:
+    """H(p) of a Bernoulli outcome, in nats."""
+    return torch.special.entr(p) + torch.special.entr(1 - p)

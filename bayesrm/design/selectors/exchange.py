@@ -1,0 +1,53 @@
+"""Exchange: greedy, then swaps of one chosen pair for a better one until none is left (Fedorov 1972).
+
+Each pass takes every chosen pair out in turn and puts in the candidate of largest gain given the others, which may
+be the same one. The criterion never falls. Swaps come from greedy's shortlist, which is all candidates where there
+are no more than 20,000.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from bayesrm.design.base import Selector
+from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.objectives import Objective
+from bayesrm.design.selectors.greedy import SHORTLIST, Greedy, shorten
+
+MAX_PASSES = 10
+TOLERANCE = 1e-9
+"""A swap must raise the score of its place by more than this part, so that rounding cannot swap for ever."""
+
+
+class Exchange(Selector):
+    """Greedy, followed by swaps for as long as they help."""
+
+    name: ClassVar[str] = "exchange"
+
+    def choose(
+        self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
+    ) -> PairIndex:
+        """Improve greedy's batch by single swaps."""
+        greedy = Greedy().choose(objective, candidates, size, generator)
+        batch = objective.batch()
+        shortlist, _ = shorten(batch, candidates, max(SHORTLIST, 2 * size), generator)
+        shortlist = np.concatenate([greedy, np.setdiff1d(shortlist, greedy)])
+        batch.track(*candidates.rows_at(shortlist))
+        chosen = np.arange(size)
+        for index in range(size):
+            batch.add(index)
+        for _ in range(MAX_PASSES):
+            swapped = False
+            for place, index in enumerate(chosen.tolist()):
+                batch.remove(index)
+                scores = batch.tracked.cpu().numpy().copy()
+                scores[np.delete(chosen, place)] = -np.inf
+                best = int(scores.argmax())
+                if scores[best] > scores[index] * (1 + TOLERANCE):
+                    chosen[place], swapped = best, True
+                batch.add(int(chosen[place]))
+            if not swapped:
+                break
+        return shortlist[chosen]
