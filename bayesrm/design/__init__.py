@@ -51,7 +51,8 @@ def select(
         How many pairs.
     selector
         "greedy" (default of information designs), "exchange" (greedy, then swaps), "gradient" (the paper's),
-        "gradient-sample" (its sampled form); designs whose score is a plain sum take the top ``size`` whatever is asked.
+        "gradient-sample" (its sampled form); designs whose score is a plain sum take the top ``size`` whatever is
+        asked.
     seed
         Root of random choices and of the breaking of ties.
 
