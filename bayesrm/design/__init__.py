@@ -11,8 +11,8 @@ from bayesrm.types import Selection
 
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
-RECOMMENDED_DESIGN = "random"
-"""What ``design=None`` means: with a well-regularised model no design beat random in both scopes so far."""
+RECOMMENDED_DESIGN = "within-first"
+"""What ``design=None`` means: with a well-regularised model nothing has beaten random pairs within prompts so far."""
 
 
 def make_design(design: str | Design | None = None, selector: str | Selector | None = None) -> Design:

@@ -139,8 +139,8 @@ class RewardModel(PyroModule):
 
 
 TRAININGS = ("early-stopped", "paper")
-RECOMMENDED_ENCODER = "linear"
-"""What ``encoder="auto"`` means: with a prior chosen by evidence it learns most from few labels."""
+RECOMMENDED_ENCODER = "mlp"
+"""What ``encoder="auto"`` means: stopped early, it has learnt at least as much as "linear" from 50 labels on."""
 
 
 def _state_digest(module: nn.Module) -> str:

@@ -1,0 +1,41 @@
+"""Uniformly random pairs, those within a prompt before those across prompts.
+
+Rankings within prompts are what a reward model is used for. A comparison across prompts also carries how the
+prompts differ, which is noise to that end, and on the real pool measured so far it teaches less than half as much.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.posteriors.base import RewardPosterior
+
+
+class WithinFirst(Criterion):
+    """Uniformly random pairs, those within a prompt before those across prompts."""
+
+    name: ClassVar[str] = "within-first"
+    default_selector: ClassVar[str] = "top"
+    selects_itself: ClassVar[bool] = True
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """One for a pair within a prompt, zero for others; ties are broken at random."""
+        group = torch.from_numpy(candidates.pool.group[candidates.responses])
+
+        def same_prompt(first: Tensor, second: Tensor) -> Tensor:
+            return (group[first] == group[second]).double()
+
+        return _Unpromising(same_prompt)
+
+
+class _Unpromising(SumObjective):
+    """Scores that order pairs and promise no gain."""
+
+    def gains(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.zeros(len(first), dtype=torch.float64)
