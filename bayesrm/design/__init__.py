@@ -12,7 +12,7 @@ from bayesrm.types import Selection
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
 RECOMMENDED_DESIGN = "within-first"
-"""What ``design=None`` means: with a well-regularised model nothing has beaten random pairs within prompts so far."""
+"""What ``design=None`` means: with a well-regularised model nothing has beaten random pairs within prompts."""
 
 
 def make_design(design: str | Design | None = None, selector: str | Selector | None = None) -> Design:
