@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from bayesrm.design.candidates import PAIR_BLOCK, CandidateSet
+from bayesrm.design.candidates import CandidateSet
 from bayesrm.inference.newton import cholesky_factor
 from bayesrm.posteriors.base import difference
 
@@ -32,8 +32,8 @@ class Batch(ABC):
     """A growing batch. Scores order pairs by their marginal gain given what is in it; adding never raises them."""
 
     @abstractmethod
-    def scores(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
-        """An increasing function of f(C ∪ {m}) − f(C) for each pair."""
+    def score(self) -> PairFunction:
+        """An increasing function of f(C ∪ {m}) − f(C), for the batch as it is now."""
 
     @abstractmethod
     def track(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> None:
@@ -160,8 +160,8 @@ class _SumBatch(Batch):
         self._score = score
         self._tracked = torch.empty(0, dtype=torch.float64)
 
-    def scores(self, first: Tensor, second: Tensor) -> Tensor:
-        return self._score(first, second)
+    def score(self) -> PairFunction:
+        return self._score
 
     def track(self, first: Tensor, second: Tensor) -> None:
         self._tracked = self._score(first, second)
@@ -190,12 +190,13 @@ class _InformationBatch(Batch):
         self._first = self._second = torch.empty(0, dtype=torch.int64)
         self._w = self._q = torch.empty(0, dtype=torch.float64)
 
-    def scores(self, first: Tensor, second: Tensor) -> Tensor:
-        return self._weight(first, second) * self._quadratic(first, second)
+    def score(self) -> PairFunction:
+        quadratic = self._quadratic()
+        return lambda first, second: self._weight(first, second) * quadratic(first, second)
 
     def track(self, first: Tensor, second: Tensor) -> None:
         self._first, self._second = first, second
-        self._w, self._q = self._weight(first, second), self._quadratic(first, second)
+        self._w, self._q = self._weight(first, second), self._quadratic()(first, second)
 
     @property
     def tracked(self) -> Tensor:
@@ -216,10 +217,7 @@ class _InformationBatch(Batch):
         self._q = (self._q - fall).clamp_(min=0.0)
         self._covariance -= c * torch.outer(a, a)
 
-    def _quadratic(self, first: Tensor, second: Tensor) -> Tensor:
-        quadratic = torch.empty(len(first), dtype=torch.float64, device=self._u.device)
-        for start in range(0, len(first), PAIR_BLOCK):
-            part = slice(start, start + PAIR_BLOCK)
-            v = difference(self._u, first[part], second[part])
-            quadratic[part] = ((v @ self._covariance) * v).sum(dim=1)
-        return quadratic.clamp_(min=0.0)
+    def _quadratic(self) -> PairFunction:
+        """vᵀA⁻¹v as a squared distance, ‖Lᵀv‖² with L Lᵀ = A⁻¹: one product for all responses."""
+        rows = self._u @ cholesky_factor(self._covariance)
+        return lambda first, second: difference(rows, first, second).square().sum(dim=1)

@@ -10,16 +10,22 @@ from bayesrm.design.objectives import PairFunction
 
 def top(candidates: CandidateSet, score: PairFunction, size: int, generator: np.random.Generator) -> PairIndex:
     """Positions of the ``size`` highest scores, highest first; ties are broken at random."""
-    positions = np.empty(0, np.int64)
-    scores, ties = np.empty(0), np.empty(0)
-    for block, first, second in candidates.blocks():
-        block_scores = score(first, second).cpu().numpy()
-        positions = np.concatenate([positions, block])
-        scores = np.concatenate([scores, block_scores])
-        ties = np.concatenate([ties, generator.random(len(block))])
-        if len(scores) > size:
-            threshold = np.partition(scores, len(scores) - size)[len(scores) - size]
-            keep = np.flatnonzero(scores >= threshold)
-            keep = keep[np.lexsort((ties[keep], -scores[keep]))[:size]]
-            positions, scores, ties = positions[keep], scores[keep], ties[keep]
-    return positions[np.lexsort((ties, -scores))]
+    # Rows are position, score and tie-breaker of what may still be among the best.
+    kept: list[np.ndarray] = []
+    threshold = -np.inf
+    for positions, first, second in candidates.blocks():
+        scores = score(first, second).cpu().numpy()
+        block = np.stack([positions, scores, generator.random(len(scores))])
+        kept.append(block[:, scores >= threshold])
+        if sum(part.shape[1] for part in kept) > 2 * size:
+            kept = [_best(np.concatenate(kept, axis=1), size)]
+            threshold = kept[0][1, -1]
+    return _best(np.concatenate(kept, axis=1), size)[0].astype(np.int64)
+
+
+def _best(table: np.ndarray, size: int) -> np.ndarray:
+    """The columns of the ``size`` highest scores, in order."""
+    if table.shape[1] > size:
+        least = np.partition(table[1], -size)[-size]
+        table = table[:, table[1] >= least]
+    return table[:, np.lexsort((table[2], -table[1]))[:size]]

@@ -57,5 +57,6 @@ def shorten(
     """The ``length`` candidates of largest current score, and a bound on the scores of all others."""
     if len(candidates) <= length:
         return generator.permutation(len(candidates)), -np.inf
-    ranked = top(candidates, batch.scores, length + 1, generator)
-    return ranked[:-1], float(batch.scores(*candidates.rows_at(ranked[-1:]))[0])
+    score = batch.score()
+    ranked = top(candidates, score, length + 1, generator)
+    return ranked[:-1], float(score(*candidates.rows_at(ranked[-1:]))[0])

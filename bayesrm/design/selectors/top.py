@@ -21,4 +21,4 @@ class Top(Selector):
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
         """Rank by what they add to an empty batch."""
-        return top(candidates, objective.batch().scores, size, generator)
+        return top(candidates, objective.batch().score(), size, generator)
