@@ -97,8 +97,8 @@ def test_nothing_leaves_a_trace_in_global_state(world):
     for inference in ("plugin", "laplace"):
         posterior = brm.fit(model, world.pool, world.preferences[:30], inference)
         posterior.to_datatree(draws=5)
-        for design in brm.designs():
-            brm.select(posterior, brm.candidates(world.pool, size=40), design, 3)
+    for design in brm.designs():
+        brm.select(posterior, brm.candidates(world.pool, size=40), design, 3)
     assert torch.equal(torch.random.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state[1])  # noqa: NPY002
     assert not list(pyro.get_param_store().keys())

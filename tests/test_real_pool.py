@@ -1,0 +1,38 @@
+"""What was measured on a real pool still holds; skipped where the pool is not beside the repository."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bayesrm as brm
+
+LABELS, SEEDS = 500, 3
+
+
+@pytest.fixture(scope="module")
+def one_minus_spearman(real_pool_folder):
+    """Mean over seeds, by encoder, after random pairs within prompts and an annotator of temperature 2."""
+    pool, golden = brm.load_pool(real_pool_folder / "pool"), brm.load_golden(real_pool_folder / "pool")
+    test, test_golden = brm.load_pool(real_pool_folder / "test"), brm.load_golden(real_pool_folder / "test")
+
+    def measure(encoder: str, inference: str) -> float:
+        figures = []
+        for seed in range(SEEDS):
+            candidates = brm.candidates(pool, prompts=None, size=LABELS, seed=seed)
+            preferences = brm.GoldenAnnotator(golden, temperature=2.0, seed=seed).label(candidates)
+            posterior = brm.fit(brm.RewardModel(pool.dim, encoder), pool, preferences, inference, seed=seed)
+            figures.append(brm.evaluate(posterior, test, test_golden, 2.0)["one_minus_spearman"])
+        return float(np.mean(figures))
+
+    return measure
+
+
+def test_evidence_keeps_a_linear_model_from_overfitting(one_minus_spearman):
+    assert one_minus_spearman("linear", "laplace") < 0.64
+    assert one_minus_spearman("linear", "plugin") > 0.70, "without a prior the same model overfits"
+
+
+@pytest.mark.parametrize("inference", ["plugin", "laplace"])
+def test_the_mlp_stopped_early_does_not_lose_to_the_linear_model(one_minus_spearman, inference):
+    assert one_minus_spearman("mlp", inference) < one_minus_spearman("linear", "laplace") + 0.03
