@@ -127,8 +127,8 @@ def run(
     from bayesrm.design import make_design
     from bayesrm.inference import INFERENCES
 
-    asked_designs: list[str | None] = [*design] if design else [None]
-    asked_inferences: list[str | None] = [*inference] if inference else [None]
+    asked_designs: list[str | None] = [*dict.fromkeys(design)] if design else [None]
+    asked_inferences: list[str | None] = [*dict.fromkeys(inference)] if inference else [None]
     for name in asked_designs:
         make_design(name, selector)
     for name in inference or []:
@@ -172,7 +172,7 @@ def report(
     console.print(f"The report is {write_report(directory)}.")
 
 
-@app.command()
+@app.command(epilog="Example:  [bold]bayesrm designs[/bold]")
 def designs() -> None:
     """What can be asked for with --design, one line each."""
     from bayesrm.design import CRITERIA
@@ -180,7 +180,7 @@ def designs() -> None:
     _print_lines(CRITERIA.lines())
 
 
-@app.command()
+@app.command(epilog="Example:  [bold]bayesrm inferences[/bold]")
 def inferences() -> None:
     """What can be asked for with --inference, one line each."""
     from bayesrm.inference import INFERENCES
@@ -188,7 +188,7 @@ def inferences() -> None:
     _print_lines(INFERENCES.lines())
 
 
-@app.command()
+@app.command(epilog="Example:  [bold]bayesrm likelihoods[/bold]")
 def likelihoods() -> None:
     """What an annotator's answer can be modelled as, one line each."""
     from bayesrm.models.likelihoods import LIKELIHOODS
@@ -239,7 +239,7 @@ def _print_table(table: pd.DataFrame) -> None:
     shown = {
         "one_minus_spearman": "1−Spearman ↓",
         "difference": "vs random",
-        "best_of_n": "best of N ↑",
+        "best_of_n": f"best of {table['n'].max()} ↑" if "n" in table else "best of N ↑",
         "log_loss": "log loss ↓",
     }
     shown = {name: header for name, header in shown.items() if name in table}

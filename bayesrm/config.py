@@ -26,7 +26,7 @@ class RunConfig(BaseModel):
     inference: str | None = None
     design: str | None = None
     selector: str | None = None
-    temperature: PositiveFloat = 1.0
+    temperature: PositiveFloat = Field(default=1.0, allow_inf_nan=False)
     prompts: PositiveInt | None = 500
     candidates: PositiveInt | None = 20_000
     identical: bool = False

@@ -61,19 +61,21 @@ class Journal:
     """
 
     def __init__(self, directory: Path | None, configuration: dict[str, Any]) -> None:
-        self._directory = directory
+        self._directory, self._configuration = directory, configuration
         self._memory: dict[tuple[int, str], Any] = {}
         if directory is None:
             return
+        nearest = next(parent for parent in (directory, *directory.absolute().parents) if parent.exists())
+        if not nearest.is_dir():
+            raise InvalidInputError(f"expected a folder for the run, and {nearest} is a file: choose another")
         path = directory / RUN_FILE
         if path.exists():
-            _require_same(read_json(path), configuration, directory)
+            if any(directory.glob("rounds/*")):
+                _require_same(read_json(path), configuration, directory)
         elif directory.exists() and any(directory.iterdir()):
             raise InvalidInputError(
                 f"expected {directory} to be empty or the folder of a run, and it has other files: choose another"
             )
-        else:
-            write_json(path, configuration)
 
     def selection(self, round_index: int) -> Selection | None:
         """What was asked in a round, if it was chosen already."""
@@ -89,7 +91,9 @@ class Journal:
         )
 
     def keep_selection(self, round_index: int, selection: Selection) -> None:
-        """Keep what will be asked."""
+        """Keep what will be asked; the first time, with the configuration, which holds from then on."""
+        if self._directory is not None and round_index == 0:
+            write_json(self._directory / RUN_FILE, self._configuration)
         columns = {"first": selection.first, "second": selection.second, "gain": selection.gain}
         meta = {"design": selection.design, "bound": selection.bound}
         self._write(round_index, "selection", pd.DataFrame(columns), meta)
@@ -134,9 +138,11 @@ class Journal:
         """A finished round."""
         selection, labels = self.selection(round_index), self.labels(round_index)
         metrics = self.metrics(round_index)
-        assert selection is not None
-        assert labels is not None
-        assert metrics is not None
+        if selection is None or labels is None or metrics is None:
+            raise InvalidInputError(
+                f"round {round_index} of {self._directory} lacks one of its files (selection, labels, metrics): "
+                "put it back, or delete the later files of this and all later rounds to do them again"
+            )
         return RoundRecord(round_index, selection, labels, metrics)
 
     def _path(self, round_index: int, what: str, suffix: str) -> Path:
@@ -149,7 +155,10 @@ class Journal:
         path = self._path(round_index, what, "parquet")
         if not path.exists():
             return None, {}
-        table = pd.read_parquet(path)
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(f"{path} is damaged and cannot be read: {error}") from error
         return table, json.loads(table.attrs.get("meta", "{}"))
 
     def _write(self, round_index: int, what: str, table: pd.DataFrame, meta: dict[str, Any]) -> None:

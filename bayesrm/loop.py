@@ -8,22 +8,26 @@ on the labels alone, so a run that was killed continues where it stood and ends 
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from bayesrm import rng
 from bayesrm.annotators.base import Annotator, SupportsLabel
+from bayesrm.data.golden import as_golden
 from bayesrm.design import make_design
 from bayesrm.design.base import Design
 from bayesrm.design.candidates import candidates as form_candidates
+from bayesrm.design.candidates import require_scope
 from bayesrm.errors import CapabilityError, InvalidInputError
-from bayesrm.inference import RECOMMENDED_INFERENCE, fit
+from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
 from bayesrm.journal import Journal, Metrics, RoundRecord
 from bayesrm.metrics import evaluate
@@ -32,7 +36,7 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.progress import bar
 from bayesrm.results import RESULTS_FILE, open_results, run_tree, write_results
-from bayesrm.types import Preferences, ResponsePool
+from bayesrm.types import Preferences, ResponsePool, Selection
 
 __all__ = ["RoundRecord", "run"]
 
@@ -49,11 +53,11 @@ def run(
     prompts: int | None = 500,
     candidates: int | None = 20_000,
     identical: bool = False,
-    batch_size: int = 125,
-    rounds: int = 10,
-    seed: int = 0,
+    batch_size: SupportsIndex = 125,
+    rounds: SupportsIndex = 10,
+    seed: SupportsIndex = 0,
     out: str | os.PathLike[str] | None = None,
-    draws: int = 1000,
+    draws: SupportsIndex = 1000,
     log_likelihood: bool = False,
     device: str | torch.device | None = None,
     progress: bool = True,
@@ -100,6 +104,14 @@ def run(
     """
     model = RewardModel(pool.dim, encoder="auto") if model is None else model
     plan = make_design(design, selector)
+    name = RECOMMENDED_INFERENCE if inference is None else inference
+    method = INFERENCES[name]() if isinstance(name, str) else name
+    rounds, batch_size, seed, draws = map(operator.index, (rounds, batch_size, seed, draws))
+    rng.child(seed)
+    as_device(device)
+    require_scope(scope)
+    if model.dim != pool.dim:
+        raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
     if rounds < 1 or batch_size < 1:
         raise InvalidInputError(
             f"expected at least one round and one label a round, got {rounds} rounds of {batch_size}"
@@ -109,6 +121,8 @@ def run(
             f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "
             "were both embedded with the same model?"
         )
+    if test is not None:
+        test = test[0], _rankable(test[0], test[1])
     configuration = {
         "pool": _fingerprint(pool),
         "test": None if test is None else _fingerprint(test[0]) | {"golden": _digest(np.asarray(test[1]))},
@@ -116,12 +130,12 @@ def run(
         if isinstance(annotator, Annotator)
         else {"annotator": type(annotator).__name__},
         "model": model.describe(),
-        "inference": _name(inference, RECOMMENDED_INFERENCE),
+        "inference": method.name,
         "design": plan.criterion.name,
         "selector": plan.selector.name,
         "scope": scope,
-        "prompts": prompts,
-        "candidates": candidates,
+        "prompts": None if prompts is None else operator.index(prompts),
+        "candidates": None if candidates is None else operator.index(candidates),
         "identical": identical,
         "batch_size": batch_size,
         "seed": seed,
@@ -130,14 +144,12 @@ def run(
     }
     directory = None if out is None else Path(out)
     journal = Journal(directory, configuration)
-    if directory is not None and (directory / RESULTS_FILE).exists():
-        finished = open_results(directory)
-        if finished["trajectory"].sizes["round"] == rounds:
-            return finished
-        finished.close()
+    finished = None if directory is None else _finished(directory, rounds)
+    if finished is not None:
+        return finished
 
     def posterior_after(labels: Preferences) -> RewardPosterior:
-        return fit(model, pool, labels, inference, seed=rng.child(seed, "fit"), device=device)
+        return fit(model, pool, labels, method, seed=rng.child(seed, "fit"), device=device)
 
     labels = Preferences.none()
     posterior: RewardPosterior | None = None
@@ -155,7 +167,7 @@ def run(
                 selection = plan.select(posterior, pairs, batch_size, rng.child(seed, "selection", t))
                 journal.keep_selection(t, selection)
             asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator
-            answered = asked.label(selection)
+            answered = _require_answers(asked.label(selection), selection)
             journal.keep_labels(t, answered)
         labels = labels.append(answered)
         posterior = None
@@ -166,9 +178,46 @@ def run(
     if posterior is None:
         posterior = posterior_after(labels)
     tree = run_tree(records, posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood), configuration)
-    if directory is not None:
+    if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
         write_results(tree, directory / RESULTS_FILE)
     return tree
+
+
+def _finished(directory: Path, rounds: int) -> xr.DataTree | None:
+    """The results in a folder, if they are there, whole, and of this many rounds; else they are made again."""
+    try:
+        results = open_results(directory)
+    except InvalidInputError:
+        return None
+    if results["trajectory"].sizes["round"] == rounds:
+        return results
+    results.close()
+    return None
+
+
+def _rankable(pool: ResponsePool, golden: ArrayLike) -> Float[np.ndarray, "response"]:
+    """Golden rewards of a test pool, checked before anything is paid for."""
+    values = as_golden(golden, len(pool))
+    if not any(np.ptp(values[member]) > 0 for member in pool.members):
+        raise InvalidInputError(
+            "expected a test pool with at least one prompt whose responses have different golden rewards, "
+            "got none: there is nothing to rank"
+        )
+    return values
+
+
+def _require_answers(answered: object, selection: Selection) -> Preferences:
+    """Answers to pairs that were asked; an annotator may leave some out."""
+    if not isinstance(answered, Preferences):
+        raise InvalidInputError(f"expected the annotator to return Preferences, got {type(answered).__name__}")
+    asked = set(zip(selection.first.tolist(), selection.second.tolist(), strict=True))
+    strange = set(zip(answered.first.tolist(), answered.second.tolist(), strict=True)) - asked
+    if strange:
+        raise InvalidInputError(
+            f"expected answers to the {len(asked)} pairs that were asked, got one to the pair {min(strange)}: "
+            "return first and second as they were asked"
+        )
+    return answered
 
 
 def _measure(
@@ -186,12 +235,6 @@ def _measure(
         metrics["log_evidence"] = posterior.log_evidence
         metrics["prior_scale"] = float(posterior.prior_precision.rsqrt().mean())
     return metrics
-
-
-def _name(inference: str | Inference | None, default: str) -> str:
-    if inference is None:
-        return default
-    return inference if isinstance(inference, str) else inference.name
 
 
 def _fingerprint(pool: ResponsePool) -> dict[str, Any]:

@@ -52,8 +52,13 @@ def learning_curves(
             if i == len(metrics) - 1:
                 axis.set_xlabel("labels")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, title="design")
+    figure.legend(handles, labels, loc="outside right center", frameon=False, title=_legend_title(trajectory))
     return figure
+
+
+def _legend_title(trajectory: xr.Dataset) -> str:
+    seeds = trajectory.sizes["seed"]
+    return "design" if seeds == 1 else f"design\n(mean ± 1 s.e.,\n{seeds} seeds)"
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -44,11 +44,21 @@ class Registry(Mapping[str, type[T]], Generic[T]):
                         inspect.isclass(member)
                         and issubclass(member, self._base)
                         and member.__module__ == module.__name__
-                        and not inspect.isabstract(member)
+                        and "name" in vars(member)
                     ):
-                        found[getattr(member, "name")] = member  # noqa: B009
+                        self._require_new(member, found)
+                        found[vars(member)["name"]] = member
             self._found = dict(sorted(found.items()))
         return self._found
+
+    def _require_new(self, part: type[T], found: dict[str, type[T]]) -> None:
+        """A part is complete, and its name is its own: what a copied file most easily gets wrong."""
+        name = vars(part)["name"]
+        if inspect.isabstract(part):
+            missing = ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
+            raise TypeError(f"the {self._kind} {name!r} ({part.__module__}) does not define {missing}")
+        if name in found:
+            raise TypeError(f"{part.__module__} and {found[name].__module__} both have a {self._kind} {name!r}")
 
     def __getitem__(self, name: str) -> type[T]:
         parts = self._parts()

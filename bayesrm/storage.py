@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bayesrm.errors import InvalidInputError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -32,8 +34,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text())
+    """Read JSON; InvalidInputError where the file is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InvalidInputError(f"{path} is damaged and cannot be read as JSON: {error}") from error
 
 
 def _sync_directory(path: Path) -> None:

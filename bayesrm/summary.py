@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import t
 
 from bayesrm.results import METRIC_NAMES
 
 BASELINE = "random"
-CLEAR = 2.0
-"""A difference counts as clear from this many standard errors on."""
+CONFIDENCE = 0.95
+"""A difference counts as clear where its two-sided Student t interval over seeds leaves out zero."""
 
 
 def final_table(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> pd.DataFrame:
@@ -26,9 +27,9 @@ def final_table(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> p
     Returns
     -------
     DataFrame
-        Columns ``scope, inference, design, seeds, labels``; per metric ``<metric>`` (mean over seeds) and
-        ``<metric>_se`` (its standard error, NaN for one seed); ``difference`` and ``difference_se``: the mean
-        paired difference of ``metric`` to random, seed by seed.
+        Columns ``scope, inference, design, seeds, labels``, and ``n``, the N of best-of-N; per metric ``<metric>``
+        (mean over seeds) and ``<metric>_se`` (its standard error, NaN for one seed); ``difference`` and
+        ``difference_se``: the mean paired difference of ``metric`` to random, seed by seed.
     """
     last = trajectory.isel(round=_last_common_round(trajectory, metric))
     rows = []
@@ -42,6 +43,8 @@ def final_table(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> p
                 row = {**place, "seeds": cell.sizes["seed"], "labels": int(cell["labels"])}
                 for name in METRIC_NAMES:
                     if name in cell:
+                        if "n" in cell[name].dims:
+                            row["n"] = int(cell["n"].max())
                         values = cell[name].isel(n=-1) if "n" in cell[name].dims else cell[name]
                         row[name], row[f"{name}_se"] = _mean_and_error(values.values)
                 if BASELINE in last["design"].values:
@@ -66,10 +69,11 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
         return text + " One seed says nothing of the spread: run more seeds before you conclude."
     designs = table[table["design"] != BASELINE]
     sign = 1 if better == "lower" else -1
-    score = sign * designs["difference"] / designs["difference_se"]
-    wins, losses = designs[score < -CLEAR], designs[score > CLEAR]
+    half_width = designs["difference_se"] * t.ppf(0.5 + CONFIDENCE / 2, designs["seeds"] - 1)
+    wins = designs[sign * designs["difference"] < -half_width]
+    losses = designs[sign * designs["difference"] > half_width]
     if not len(wins) and not len(losses):
-        return text + f" No design differs from random by more than {CLEAR:g} standard errors."
+        return text + f" No {CONFIDENCE:.0%} interval of a difference to random leaves out zero."
     for these, verb in ((wins, "better"), (losses, "worse")):
         if len(these):
             named = ", ".join(

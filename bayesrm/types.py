@@ -168,10 +168,6 @@ class Comparisons:
     def __len__(self) -> int:
         return len(self.first)
 
-    def require_within(self, pool: ResponsePool) -> None:
-        """Raise InvalidInputError where an index lies outside the pool."""
-        require_within(self, pool)
-
 
 @dataclass(frozen=True, eq=False)
 class Preferences(Comparisons):
@@ -211,7 +207,7 @@ class Preferences(Comparisons):
             )
         object.__setattr__(self, "outcome", outcome)
         if self.annotator is not None:
-            annotator = np.array(self.annotator)
+            annotator = np.array(_as_numpy(self.annotator))
             if annotator.shape != self.first.shape:
                 raise InvalidInputError(
                     f"expected one annotator for each of the {len(self)} comparisons, got shape {annotator.shape}"

@@ -112,6 +112,75 @@ def test_settings_that_cannot_work_are_refused(world):
         run(world, test=(narrow, np.zeros(2)))
 
 
+def test_settings_that_are_refused_leave_the_folder_free(world, tmp_path):
+    test = world[2]
+    out = tmp_path / "run"
+    refused = [
+        ({"batch_size": 201}, "batch of between 1 and 200"),
+        ({"inference": "exact"}, "unknown inference"),
+        ({"scope": "everywhere"}, "unknown scope"),
+        ({"model": brm.RewardModel(5, "linear")}, "model of embedding dimension 8, got 5"),
+        ({"seed": -1}, "seed of at least 0"),
+        ({"test": (test[0], test[1][:5])}, "golden"),
+        ({"test": (test[0], np.zeros(80))}, "nothing to rank"),
+        ({"device": "nowhere"}, "the device nowhere cannot be used here"),
+    ]
+    for changes, message in refused:
+        with pytest.raises(InvalidInputError, match=message):
+            run(world, out=out, **changes)
+    with pytest.raises(brm.errors.CapabilityError, match="'bald' needs a posterior with spread"):
+        run(world, out=out, inference="plugin", design="bald")
+    assert run(world, out=out)["trajectory"].sizes["round"] == 4
+
+
+def test_numpy_numbers_serve_as_settings(world):
+    whole = run(world, seed=2)
+    same = run(world, seed=np.int64(2), batch_size=np.int32(10), rounds=np.uint8(4), draws=np.int64(20))
+    xr.testing.assert_identical(whole, same)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda pairs: np.ones(len(pairs)), "to return Preferences, got ndarray"),
+        (lambda pairs: brm.Preferences([159], [158], [1.0]), r"one to the pair \(159, 158\)"),
+    ],
+)
+def test_answers_to_other_questions_are_not_kept(world, tmp_path, answer, message):
+    class Confused:
+        def label(self, pairs):
+            return answer(pairs)
+
+    with pytest.raises(InvalidInputError, match=message):
+        brm.run(world[0], Confused(), out=tmp_path / "run", **SETTINGS)
+    assert not list(tmp_path.glob("run/rounds/*.labels.parquet"))
+
+
+def test_fewer_rounds_do_not_cut_a_run_short(world, tmp_path):
+    run(world, out=tmp_path / "run")
+    before = (tmp_path / "run/results.nc").read_bytes()
+    assert run(world, out=tmp_path / "run", rounds=2)["trajectory"].sizes["round"] == 2
+    assert (tmp_path / "run/results.nc").read_bytes() == before
+
+
+def test_damaged_files_are_named(world, tmp_path):
+    out = tmp_path / "run"
+    whole = run(world, out=out)
+    (out / "results.nc").write_bytes(b"\x89HDF")
+    xr.testing.assert_identical(whole["trajectory"].to_dataset(), run(world, out=out)["trajectory"].to_dataset())
+    for name in ("rounds/0001.labels.parquet", "rounds/0001.metrics.json", "run.json"):
+        (out / "results.nc").unlink(missing_ok=True)
+        intact = (out / name).read_bytes()
+        (out / name).write_bytes(intact[: len(intact) // 2])
+        with pytest.raises(InvalidInputError, match=f"{name.split('/')[-1]} is damaged"):
+            run(world, out=out)
+        (out / name).write_bytes(intact)
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InvalidInputError, match="file is a file: choose another"):
+        run(world, out=file / "run")
+
+
 def test_results_serve_arviz(world, tmp_path):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "\nArviZ is undergoing a major refactor", FutureWarning)

@@ -142,10 +142,10 @@ def test_comparisons_take_integers_of_any_kind(kind):
 
 def test_comparisons_outside_the_pool():
     pool = brm.ResponsePool(EMBEDDINGS, PROMPT)
-    brm.Comparisons([0, 3], [3, 1]).require_within(pool)
-    brm.Comparisons([], []).require_within(pool)
+    types.require_within(brm.Comparisons([0, 3], [3, 1]), pool)
+    types.require_within(brm.Comparisons([], []), pool)
     with pytest.raises(InvalidInputError, match=r"second to be indices below 4.* got 4: do these pairs belong"):
-        brm.Comparisons([0, 3], [4, 1]).require_within(pool)
+        types.require_within(brm.Comparisons([0, 3], [4, 1]), pool)
 
 
 @pytest.mark.parametrize(

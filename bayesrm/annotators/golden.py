@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -41,10 +43,10 @@ class GoldenAnnotator(Annotator):
                 f"expected one finite golden reward a response, got an array of shape {self.golden.shape} "
                 f"with {int((~np.isfinite(self.golden)).sum())} values that are not finite"
             )
-        if not temperature > 0:
-            raise InvalidInputError(f"expected a temperature above 0, got {temperature}")
+        if not 0 < temperature < math.inf:
+            raise InvalidInputError(f"expected a finite temperature above 0, got {temperature}")
         self.temperature = float(temperature)
-        self.seed = seed
+        self.seed = operator.index(seed)
         self._calls = 0
         self._round: int | None = None
 

@@ -233,8 +233,7 @@ def candidates(
     InvalidInputError
         Where no pair is possible.
     """
-    if scope not in SCOPES:
-        raise InvalidInputError(f"unknown scope {scope!r}: there are {', '.join(SCOPES)}")
+    require_scope(scope)
     for name, value in (("prompts", prompts), ("size", size)):
         if value is not None and value < 1:
             raise InvalidInputError(f"expected {name} of at least 1 (or None for all), got {value}")
@@ -258,6 +257,12 @@ def candidates(
     first, second = _draw(possible, size, rng.stream(seed, "pairs"), identical)
     _require_some(len(first))
     return ExplicitCandidates(pool, Comparisons(first, second))
+
+
+def require_scope(scope: str) -> None:
+    """InvalidInputError where there is no such scope."""
+    if scope not in SCOPES:
+        raise InvalidInputError(f"unknown scope {scope!r}: there are {', '.join(SCOPES)}")
 
 
 def _draw(

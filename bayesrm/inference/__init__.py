@@ -57,4 +57,13 @@ def fit(
     require_within(preferences, pool)
     name = RECOMMENDED_INFERENCE if inference is None else inference
     method = INFERENCES[name]() if isinstance(name, str) else name
-    return method.fit(model, pool, preferences, seed, torch.device(device or "cpu"))
+    return method.fit(model, pool, preferences, seed, as_device(device))
+
+
+def as_device(device: str | torch.device | None) -> torch.device:
+    """The device by name, default the CPU; InvalidInputError where there is none such on this machine."""
+    try:
+        return torch.empty(0, device=device or "cpu").device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInputError(f"the device {device} cannot be used here ({reason}): use cpu") from error

@@ -126,7 +126,7 @@ def make_encoder(dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], st
         if not hidden or min(hidden) < 1:
             raise InvalidInputError(f"expected hidden layer sizes of at least 1, got {hidden}")
         return Encoder(dim, mlp(dim, tuple(hidden)), standardize)
-    raise InvalidInputError(f"unknown encoder {encoder!r}: there are linear, mlp, or any torch.nn.Module")
+    raise InvalidInputError(f"unknown encoder {encoder!r}: there are linear, mlp, auto, or any torch.nn.Module")
 
 
 def _statistics_blocks(n: int) -> list[np.ndarray]:

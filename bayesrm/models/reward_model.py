@@ -74,7 +74,7 @@ class RewardModel(PyroModule):
         with rng.fenced(0):
             self.encoder = make_encoder(dim, encoder, self.hidden, standardize)
         self.likelihood = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
-        self.prior_scale = prior_scale
+        self.prior_scale = None if prior_scale is None else float(prior_scale)
         self.training_name = training
 
     @property
