@@ -198,15 +198,27 @@ def likelihoods() -> None:
 
 def main() -> NoReturn:
     """Entry point: exit status 0 where it did what was asked, 2 with one sentence for bad input."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=False)
     except BayesRMError as error:
-        print(f"bayesrm: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
     except KeyboardInterrupt:
         print("bayesrm: stopped; run the same command again to continue.", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        # Usage errors of the parser; its classes live in different places in different versions of typer.
+        if not hasattr(error, "format_message"):
+            raise
+        _refuse(error.format_message())
     sys.exit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    """One sentence on stderr, and status 2."""
+    print(f"bayesrm: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:

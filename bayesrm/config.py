@@ -50,5 +50,5 @@ def make_config(**settings: object) -> RunConfig:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InvalidInputError(f"{where}: {first['msg']}, got {first['input']!r}") from error
+        option = str(first["loc"][0]).replace("_", "-")
+        raise InvalidInputError(f"--{option}: {first['msg']}, got {first['input']!r}") from error

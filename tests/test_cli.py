@@ -138,7 +138,10 @@ def test_bad_input_is_one_sentence(command, files, tmp_path):
         "unknown inference 'exact': there are": ["run", pool, "--inference", "exact"],
         "unknown encoder 'deep'": ["run", pool, "--encoder", "deep"],
         "scope: Input should be": ["run", pool, "--scope", "everywhere"],
-        "rounds: Input should be greater than 0, got 0": ["run", pool, "--rounds", "0"],
+        "--rounds: Input should be greater than 0, got 0": ["run", pool, "--rounds", "0"],
+        "--seeds': .* is not in the range|--seeds.*greater than or equal to 1": ["run", pool, "--seeds", "0"],
+        "'--rounds': .* integer": ["run", pool, "--rounds", "many"],
+        "No such option": ["run", pool, "--colour", "red"],
     }  # fmt: skip
     for message, arguments in cases.items():
         refused(command, message, *arguments, "--out", out / re.sub(r"\W", "", message)[:20])
@@ -148,6 +151,9 @@ def test_bad_input_is_one_sentence(command, files, tmp_path):
     refused(command, "pickle", "run", tmp_path / "pickled", "--out", out / "pickled")
     refused(command, "there is no folder", "report", tmp_path / "nowhere")
     refused(command, "expected runs in", "report", pool)
+    refused(command, "Missing option '--out'", "run", pool)
+    refused(command, "Missing argument", "report")
+    refused(command, "No such command", "reprot")
 
 
 def test_a_folder_of_another_configuration_is_refused(command, files):
