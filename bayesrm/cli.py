@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -42,9 +41,7 @@ def demo(
     data: Annotated[Path, typer.Option(help="Folder with the pools 'pool' and 'test'.")] = QUICKSTART,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions of each run.")] = 3,
     rounds: Annotated[int, typer.Option(min=1, help="Labelling rounds of each run.")] = 6,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = min(
-        4, os.cpu_count() or 1
-    ),
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
 ) -> None:
     """The quickstart: three designs with a plug-in and a Bayesian reward model, on data/quickstart.
 
