@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="bayesrm",
     help="Bayesian active reward modeling: which pairs to ask about, what was learned, how far to trust it.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -245,6 +244,8 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:
 
 
 def _print_table(table: pd.DataFrame) -> None:
+    from bayesrm.summary import cell
+
     shown = {
         "one_minus_spearman": "1−Spearman ↓",
         "difference": "vs random",
@@ -267,16 +268,9 @@ def _print_table(table: pd.DataFrame) -> None:
     for (scope, inference), rows in table.groupby(["scope", "inference"], sort=False):
         view.add_row(f"[bold]{inference}[/bold]" + (f" {scope}" if several_scopes else ""))
         for _, row in rows.sort_values("one_minus_spearman").iterrows():
-            view.add_row(f"  {row['design']}", *(_cell(row[name], row[f"{name}_se"], name) for name in shown))
+            view.add_row(f"  {row['design']}", *(cell(row, name) for name in shown))
         view.add_section()
     console.print(view)
-
-
-def _cell(mean: float, error: float, name: str) -> str:
-    if name == "difference" and mean == 0:
-        return "–"
-    sign = "+" if name == "difference" else ""
-    return f"{mean:{sign}.3f}" + ("" if error != error else f" ± {error:.3f}")
 
 
 def _print_lines(lines: dict[str, str]) -> None:

@@ -107,6 +107,7 @@ def run(
     name = RECOMMENDED_INFERENCE if inference is None else inference
     method = INFERENCES[name]() if isinstance(name, str) else name
     rounds, batch_size, seed, draws = map(operator.index, (rounds, batch_size, seed, draws))
+    # What a fit or a selection would refuse is refused here, before anybody is asked.
     rng.child(seed)
     as_device(device)
     require_scope(scope)

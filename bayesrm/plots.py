@@ -11,11 +11,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesrm.results import METRIC_NAMES
+from bayesrm.results import BASELINE, METRIC_NAMES
 
 # Okabe & Ito's colours, told apart also by readers who see fewer; random, the baseline, is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#F0E442")
-BASELINE = "random"
 BASELINE_COLOUR = "#7F7F7F"
 
 

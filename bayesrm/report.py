@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +14,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.plots import learning_curves, svg
 from bayesrm.results import METRIC_NAMES, combine, run_folders
 from bayesrm.storage import replacing
-from bayesrm.summary import BASELINE, final_table, verdict
+from bayesrm.summary import cell, final_table, verdict
 
 REPORT_FILE = "report.html"
 _HEADERS = {
@@ -75,15 +74,7 @@ def _metric_headers(table: pd.DataFrame | None) -> list[str]:
 
 def _cells(row: pd.Series[Any]) -> list[str]:
     cells = [str(row[name]) for name in ("scope", "inference", "design", "seeds", "labels")]
-    for name in (name for name in _HEADERS if name in row.index):
-        error = f"{name}_se"
-        if name == "difference" and row["design"] == BASELINE:
-            cells.append("–")
-            continue
-        sign = "+" if name == "difference" else ""
-        spread = "" if np.isnan(row[error]) else f" ± {row[error]:.3f}"
-        cells.append("–" if np.isnan(row[name]) else f"{row[name]:{sign}.3f}{spread}")
-    return cells
+    return cells + [cell(row, name) for name in _HEADERS if name in row.index]
 
 
 def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> str:

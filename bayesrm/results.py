@@ -25,6 +25,9 @@ RESULTS_FILE = "results.nc"
 SETTINGS = ("scope", "inference", "design", "seed")
 """What can become a dimension of combined results, outermost first."""
 
+BASELINE = "random"
+"""The design that others are held against."""
+
 METRIC_NAMES = {
     "one_minus_spearman": ("1 − Spearman within prompts", "lower"),
     "best_of_n": ("golden reward of the best of N", "higher"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.stats import t
 
-from bayesrm.results import METRIC_NAMES
+from bayesrm.results import BASELINE, METRIC_NAMES
 
-BASELINE = "random"
 CONFIDENCE = 0.95
 """A difference counts as clear where its two-sided Student t interval over seeds leaves out zero."""
 
@@ -63,7 +64,7 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
     where = f" ({best['scope']} pairs)" if several_scopes else ""
     text = (
         f"After {best['labels']} labels, {best['design']} under {best['inference']}{where} is at the front with "
-        f"{full_name} {_number(best[metric], best[f'{metric}_se'])} ({better} is better)."
+        f"{full_name} {cell(best, metric)} ({better} is better)."
     )
     if "difference" not in table or table["difference_se"].isna().all():
         return text + " One seed says nothing of the spread: run more seeds before you conclude."
@@ -78,11 +79,20 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
         if len(these):
             named = ", ".join(
                 f"{row['design']} under {row['inference']}{' ' + row['scope'] if several_scopes else ''} "
-                f"({row['difference']:+.3f} ± {row['difference_se']:.3f})"
+                f"({cell(row, 'difference')})"
                 for _, row in these.iterrows()
             )
             text += f" Clearly {verb} than random with the same inference: {named}."
     return text
+
+
+def cell(row: pd.Series[Any], name: str) -> str:
+    """A figure of a :func:`final_table` row with its standard error; a dash where there is nothing to say."""
+    mean, error = row[name], row[f"{name}_se"]
+    if np.isnan(mean) or (name == "difference" and row["design"] == BASELINE):
+        return "–"
+    sign = "+" if name == "difference" else ""
+    return f"{mean:{sign}.3f}" + ("" if np.isnan(error) else f" ± {error:.3f}")
 
 
 def _last_common_round(trajectory: xr.Dataset, metric: str) -> int:
@@ -98,7 +108,3 @@ def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
     return float(values.mean()), float(error)
-
-
-def _number(mean: float, error: float) -> str:
-    return f"{mean:.3f}" if np.isnan(error) else f"{mean:.3f} ± {error:.3f}"

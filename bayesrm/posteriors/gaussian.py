@@ -25,8 +25,7 @@ class GaussianPosterior(LastLayerPosterior):
     ) -> RewardMoments:
         """E r = φᵀβ̂ and u = L⁻¹φ."""
         features = self.features(pool, responses)
-        factor = torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
-        return RewardMoments(features @ self.location, factor)
+        return RewardMoments(features @ self.location, self.whiten(features))
 
     @property
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:

@@ -79,7 +79,10 @@ class LastLayerPosterior(RewardPosterior):
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]
     ) -> Float[Tensor, "response rank"]:
         """u = L⁻¹φ."""
-        features = self.features(pool, responses)
+        return self.whiten(self.features(pool, responses))
+
+    def whiten(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response feature"]:
+        """Rows L⁻¹φ."""
         return torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
 
     def condition(self, preferences: Preferences) -> LastLayerPosterior:
@@ -101,8 +104,9 @@ class LastLayerPosterior(RewardPosterior):
         log_likelihood
             Whether to add log p(y_k | β) of every comparison and draw: 8 bytes × draws × comparisons.
         """
-        point = self.covariance_factor.shape[1] == 0
-        beta, log_q = self.sample_last_layer(1 if point else draws, rng.stream(seed, "posterior draws"))
+        beta, log_q = self.sample_last_layer(
+            draws if "spread" in self.offers else 1, rng.stream(seed, "posterior draws")
+        )
         parts = LastLayerDraws(
             preferences=self.preferences,
             beta=beta,

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
-from bayesrm.models.likelihoods.base import gaussian_expectation
+from bayesrm.models.likelihoods.base import binary_entropy, gaussian_expectation
 from bayesrm.posteriors.base import RewardPosterior
 
 
@@ -40,8 +39,3 @@ class BALD(Criterion):
             return (predictive - conditional).clamp(min=0.0)
 
         return SumObjective(score)
-
-
-def binary_entropy(p: Tensor) -> Tensor:
-    """H(p) of a Bernoulli outcome, in nats."""
-    return torch.special.entr(p) + torch.special.entr(1 - p)

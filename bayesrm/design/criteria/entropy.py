@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
 
 
@@ -25,7 +25,6 @@ class Entropy(Criterion):
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
 
         def score(first: Tensor, second: Tensor) -> Tensor:
-            p = posterior.likelihood.expected_probability(*moments.logits(first, second))
-            return torch.special.entr(p) + torch.special.entr(1 - p)
+            return binary_entropy(posterior.likelihood.expected_probability(*moments.logits(first, second)))
 
         return SumObjective(score)

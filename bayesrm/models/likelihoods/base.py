@@ -73,6 +73,11 @@ class Likelihood(ABC):
         return gaussian_expectation(self.fisher_weight, mean, variance)
 
 
+def binary_entropy(p: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """H(p) = −p log p − (1 − p) log(1 − p), the entropy of a two-valued outcome in nats."""
+    return torch.special.entr(p) + torch.special.entr(1 - p)
+
+
 def gaussian_expectation(
     function: Callable[[Tensor], Tensor], mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
 ) -> Float[Tensor, "pair"]:
