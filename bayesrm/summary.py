@@ -66,6 +66,8 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
         f"After {best['labels']} labels, {best['design']} under {best['inference']}{where} is at the front with "
         f"{full_name} {cell(best, metric)} ({better} is better)."
     )
+    if table["seeds"].max() > 1 and "difference" not in table:
+        return text + " Random was not run, so there is nothing to hold the designs against."
     if "difference" not in table or table["difference_se"].isna().all():
         return text + " One seed says nothing of the spread: run more seeds before you conclude."
     designs = table[table["design"] != BASELINE]

@@ -48,6 +48,7 @@ def test_mean_error_and_paired_difference():
         ),
         ({"random": [0.6] * 5, "dopt": [0.5, 0.51, 0.49, 0.5, 0.52]}, "Clearly better than random .*: dopt"),
         ({"random": [0.6] * 5, "dopt": [0.7, 0.71, 0.69, 0.7, 0.72]}, "Clearly worse than random .*: dopt"),
+        ({"xtx": [0.6, 0.7], "dopt": [0.1, 0.2]}, "Random was not run"),
         ({"random": [0.6], "dopt": [0.1]}, "One seed says nothing of the spread"),
     ],
 )
