@@ -289,8 +289,8 @@ def _probabilities(
     size = max(1, ELEMENTS_AT_ONCE // max(1, moments.factor.shape[1]))
     for start in range(0, len(first), size):
         block = slice(start, start + size)
-        mean, variance = moments.logits(torch.from_numpy(first[block]), torch.from_numpy(second[block]))
-        probability[block] = posterior.likelihood.expected_probability(mean, variance).cpu().numpy()
+        pairs = torch.from_numpy(first[block]), torch.from_numpy(second[block])
+        probability[block] = moments.probability(posterior.likelihood, *pairs).cpu().numpy()
     return probability
 
 

@@ -14,6 +14,6 @@ def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairF
     moments = posterior.reward_moments(candidates.pool, candidates.responses)
 
     def weight(first: Tensor, second: Tensor) -> Tensor:
-        return posterior.likelihood.expected_fisher_weight(*moments.logits(first, second))
+        return moments.fisher_weight(posterior.likelihood, first, second)
 
     return weight

@@ -11,8 +11,9 @@ thing with a factor of width zero.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.likelihoods.base import Likelihood, gaussian_expectation
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, compact, require_within
 
@@ -42,10 +43,22 @@ class RewardMoments:
         (response,) posterior means m.
     factor
         (response, rank) rows u with Cov(r_i, r_j) = u_iᵀ u_j; rank 0 for a point.
+    draws
+        (response, draw) joint draws of the rewards, where the posterior consists of draws: expectations are then
+        averages over them; without draws the logit of a pair is Gaussian.
     """
 
     mean: Float[Tensor, "response"]
     factor: Float[Tensor, "response rank"]
+    draws: Float[Tensor, "response draw"] | None = None
+
+    @classmethod
+    def from_draws(cls, draws: Float[Tensor, "response draw"]) -> RewardMoments:
+        """Mean and covariance of draws; one draw alone has no spread."""
+        mean = draws.mean(dim=1)
+        count = draws.shape[1]
+        factor = (draws - mean[:, None]) / math.sqrt(count - 1) if count > 1 else draws.new_empty((len(draws), 0))
+        return cls(mean, factor, draws)
 
     def logits(
         self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
@@ -53,6 +66,36 @@ class RewardMoments:
         """Mean and variance of η = r(first) − r(second); indices are rows of these moments."""
         variance = difference(self.factor, first, second).square().sum(dim=1)
         return difference(self.mean, first, second), variance
+
+    def probability(
+        self, likelihood: Likelihood, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
+    ) -> Float[Tensor, "pair"]:
+        """The posterior predictive P(first preferred) = E p(η)."""
+        if self.draws is None:
+            return likelihood.expected_probability(*self.logits(first, second))
+        return self.expectation(likelihood.probability, first, second)
+
+    def fisher_weight(
+        self, likelihood: Likelihood, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
+    ) -> Float[Tensor, "pair"]:
+        """The posterior mean of the Fisher weight, E w(η)."""
+        if self.draws is None:
+            return likelihood.expected_fisher_weight(*self.logits(first, second))
+        return self.expectation(likelihood.fisher_weight, first, second)
+
+    def expectation(
+        self,
+        function: Callable[[Float[Tensor, "pair"]], Float[Tensor, "pair"]],
+        first: Int64[Tensor, "pair"],
+        second: Int64[Tensor, "pair"],
+    ) -> Float[Tensor, "pair"]:
+        """E f(η) for each pair: a quadrature under a Gaussian logit, the average over draws if there are any."""
+        if self.draws is None:
+            return gaussian_expectation(function, *self.logits(first, second))
+        total = torch.zeros(len(first), dtype=self.mean.dtype, device=self.mean.device)
+        for draw in self.draws.unbind(dim=1):
+            total += function(difference(draw, first, second))
+        return total / self.draws.shape[1]
 
 
 def difference(
@@ -155,8 +198,8 @@ class RewardPosterior(ABC):
             raise InvalidInputError(
                 f"expected first and second of the same length, got {len(pairs.first)} and {len(pairs.second)}"
             )
-        mean, variance = self.logit_moments(pool, pairs)
-        return self.likelihood.expected_probability(mean, variance).cpu().numpy()
+        moments, rows, others = self._encode_pairs(pool, pairs)
+        return moments.probability(self.likelihood, rows, others).cpu().numpy()
 
     def logit_moments(
         self, pool: ResponsePool, pairs: Pairs

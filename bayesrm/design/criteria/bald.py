@@ -13,7 +13,7 @@ from torch import Tensor
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
-from bayesrm.models.likelihoods.base import binary_entropy, gaussian_expectation
+from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
 
 
@@ -31,10 +31,9 @@ class BALD(Criterion):
         likelihood = posterior.likelihood
 
         def score(first: Tensor, second: Tensor) -> Tensor:
-            mean, variance = moments.logits(first, second)
-            predictive = binary_entropy(likelihood.expected_probability(mean, variance))
-            conditional = gaussian_expectation(
-                lambda logit: binary_entropy(likelihood.probability(logit)), mean, variance
+            predictive = binary_entropy(moments.probability(likelihood, first, second))
+            conditional = moments.expectation(
+                lambda logit: binary_entropy(likelihood.probability(logit)), first, second
             )
             return (predictive - conditional).clamp(min=0.0)
 

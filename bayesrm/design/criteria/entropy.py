@@ -25,6 +25,6 @@ class Entropy(Criterion):
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
 
         def score(first: Tensor, second: Tensor) -> Tensor:
-            return binary_entropy(posterior.likelihood.expected_probability(*moments.logits(first, second)))
+            return binary_entropy(moments.probability(posterior.likelihood, first, second))
 
         return SumObjective(score)
