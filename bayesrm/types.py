@@ -184,6 +184,9 @@ class Preferences(Comparisons):
         (comparison,) who answered, optional: any labels.
     weight
         (comparison,) positive weights of the log-likelihood terms, optional.
+    choice
+        (comparison,) optional: comparisons of the same number are one choice, in which the first was preferred to all
+        the seconds at once; see :meth:`from_rankings`.
 
     Raises
     ------
@@ -194,6 +197,7 @@ class Preferences(Comparisons):
     outcome: Float[np.ndarray, "comparison"] = field(default_factory=lambda: np.empty(0))
     annotator: np.ndarray | None = None
     weight: Float[np.ndarray, "comparison"] | None = None
+    choice: Int64[np.ndarray, "comparison"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -218,11 +222,56 @@ class Preferences(Comparisons):
             if not (np.isfinite(weight) & (weight > 0)).all():
                 raise InvalidInputError("expected weights that are positive and finite")
             object.__setattr__(self, "weight", weight)
+        if self.choice is not None:
+            object.__setattr__(self, "choice", self._choice(as_index(self.choice, "choice")))
 
     @classmethod
     def none(cls) -> Self:
         """No preferences: what is known before the first label."""
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+    @classmethod
+    def from_rankings(
+        cls, rankings: Sequence[ArrayLike], annotator: ArrayLike | None = None, weight: ArrayLike | None = None
+    ) -> Self:
+        """Rankings of any number of responses, as the choices that Plackett and Luce take them apart into.
+
+        The best of K is one choice among K, the second best one among the K − 1 left, and so on; each choice becomes
+        a comparison of the chosen response with every one left, all with the same ``choice``.
+
+        Parameters
+        ----------
+        rankings
+            Each (response,) indices into the pool, best first; their lengths may differ.
+        annotator, weight
+            (ranking,) optional, as for comparisons.
+        """
+        first, second, choice, source = [], [], [], []
+        number = 0
+        for at, ranking in enumerate(rankings):
+            order = as_index(ranking, "each ranking")
+            if len(order) < 2 or len(np.unique(order)) < len(order):
+                raise InvalidInputError(
+                    f"expected rankings of at least two different responses, got {order.tolist()} in ranking {at}"
+                )
+            for place in range(len(order) - 1):
+                left = order[place + 1 :]
+                first.append(np.full(len(left), order[place]))
+                second.append(left)
+                choice.append(np.full(len(left), number))
+                source.append(np.full(len(left), at))
+                number += 1
+        if not first:
+            return cls.none()
+        of = np.concatenate(source)
+        return cls(
+            np.concatenate(first),
+            np.concatenate(second),
+            np.ones(len(of)),
+            annotator=None if annotator is None else np.asarray(annotator)[of],
+            weight=None if weight is None else np.asarray(weight)[of],
+            choice=np.concatenate(choice),
+        )
 
     def append(self, more: Preferences) -> Preferences:
         """These preferences followed by more; an optional column that only one side has is filled.
@@ -235,6 +284,7 @@ class Preferences(Comparisons):
             np.concatenate([self.outcome, more.outcome]),
             annotator=_join(self, more, "annotator", ""),
             weight=_join(self, more, "weight", 1.0),
+            choice=_join_choices(self, more),
         )
 
     def __getitem__(self, index: Any) -> Preferences:
@@ -246,7 +296,21 @@ class Preferences(Comparisons):
             self.outcome[take],
             annotator=None if self.annotator is None else self.annotator[take],
             weight=None if self.weight is None else self.weight[take],
+            choice=None if self.choice is None else self.choice[take],
         )
+
+    def _choice(self, choice: Int64[np.ndarray, "_"]) -> Int64[np.ndarray, "comparison"]:
+        if choice.shape != self.first.shape:
+            raise InvalidInputError(
+                f"expected one choice for each of the {len(self)} comparisons, got {choice.shape}"
+            )
+        _, start, number = np.unique(choice, return_index=True, return_inverse=True)
+        if (self.first != self.first[start][number]).any() or (self.outcome != 1).any():
+            raise InvalidInputError(
+                "expected the comparisons of one choice to have the same first response, preferred (outcome 1) to each "
+                "of the seconds: use Preferences.from_rankings"
+            )
+        return choice
 
     def _column(self, values: ArrayLike, name: str) -> Float[np.ndarray, "comparison"]:
         column = np.array(_as_numpy(values), dtype=np.float64)
@@ -321,6 +385,14 @@ def _join(left: Preferences, right: Preferences, name: str, missing: Any) -> np.
             for side, column in zip((left, right), columns, strict=True)
         ]
     )
+
+
+def _join_choices(left: Preferences, right: Preferences) -> Int64[np.ndarray, "_"] | None:
+    """Both sides' choices, numbered apart; where one side has none, each of its comparisons is its own."""
+    if left.choice is None and right.choice is None:
+        return None
+    own = [np.arange(len(side)) if side.choice is None else side.choice for side in (left, right)]
+    return np.concatenate([own[0], own[1] + own[0].max(initial=-1) + 1])
 
 
 def _as_numpy(values: Any) -> np.ndarray:

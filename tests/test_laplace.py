@@ -16,8 +16,9 @@ import torch
 import bayesrm as brm
 from bayesrm import rng
 from bayesrm.inference import newton
-from bayesrm.inference.base import labelled_differences, train_encoder
-from bayesrm.inference.prior_scale import choose_prior_scale, unit_scale
+from bayesrm.inference.base import train_encoder
+from bayesrm.inference.prior_scale import choose_prior_scale, unit_scales
+from bayesrm.models.features import labelled_differences
 
 CPU = torch.device("cpu")
 
@@ -85,11 +86,13 @@ def test_gradient_and_hessian_anywhere_are_those_of_the_pyro_model(world, weight
     log_joint = _log_joint(posterior)
     for seed in range(3):
         beta = torch.from_numpy(np.random.default_rng(seed).normal(size=world.pool.dim))
-        gradient, cholesky = newton._curvature(posterior.likelihood, data, posterior.prior_precision, beta)
+        joint = posterior.model.log_joint(data, posterior.prior_precision)
+        gradient, information = joint.curvature(beta)
+        assert float(joint(beta)) == pytest.approx(float(log_joint(beta)), abs=1e-8)
         expected = torch.autograd.functional.jacobian(log_joint, beta)
         hessian = torch.autograd.functional.hessian(log_joint, beta)
         torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-8)
-        torch.testing.assert_close(cholesky @ cholesky.T, -hessian, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(information, -hessian, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -116,7 +119,7 @@ def test_newton_from_a_far_start_finds_the_same_mode(world):
     posterior = _fit(world, 1.0)
     data = labelled_differences(posterior.model, world.pool, world.preferences, CPU)
     far = torch.full_like(posterior.location, 300.0)
-    mode = newton.maximise(posterior.likelihood, data, posterior.prior_precision, far)
+    mode = newton.maximise(posterior.model.log_joint(data, posterior.prior_precision), far)
     torch.testing.assert_close(mode.beta, posterior.location, rtol=1e-8, atol=1e-8)
 
 
@@ -160,7 +163,7 @@ def test_prior_scale_has_the_largest_evidence_on_a_grid(make_world, seed):
     # The search stops within 2% of the best scale; evidence is flat there, to 1e-3 nats.
     assert chosen.log_evidence > max(grid) - 1e-3
     assert chosen.log_evidence == pytest.approx(grid[20], abs=1e-8)
-    assert torch.equal(chosen.prior_precision, torch.full_like(chosen.location, scale**-2))
+    torch.testing.assert_close(chosen.prior_precision, torch.full_like(chosen.location, scale**-2))
 
 
 def test_prior_scale_follows_the_scale_of_the_rewards(make_world):
@@ -181,7 +184,7 @@ def test_prior_scale_over_a_trained_encoder_predicts_held_out_labels_best(make_w
         total = 0.0
         precision = torch.full((8,), scale**-2, dtype=torch.float64)
         for split in trained.splits:
-            mode = newton.maximise(model.likelihood, split.seen, precision)
+            mode = newton.maximise(model.log_joint(split.seen, precision))
             covariance = torch.linalg.inv(mode.cholesky @ mode.cholesky.T)
             z, y = split.unseen.difference, split.unseen.outcome
             p = model.likelihood.expected_probability(z @ mode.beta, (z @ covariance @ z.T).diagonal())
@@ -253,7 +256,7 @@ def test_covariance_factor(laplace):
 @pytest.mark.parametrize("block", [7, 8192])
 def test_reward_is_centred_within_the_pool(laplace, pool, block, monkeypatch):
     monkeypatch.setattr("bayesrm.posteriors.base.RESPONSE_BLOCK", block)
-    monkeypatch.setattr("bayesrm.posteriors.last_layer.RESPONSE_BLOCK", block)
+    monkeypatch.setattr("bayesrm.models.features.RESPONSE_BLOCK", block)
     features = laplace.features(pool).numpy()
     centred = features - features.mean(axis=0)
     mean, sd = laplace.reward(pool)
@@ -275,7 +278,8 @@ def test_sampled_logits_have_the_moments(laplace, pool, pairs):
 
 
 def test_draws_come_with_their_log_density(laplace):
-    beta, log_q = laplace.sample_last_layer(50, rng.stream(0, "test"))
+    drawn = laplace.latent_draws(50, rng.stream(0, "test"))
+    beta, log_q = drawn.latent[0], drawn.log_q[0]
     gaussian = scipy.stats.multivariate_normal(laplace.location.numpy(), _covariance(laplace))
     np.testing.assert_allclose(log_q, gaussian.logpdf(beta.numpy()), rtol=0, atol=1e-8)
 
@@ -375,7 +379,7 @@ def test_degenerate_labels_give_finite_posteriors(world, inference, case):
 
 def test_separable_labels_do_not_lead_to_a_boundless_prior(world):
     posterior = _fit(world, preferences=_separable(world))
-    unit = unit_scale(posterior.model, world.pool, CPU)
+    unit = unit_scales(posterior.model, world.pool, CPU)["features"]
     assert 1 / 30 <= posterior.model.prior_scale / unit <= 30
 
 

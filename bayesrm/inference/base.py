@@ -6,17 +6,18 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.inference.newton import LabelledDifferences
+from bayesrm.models.context import Context
+from bayesrm.models.features import difference, labelled_differences
+from bayesrm.models.intercepts import PromptIntercepts
+from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.models.training import Fold, TrainingData, train
-from bayesrm.posteriors.base import RewardPosterior, difference, local_pairs
-from bayesrm.posteriors.last_layer import encode
+from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Preferences, ResponsePool
 
 
@@ -53,8 +54,9 @@ class Trained:
     ----------
     model
         The trained copy.
-    beta
-        (feature,) the β that the encoder was trained with; 0 where there was nothing to train.
+    beta, nuisance
+        (feature,) and (nuisance,) the β and the unconstrained nuisance parameters that the encoder was trained with;
+        where a search starts, where there was nothing to train.
     data
         Feature differences of all preferences.
     splits
@@ -63,6 +65,7 @@ class Trained:
 
     model: RewardModel
     beta: Float[Tensor, "feature"]
+    nuisance: Float[Tensor, "nuisance"]
     data: LabelledDifferences
     splits: list[Split]
 
@@ -73,35 +76,28 @@ def train_encoder(
     """Train a copy of the model on the preferences, if its encoder has anything to train."""
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.encoder.fit_statistics(pool)
+    if model.prompt_intercept:
+        fitted.intercepts = PromptIntercepts.of(pool, preferences)
     beta = torch.zeros(fitted.features, device=device)
+    nuisance = fitted.nuisance_space(Context.of(preferences, device), device).start()
     folds: list[Fold] = []
     if fitted.encoder.trainable and len(preferences):
-        beta, folds = train(fitted, TrainingData.gather(pool, preferences, device), rng.child(seed, "training"))
+        training = train(
+            fitted, TrainingData.gather(fitted, pool, preferences, device), rng.child(seed, "training")
+        )
+        beta, nuisance, folds = training.beta, training.nuisance, training.folds
     fitted.encoder.eval().requires_grad_(False)
     data = labelled_differences(fitted, pool, preferences, device)
     splits = [
         Split(_differences(fold.model, fold.kept), _differences(fold.model, fold.held_out)) for fold in folds
     ]
-    return Trained(fitted, beta.double(), data, splits)
-
-
-def labelled_differences(
-    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
-) -> LabelledDifferences:
-    """Feature differences of the preferences; each response is encoded once."""
-    used, first, second = local_pairs(preferences)
-    features = encode(model, pool, used, device)
-    weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
-    return LabelledDifferences(
-        difference(features, first, second),
-        torch.from_numpy(preferences.outcome).to(device),
-        torch.from_numpy(weight).to(device),
-    )
+    return Trained(fitted, beta.double(), nuisance.double(), data, splits)
 
 
 def _differences(model: RewardModel, part: TrainingData) -> LabelledDifferences:
     with torch.inference_mode():
         features = model.encoder(part.embeddings).double()
+        features = torch.cat([features, part.intercept.double()], dim=1)
     return LabelledDifferences(
-        difference(features, part.first, part.second), part.outcome.double(), part.weight.double()
+        difference(features, part.first, part.second), part.outcome.double(), part.weight.double(), part.context
     )

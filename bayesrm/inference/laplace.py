@@ -1,6 +1,7 @@
-r"""Laplace: β ~ Normal(β̂, Λ⁻¹), β̂ the exact MAP on the features of the trained encoder, Λ the full Hessian.
+r"""Laplace: x = (ν, β) ~ Normal(x̂, Λ⁻¹), x̂ the exact MAP on the features of the trained encoder, Λ the full Hessian.
 
-The prior scale σ, unless given, is chosen from the labels, see :mod:`bayesrm.inference.prior_scale`.
+Nuisance parameters ν of the likelihood are part of it; designs and rewards see the marginal of β. The prior scale σ,
+unless given, is chosen from the labels, see :mod:`bayesrm.inference.prior_scale`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from bayesrm.inference.base import Inference, labelled_differences, train_encoder
-from bayesrm.inference.newton import LabelledDifferences, maximise
-from bayesrm.inference.prior_scale import choose_prior_scale
+from bayesrm.inference.base import Inference, train_encoder
+from bayesrm.inference.newton import Mode, maximise
+from bayesrm.inference.prior_scale import prior_precision
+from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.gaussian import GaussianPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
@@ -35,37 +35,33 @@ class Laplace(Inference):
     ) -> GaussianPosterior:
         """Train the encoder, freeze it, and approximate the posterior of the last layer."""
         trained = train_encoder(model, pool, preferences, seed, device)
-        fitted = trained.model
-        if fitted.prior_scale is None:
-            fitted.prior_scale = choose_prior_scale(trained, pool)
-        prior_precision = torch.full_like(trained.beta, fitted.prior_scale**-2)
-        return _posterior(fitted, pool, preferences, trained.data, prior_precision, trained.beta)
+        joint = trained.model.log_joint(trained.data, prior_precision(trained, pool))
+        mode = maximise(joint, torch.cat([trained.nuisance, trained.beta]))
+        return laplace_posterior(trained.model, pool, preferences, joint, mode)
 
 
 def refit(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPosterior:
     """The exact posterior with other preferences on the same features, started at the old mode."""
-    data = labelled_differences(posterior.model, posterior.pool, preferences, posterior.location.device)
-    return _posterior(
-        posterior.model, posterior.pool, preferences, data, posterior.prior_precision, posterior.location
-    )
+    joint = posterior.joint_after(preferences)
+    same = joint.nuisance.size == len(posterior.nuisance)
+    start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
+    return laplace_posterior(posterior.model, posterior.pool, preferences, joint, maximise(joint, start))
 
 
-def _posterior(
-    model: RewardModel,
-    pool: ResponsePool,
-    preferences: Preferences,
-    data: LabelledDifferences,
-    prior_precision: Float[Tensor, "feature"],
-    start: Float[Tensor, "feature"],
+def laplace_posterior(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, joint: LogJoint, mode: Mode
 ) -> GaussianPosterior:
-    mode = maximise(model.likelihood, data, prior_precision, start)
+    """The Gaussian at a mode of the log joint."""
+    _, precision = joint.prior(joint.nuisance.values(mode.nuisance))
     return GaussianPosterior(
         model=model,
         pool=pool,
         preferences=preferences,
         location=mode.beta,
         information_cholesky=mode.cholesky,
-        prior_precision=prior_precision,
+        prior_precision=precision,
         log_evidence=mode.log_evidence,
         refit=refit,
+        nuisance=mode.nuisance,
+        joint_cholesky=mode.joint_cholesky,
     )

@@ -1,11 +1,10 @@
-r"""Exact MAP of the last layer by Newton's method (IRLS), and the Laplace evidence.
+r"""The exact mode of the last layer (and of nuisance parameters) by Newton's method, and the Laplace evidence.
 
-With z_k = φ_first − φ_second, weights v_k and a diagonal prior precision τ, maximise
+At the mode x̂ of the log joint f with negative Hessian Λ, in dimension D,
 
-    f(β) = Σ_k v_k log p(y_k | z_kᵀβ) − ½ βᵀ diag(τ) β.
+    log p(y) ≈ f(x̂) + D/2 log 2π − ½ log det Λ.
 
-The gradient is Zᵀ(v ∘ s) − τ∘β and the negative Hessian Λ = Zᵀ diag(v ∘ c) Z + diag(τ), with s and c the first
-and negative second derivative of log p. Everything is float64; Λ is only ever factorised.
+Everything is float64; Λ is only ever factorised.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.log_joint import LogJoint
 
 MAX_STEPS = 100
 TOLERANCE = 1e-10
@@ -25,69 +24,80 @@ TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True)
-class LabelledDifferences:
-    """What the last layer sees of the preferences: feature differences, outcomes, weights; float64.
+class Mode:
+    """A maximum of the log joint.
 
     Parameters
     ----------
-    difference
-        (comparison, feature) z_k.
-    outcome, weight
-        (comparison,) y_k and v_k.
+    nuisance
+        (nuisance,) unconstrained nuisance parameters ν̂.
+    beta
+        (feature,) β̂.
+    joint_cholesky
+        (latent, latent) Cholesky factor of Λ, nuisance parameters before β. Its last rows and columns are the
+        factor of the *marginal* precision of β, the Schur complement.
+    log_likelihood, log_evidence
+        At the mode, in nats.
     """
 
-    difference: Float[Tensor, "comparison feature"]
-    outcome: Float[Tensor, "comparison"]
-    weight: Float[Tensor, "comparison"]
-
-
-@dataclass(frozen=True)
-class Mode:
-    """A maximum of f: β̂, the Cholesky factor of Λ there, the log-likelihood and the log evidence."""
-
+    nuisance: Float[Tensor, "nuisance"]
     beta: Float[Tensor, "feature"]
-    cholesky: Float[Tensor, "feature feature"]
+    joint_cholesky: Float[Tensor, "latent latent"]
     log_likelihood: float
     log_evidence: float
 
+    @property
+    def cholesky(self) -> Float[Tensor, "feature feature"]:
+        """L with L Lᵀ the marginal precision of β."""
+        q = len(self.nuisance)
+        return self.joint_cholesky[q:, q:]
 
-def maximise(
-    likelihood: Likelihood,
-    data: LabelledDifferences,
-    prior_precision: Float[Tensor, "feature"],
-    start: Float[Tensor, "feature"] | None = None,
-) -> Mode:
-    r"""Newton with step halving from ``start`` (default 0) to the exact MAP.
+    @property
+    def latent(self) -> Float[Tensor, "latent"]:
+        """x̂ = (ν̂, β̂)."""
+        return torch.cat([self.nuisance, self.beta])
 
-    Returns
-    -------
-    Mode
-        With log evidence ℓ(β̂) − ½ β̂ᵀτβ̂ + ½ Σ log τ − ½ log det Λ.
-    """
-    beta = torch.zeros_like(prior_precision) if start is None else start.clone()
-    value = _objective(likelihood, data, prior_precision, beta)
+
+def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> Mode:
+    """Newton with step halving from ``start`` (default: the prior's middle) to the exact mode."""
+    x = joint.start() if start is None else start.clone()
+    value = float(joint(x))
     for _ in range(MAX_STEPS):
-        gradient, cholesky = _curvature(likelihood, data, prior_precision, beta)
-        step = torch.cholesky_solve(gradient[:, None], cholesky)[:, 0]
+        gradient, information = joint.curvature(x)
+        step = torch.cholesky_solve(gradient[:, None], _ascent_factor(joint, information))[:, 0]
         decrement = float(gradient @ step)
         if decrement < TOLERANCE:
-            beta = beta + step
-            value = _objective(likelihood, data, prior_precision, beta)
+            x = x + step
+            value = float(joint(x))
             break
         size = 1.0
         while True:
-            candidate = beta + size * step
-            candidate_value = _objective(likelihood, data, prior_precision, candidate)
+            candidate = x + size * step
+            candidate_value = float(joint(candidate))
             if candidate_value >= value + 0.25 * size * decrement or size < 1e-10:
                 break
             size /= 2
-        if candidate_value <= value and decrement < 1e-6:
+        if not candidate_value > value:  # rounding, or a step to where f is not finite
             break
-        beta, value = candidate, candidate_value
-    _, cholesky = _curvature(likelihood, data, prior_precision, beta)
-    log_likelihood = value + 0.5 * float((prior_precision * beta.square()).sum())
-    log_evidence = value + 0.5 * float(prior_precision.log().sum()) - float(cholesky.diagonal().log().sum())
-    return Mode(beta, cholesky, log_likelihood, log_evidence)
+        x, value = candidate, candidate_value
+    _, information = joint.curvature(x)
+    cholesky = cholesky_factor(information)
+    log_evidence = value + len(x) / 2 * math.log(2 * math.pi) - float(cholesky.diagonal().log().sum())
+    nu, beta = joint.split(x)
+    return Mode(nu, beta, cholesky, float(joint.log_likelihood(x)), log_evidence)
+
+
+def _ascent_factor(joint: LogJoint, information: Float[Tensor, "latent latent"]) -> Float[Tensor, "latent latent"]:
+    """A factor of Λ; away from the mode, where nuisance parameters can make Λ indefinite, with damping."""
+    if joint.nuisance.size == 0:
+        return cholesky_factor(information)
+    damping = 0.0
+    identity = torch.eye(len(information), dtype=information.dtype, device=information.device)
+    while True:
+        factor, info = torch.linalg.cholesky_ex(information + damping * identity)
+        if int(info) == 0 or not math.isfinite(damping):
+            return factor
+        damping = max(10 * damping, 1e-3 * float(information.diagonal().abs().mean()))
 
 
 def information_cholesky(
@@ -111,16 +121,3 @@ def cholesky_factor(matrix: Float[Tensor, "feature feature"]) -> Float[Tensor, "
         factor, info = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(len(matrix)).to(matrix))
         jitter *= 10
     return factor
-
-
-def _objective(likelihood: Likelihood, data: LabelledDifferences, prior_precision: Tensor, beta: Tensor) -> float:
-    log_prob = likelihood.log_prob(data.difference @ beta, data.outcome)
-    return float((data.weight * log_prob).sum() - 0.5 * (prior_precision * beta.square()).sum())
-
-
-def _curvature(
-    likelihood: Likelihood, data: LabelledDifferences, prior_precision: Tensor, beta: Tensor
-) -> tuple[Tensor, Tensor]:
-    score, curvature = likelihood.derivatives(data.difference @ beta, data.outcome)
-    gradient = data.difference.T @ (data.weight * score) - prior_precision * beta
-    return gradient, information_cholesky(data.weight * curvature, data.difference, prior_precision)

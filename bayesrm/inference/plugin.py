@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesrm.inference.base import Inference, labelled_differences, train_encoder
-from bayesrm.inference.newton import LabelledDifferences, information_cholesky, maximise
+from bayesrm.inference.base import Inference, train_encoder
+from bayesrm.inference.newton import information_cholesky, maximise
+from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.point import PointPosterior
@@ -38,39 +39,46 @@ class Plugin(Inference):
     ) -> PointPosterior:
         """Train, or maximise where there is nothing to train."""
         trained = train_encoder(model, pool, preferences, seed, device)
-        precision = RIDGE if model.prior_scale is None else model.prior_scale**-2
-        prior_precision = torch.full_like(trained.beta, precision)
-        beta = trained.beta
+        fitted, latent = trained.model, torch.cat([trained.nuisance, trained.beta])
+        precision = torch.full_like(trained.beta, RIDGE)
+        if model.prior_scale is not None:
+            precision = fitted.prior_sd().to(device).pow(-2)
+        joint = fitted.log_joint(trained.data, precision)
         if not model.encoder.trainable:
-            beta = maximise(model.likelihood, trained.data, prior_precision).beta
-        return _point(trained.model, pool, preferences, trained.data, prior_precision, beta)
+            latent = maximise(joint).latent
+        return _point(fitted, pool, preferences, joint, latent)
 
 
 def refit(posterior: LastLayerPosterior, preferences: Preferences) -> PointPosterior:
     """The maximum-likelihood last layer on fixed features."""
-    model, prior_precision = posterior.model, posterior.prior_precision
-    data = labelled_differences(model, posterior.pool, preferences, posterior.location.device)
-    beta = maximise(model.likelihood, data, prior_precision, start=posterior.location).beta
-    return _point(model, posterior.pool, preferences, data, prior_precision, beta)
+    joint = posterior.joint_after(preferences)
+    same = joint.nuisance.size == len(posterior.nuisance)
+    start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
+    latent = maximise(joint, start).latent
+    return _point(posterior.model, posterior.pool, preferences, joint, latent)
 
 
 def _point(
     model: RewardModel,
     pool: ResponsePool,
     preferences: Preferences,
-    data: LabelledDifferences,
-    prior_precision: Float[Tensor, "feature"],
-    beta: Float[Tensor, "feature"],
+    joint: LogJoint,
+    latent: Float[Tensor, "latent"],
 ) -> PointPosterior:
     """The point with its Fisher information Σ_k v_k w_k z_k z_kᵀ + diag(τ), w the Fisher weight at β."""
-    fisher = data.weight * model.likelihood.fisher_weight(data.difference @ beta)
+    nuisance, beta = joint.split(latent)
+    data, values = joint.data, joint.nuisance.values(nuisance)
+    _, precision = joint.prior(values)
+    likelihood = joint.likelihood.bound(values, data.context)
+    fisher = data.weight * likelihood.fisher_weight(data.difference @ beta)
     return PointPosterior(
         model=model,
         pool=pool,
         preferences=preferences,
         location=beta,
-        information_cholesky=information_cholesky(fisher, data.difference, prior_precision),
-        prior_precision=prior_precision,
+        information_cholesky=information_cholesky(fisher, data.difference, precision),
+        prior_precision=precision,
         log_evidence=float("nan"),
         refit=refit,
+        nuisance=nuisance,
     )

@@ -1,8 +1,8 @@
-r"""Choosing the prior scale σ of the last layer from the labels.
+r"""Choosing the prior scale σ of the last layer from the labels, one for each block of features.
 
 On features that saw no label (a linear model) by the Laplace evidence (MacKay 1992)
 
-    log p(y | σ) ≈ ℓ(β̂) − ‖β̂‖² / 2σ² − d log σ − ½ log det Λ,
+    log p(y | σ) ≈ f(x̂) + D/2 log 2π − ½ log det Λ,
 
 which is what keeps hundreds of embedding dimensions from overfitting a few hundred labels.
 
@@ -25,80 +25,146 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from bayesrm.inference.base import Split, Trained
-from bayesrm.inference.newton import LabelledDifferences, Mode, maximise
-from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.inference.newton import Mode, maximise
+from bayesrm.models.features import encode
+from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.posteriors.last_layer import encode
 from bayesrm.types import ResponsePool
 
 LOG_RANGE = math.log(30.0)
 LOG_TOLERANCE = 0.02
+BLOCK_TOLERANCE = 0.1
+"""Several blocks are searched in turn, each more coarsely: one scale makes up for another."""
 SCALE_RESPONSES = 2048
-
-
-def choose_prior_scale(trained: Trained, pool: ResponsePool) -> float:
-    """σ by held-out labels where the encoder was trained, else by evidence; 1 logit of spread without labels."""
-    unit = unit_scale(trained.model, pool, trained.beta.device)
-    if len(trained.data.outcome) == 0:
-        return unit
-    likelihood = trained.model.likelihood
-    score = _held_out(likelihood, trained.splits) if trained.splits else _evidence(likelihood, trained.data)
-
-    def loss(log_spread: float) -> float:
-        return -score(torch.full_like(trained.beta, (unit * math.exp(log_spread)) ** -2))
-
-    found = minimize_scalar(
-        loss, bounds=(-LOG_RANGE, LOG_RANGE), method="bounded", options={"xatol": LOG_TOLERANCE}
-    )
-    return unit * math.exp(float(found.x))
-
-
-def unit_scale(model: RewardModel, pool: ResponsePool, device: torch.device) -> float:
-    """The σ at which the reward of a typical response of the pool has a prior standard deviation of one logit."""
-    n = min(len(pool), SCALE_RESPONSES)
-    features = encode(model, pool, np.linspace(0, len(pool) - 1, n).round().astype(np.int64), device)
-    mean_square = float((features - features.mean(dim=0)).square().sum(dim=1).mean())
-    return 1.0 / math.sqrt(mean_square) if mean_square > 1e-24 else 1.0
-
 
 Score = Callable[[Float[Tensor, "feature"]], float]
 """From a prior precision to the log probability that is maximised, in nats."""
 
 
-def _evidence(likelihood: Likelihood, data: LabelledDifferences) -> Score:
-    fit = _warm_started(likelihood, data)
-    return lambda prior_precision: fit(prior_precision).log_evidence
+def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feature"]:
+    """1/σ² for each feature: as the model was told, or chosen from the labels and written into the trained model."""
+    model, device = trained.model, trained.beta.device
+    if model.program is None:
+        chosen = model.prior_scale
+        if chosen is None:
+            model.prior_scale = choose_prior_scale(trained, pool)
+        elif not isinstance(chosen, dict) and model.prompt_intercept:
+            # One number is for the weights of features; the intercepts' spread stays open.
+            model.prior_scale = choose_prior_scale(trained, pool, dict.fromkeys(model.encoder.blocks, chosen))
+    return model.prior_sd().to(device).pow(-2)
 
 
-def _held_out(likelihood: Likelihood, splits: list[Split]) -> Score:
-    fits = [_warm_started(likelihood, split.seen) for split in splits]
+def choose_prior_scale(
+    trained: Trained, pool: ResponsePool, given: dict[str, float] | None = None
+) -> float | dict[str, float]:
+    """σ by held-out labels where the encoder was trained, else by evidence; 1 logit of spread without labels.
 
-    def score(prior_precision: Float[Tensor, "feature"]) -> float:
+    Parameters
+    ----------
+    trained
+        Encoder and labels.
+    pool
+        Its responses say what a typical reward is.
+    given
+        Scales of blocks that are not to be chosen.
+
+    Returns
+    -------
+    float | dict[str, float]
+        One scale a block; the number alone where there is one block.
+    """
+    model = trained.model
+    fixed = given or {}
+    unit = unit_scales(model, pool, trained.beta.device)
+    free = [name for name in unit if name not in fixed]
+    spread = dict.fromkeys(free, 0.0)
+
+    def scales(log_spread: dict[str, float]) -> dict[str, float]:
+        return fixed | {name: unit[name] * math.exp(log_spread[name]) for name in free}
+
+    if len(trained.data.outcome) and free:
+        score = _held_out(model, trained.splits) if trained.splits else _evidence(model, trained.data)
+
+        def loss(log_spread: dict[str, float]) -> float:
+            return -score(_precision(model, scales(log_spread)).to(trained.beta.device))
+
+        common = _line_search(lambda x: loss(dict.fromkeys(free, x)), LOG_TOLERANCE if len(free) == 1 else 0.2)
+        spread = dict.fromkeys(free, common)
+        if len(free) > 1:
+            found = minimize(
+                lambda x: loss(dict(zip(free, x.tolist(), strict=True))),
+                np.full(len(free), common),
+                method="Powell",
+                bounds=[(-LOG_RANGE, LOG_RANGE)] * len(free),
+                options={"xtol": BLOCK_TOLERANCE, "ftol": 1e-5},
+            )
+            spread = dict(zip(free, np.atleast_1d(found.x).tolist(), strict=True))
+    chosen = scales(spread)
+    return next(iter(chosen.values())) if len(chosen) == 1 else chosen
+
+
+def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) -> dict[str, float]:
+    """For each block the σ at which its part of a typical response's reward has a prior sd of one logit."""
+    n = min(len(pool), SCALE_RESPONSES)
+    features = encode(model, pool, np.linspace(0, len(pool) - 1, n).round().astype(np.int64), device)
+    units = {}
+    for name, block in model.blocks.items():
+        part = features[:, block]
+        mean_square = float((part - part.mean(dim=0)).square().sum(dim=1).mean())
+        units[name] = 1.0 / math.sqrt(mean_square) if mean_square > 1e-24 and name != "intercept" else 1.0
+    return units
+
+
+def _precision(model: RewardModel, scales: dict[str, float]) -> Float[Tensor, "feature"]:
+    precision = torch.ones(model.features, dtype=torch.float64)
+    for name, block in model.blocks.items():
+        precision[block] = scales[name] ** -2
+    return precision
+
+
+def _line_search(loss: Callable[[float], float], tolerance: float) -> float:
+    found = minimize_scalar(loss, bounds=(-LOG_RANGE, LOG_RANGE), method="bounded", options={"xatol": tolerance})
+    return float(found.x)
+
+
+def _evidence(model: RewardModel, data: LabelledDifferences) -> Score:
+    fit = _warm_started(model, data)
+    return lambda precision: fit(precision).log_evidence
+
+
+def _held_out(model: RewardModel, splits: list[Split]) -> Score:
+    fits = [_warm_started(model, split.seen) for split in splits]
+
+    def score(precision: Float[Tensor, "feature"]) -> float:
         return sum(
-            _log_predictive(likelihood, fit(prior_precision), split.unseen)
-            for fit, split in zip(fits, splits, strict=True)
+            log_predictive(model, fit(precision), split.unseen) for fit, split in zip(fits, splits, strict=True)
         )
 
     return score
 
 
-def _log_predictive(likelihood: Likelihood, mode: Mode, data: LabelledDifferences) -> float:
-    """Σ_k v_k log p(y_k) under the Gaussian posterior at the mode, each label on its own."""
+def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) -> float:
+    """Σ_k v_k log p(y_k) under the Gaussian posterior at the mode, each label on its own.
+
+    Nuisance parameters are held at their mode. A label that is a tie is scored by the mean outcome.
+    """
+    values = model.nuisance_space(data.context, mode.beta.device).values(mode.nuisance)
+    likelihood = model.likelihood.bound(values, data.context)
     spread = torch.linalg.solve_triangular(mode.cholesky, data.difference.T, upper=False)
     p = likelihood.expected_probability(data.difference @ mode.beta, spread.square().sum(dim=0))
     p = p.clamp(1e-12, 1 - 1e-12)
     return float((data.weight * (data.outcome * p.log() + (1 - data.outcome) * (1 - p).log())).sum())
 
 
-def _warm_started(likelihood: Likelihood, data: LabelledDifferences) -> Callable[[Tensor], Mode]:
+def _warm_started(model: RewardModel, data: LabelledDifferences) -> Callable[[Tensor], Mode]:
     last: list[Mode] = []
 
-    def fit(prior_precision: Tensor) -> Mode:
-        last[:] = [maximise(likelihood, data, prior_precision, last[0].beta if last else None)]
+    def fit(precision: Tensor) -> Mode:
+        last[:] = [maximise(model.log_joint(data, precision), last[0].latent if last else None)]
         return last[0]
 
     return fit

@@ -90,6 +90,12 @@ class Encoder(nn.Module):
         self.features = shape[1]
 
     @property
+    def blocks(self) -> dict[str, slice]:
+        """The features in blocks that deserve a prior scale each; one block unless the body says otherwise."""
+        blocks: dict[str, slice] = getattr(self.body, "blocks", {"features": slice(0, self.features)})
+        return blocks
+
+    @property
     def trainable(self) -> bool:
         """Whether there is anything to train before the last layer."""
         return any(parameter.requires_grad for parameter in self.body.parameters())
@@ -114,6 +120,29 @@ def mlp(dim: int, hidden: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(*layers)
 
 
+class Beside(nn.Module):
+    """The features of a body beside its standardised inputs: what is linear need not be learnt.
+
+    Parameters
+    ----------
+    name, body
+        The body, and what its block of features is called.
+    dim
+        The number p of inputs.
+    """
+
+    def __init__(self, name: str, body: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.body = body
+        with torch.no_grad():
+            width = int(body(torch.zeros(1, dim)).shape[1])
+        self.blocks = {name: slice(0, width), "linear": slice(width, width + dim)}
+
+    def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
+        """[body(x), x]."""
+        return torch.cat([self.body(x), x], dim=-1)
+
+
 def make_encoder(dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], standardize: bool = True) -> Encoder:
     """An encoder by name, or around a user's module (which is copied)."""
     if isinstance(encoder, Encoder):
@@ -122,11 +151,14 @@ def make_encoder(dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], st
         return Encoder(dim, copy.deepcopy(encoder), standardize)
     if encoder == "linear":
         return Encoder(dim, nn.Identity(), standardize)
-    if encoder == "mlp":
+    if encoder in ("mlp", "mlp+linear"):
         if not hidden or min(hidden) < 1:
             raise InvalidInputError(f"expected hidden layer sizes of at least 1, got {hidden}")
-        return Encoder(dim, mlp(dim, tuple(hidden)), standardize)
-    raise InvalidInputError(f"unknown encoder {encoder!r}: there are linear, mlp, auto, or any torch.nn.Module")
+        body = mlp(dim, tuple(hidden))
+        return Encoder(dim, body if encoder == "mlp" else Beside("mlp", body, dim), standardize)
+    raise InvalidInputError(
+        f"unknown encoder {encoder!r}: there are linear, mlp, mlp+linear, auto, or any torch.nn.Module"
+    )
 
 
 def _statistics_blocks(n: int) -> list[np.ndarray]:

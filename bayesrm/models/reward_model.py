@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pyro
@@ -19,9 +20,14 @@ from torch import Tensor, nn
 
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
+from bayesrm.models.context import Context
 from bayesrm.models.encoders import make_encoder
+from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.log_joint import LabelledDifferences, LogJoint, Prior, centred_prior
+from bayesrm.models.nuisance import NuisanceSpace
+from bayesrm.models.program import PyroProgram, RewardProgram
 
 
 class RewardModel(PyroModule):
@@ -32,19 +38,27 @@ class RewardModel(PyroModule):
     dim
         The dimension p of an embedding (``pool.dim``).
     encoder
-        "mlp" (the paper's), "linear" (Bradley–Terry regression on standardised embeddings), "auto" (what the
-        studies recommend) or any ``nn.Module`` that maps (response, embedding) to (response, feature).
+        "mlp" (the paper's), "linear" (Bradley–Terry regression on standardised embeddings), "mlp+linear" (both, with
+        a prior scale each), "auto" (what the studies recommend) or any ``nn.Module`` that maps (response, embedding)
+        to (response, feature).
     hidden
         Sizes of the MLP's hidden layers; the last is the number of features d.
     likelihood
         A name (see ``bayesrm likelihoods``) or a Likelihood.
     prior_scale
-        σ, the prior standard deviation of each last-layer weight; None lets the inference choose it.
+        σ, the prior standard deviation of each last-layer weight, or one for each block of features (see
+        :attr:`blocks`); None lets the inference choose it.
     training
         How an encoder with weights is trained: "early-stopped" (default: on held-out comparisons) or "paper"
         (Adam, 600 steps, never stopped early, no prior), for comparisons with the paper.
     standardize
         Whether embeddings are standardised with the pool's statistics before the encoder.
+    prompt_intercept
+        Whether comparisons across prompts get a random intercept for each prompt, so that a hard prompt does not
+        read as a bad response.
+    program
+        A Pyro model of one's own for the last layer and the answers, instead of ``likelihood`` and ``prior_scale``:
+        see :class:`~bayesrm.models.program.PyroProgram`.
     """
 
     def __init__(
@@ -53,16 +67,16 @@ class RewardModel(PyroModule):
         encoder: str | nn.Module = "mlp",
         hidden: tuple[int, ...] = (64, 64, 64),
         likelihood: str | Likelihood = "bradley-terry",
-        prior_scale: float | None = None,
+        prior_scale: float | Mapping[str, float] | None = None,
         training: str = "early-stopped",
         standardize: bool = True,
+        prompt_intercept: bool = False,
+        program: RewardProgram | None = None,
     ) -> None:
         with rng.fenced(0):
             super().__init__()
         if dim < 1:
             raise InvalidInputError(f"expected an embedding dimension of at least 1, got {dim}")
-        if prior_scale is not None and not 0 < prior_scale < math.inf:
-            raise InvalidInputError(f"expected a finite prior scale above 0, got {prior_scale}")
         if training not in TRAININGS:
             raise InvalidInputError(f"unknown training {training!r}: there are {', '.join(TRAININGS)}")
         if encoder == "auto":
@@ -74,13 +88,72 @@ class RewardModel(PyroModule):
         with rng.fenced(0):
             self.encoder = make_encoder(dim, encoder, self.hidden, standardize)
         self.likelihood = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
-        self.prior_scale = None if prior_scale is None else float(prior_scale)
+        self.program = None
+        if program is not None:
+            if likelihood != "bradley-terry" or prior_scale is not None:
+                raise InvalidInputError(
+                    "expected either a program, which has its own prior and likelihood, or likelihood and prior_scale"
+                )
+            self.program = PyroProgram(program)
+            self.likelihood = self.program.likelihood
         self.training_name = training
+        self.prompt_intercept = prompt_intercept
+        self.intercepts: PromptIntercepts | None = None
+        self.prior_scale = self._checked_scale(prior_scale)
 
     @property
     def features(self) -> int:
-        """The number of features d that the last layer sees."""
-        return int(self.encoder.features)
+        """The number of features d that the last layer sees, prompt intercepts included."""
+        return int(self.encoder.features) + (0 if self.intercepts is None else len(self.intercepts))
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """The features in blocks that have a prior scale each: "mlp", "linear", …, and "intercept"."""
+        blocks = dict(self.encoder.blocks)
+        if self.intercepts is not None:
+            blocks["intercept"] = slice(self.encoder.features, self.features)
+        return blocks
+
+    def prior_sd(self) -> Float[Tensor, "feature"]:
+        """(feature,) prior standard deviation of each weight, float64; 1 where none was chosen yet."""
+        sd = torch.ones(self.features, dtype=torch.float64)
+        for name, block in self.blocks.items():
+            if isinstance(self.prior_scale, dict):
+                sd[block] = self.prior_scale.get(name, 1.0)
+            elif self.prior_scale is not None and name != "intercept":
+                sd[block] = self.prior_scale
+        return sd
+
+    def prior(self, precision: Float[Tensor, "feature"]) -> Prior:
+        """The prior of β: of this precision, or the program's own."""
+        return centred_prior(precision) if self.program is None else self.program.prior
+
+    def nuisance_space(self, context: Context, device: torch.device | None = None) -> NuisanceSpace:
+        """The nuisance parameters of comparisons in this context, as one vector."""
+        if self.program is not None:
+            return self.program.nuisance_space(self.features, device)
+        return NuisanceSpace(lambda: self.likelihood.nuisances(context), device)
+
+    def log_joint(self, data: LabelledDifferences, precision: Float[Tensor, "feature"]) -> LogJoint:
+        """The log joint density of nuisance parameters and β, given labels."""
+        space = self.nuisance_space(data.context, data.difference.device)
+        return LogJoint(self.likelihood, data, self.prior(precision), space)
+
+    def _checked_scale(self, scale: float | Mapping[str, float] | None) -> float | dict[str, float] | None:
+        if scale is None:
+            return None
+        scales = dict(scale) if isinstance(scale, Mapping) else {"": scale}
+        known = {*self.encoder.blocks, *(["intercept"] if self.prompt_intercept else [])}
+        if isinstance(scale, Mapping) and set(scales) != known:
+            raise InvalidInputError(
+                f"expected a prior scale for each of the blocks {', '.join(sorted(known))}, got {sorted(scales)}"
+            )
+        for value in scales.values():
+            if not 0 < value < math.inf:
+                raise InvalidInputError(f"expected a finite prior scale above 0, got {value}")
+        return (
+            {name: float(value) for name, value in scales.items()} if isinstance(scale, Mapping) else float(scale)
+        )
 
     def forward(
         self,
@@ -89,9 +162,10 @@ class RewardModel(PyroModule):
         second: Int64[Tensor, "comparison"],
         outcome: Float[Tensor, "comparison"] | None = None,
         weight: Float[Tensor, "comparison"] | None = None,
+        context: Context | None = None,
     ) -> Float[Tensor, "comparison"]:
         """The generative model; each response is encoded once, pairs are differences of rewards."""
-        return self.last_layer(self.encoder(embeddings), first, second, outcome, weight)
+        return self.last_layer(self.encoder(embeddings), first, second, outcome, weight, context)
 
     def last_layer(
         self,
@@ -100,15 +174,20 @@ class RewardModel(PyroModule):
         second: Int64[Tensor, "comparison"],
         outcome: Float[Tensor, "comparison"] | None = None,
         weight: Float[Tensor, "comparison"] | None = None,
+        context: Context | None = None,
     ) -> Float[Tensor, "comparison"]:
-        """The Bayesian part alone, given features: sample sites ``beta`` and ``outcome``."""
-        scale = features.new_tensor(1.0 if self.prior_scale is None else self.prior_scale)
-        beta = pyro.sample("beta", dist.Normal(features.new_zeros(features.shape[-1]), scale).to_event(1))
+        """The Bayesian part alone, given features: sample sites ``beta``, nuisance parameters, and ``outcome``."""
+        if self.program is not None:
+            return self.program(features, first, second, outcome, weight)
+        context = Context() if context is None else context
+        scale = self.prior_sd().to(features)[: features.shape[-1]]
+        beta = pyro.sample("beta", dist.Normal(torch.zeros_like(scale), scale).to_event(1))
+        likelihood = self.likelihood.bound(self.likelihood.nuisances(context), context)
         reward = features @ beta
         logit = reward[first] - reward[second]
         weights = torch.ones_like(logit) if weight is None else weight
         with pyro.plate("comparison", len(first)), pyro.poutine.scale(scale=weights):
-            distribution: Any = self.likelihood.distribution(logit)
+            distribution: Any = likelihood.distribution(logit)
             answer: Tensor = pyro.sample("outcome", distribution, obs=outcome)
         return answer
 
@@ -127,11 +206,12 @@ class RewardModel(PyroModule):
         settings: dict[str, Any] = {
             "dim": self.dim,
             "encoder": self.encoder_name,
-            "hidden": list(self.hidden) if self.encoder_name == "mlp" else None,
-            "likelihood": self.likelihood.name,
+            "hidden": list(self.hidden) if "mlp" in self.encoder_name else None,
+            "likelihood": self.likelihood.describe(),
             "prior_scale": self.prior_scale,
             "training": self.training_name,
             "standardize": self.encoder.standardize is not None,
+            "prompt_intercept": self.prompt_intercept,
         }
         if self.custom_encoder:
             settings["encoder_sha256"] = _state_digest(self.encoder.body)

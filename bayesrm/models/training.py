@@ -1,10 +1,9 @@
 r"""Training of encoder and last layer together: the MAP of the Pyro model, by Adam.
 
-The objective is the log joint density of the model, Σ_k log p(y_k | η_k) + log p(β), read off its trace. On
-real embeddings an MLP fits the labels perfectly within a few dozen steps and gets worse from there, so the
-default trains one copy for each of four folds, finds the step at which the loss of the held-out comparisons is
-lowest, and trains a fresh copy on all comparisons for as long. "paper" is the paper's: no prior, no held-out
-data, 600 steps.
+The objective is the log joint density of the model, Σ_k log p(y_k | η_k, ν) + log p(β) + log p(ν). On real
+embeddings an MLP fits the labels perfectly within a few dozen steps and gets worse from there, so the default trains
+one copy for each of four folds, finds the step at which the loss of the held-out comparisons is lowest, and trains a
+fresh copy on all comparisons for as long. "paper" is the paper's: no prior, no held-out data, 600 steps.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyro
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
+from bayesrm.models.context import Context
+from bayesrm.models.nuisance import NuisanceSpace
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.progress import bar
 from bayesrm.types import Preferences, ResponsePool, compact
@@ -45,10 +45,13 @@ class TrainingData:
     second: Int64[Tensor, "comparison"]
     outcome: Float[Tensor, "comparison"]
     weight: Float[Tensor, "comparison"]
+    intercept: Float[Tensor, "response intercept"]
+    context: Context
 
     @classmethod
     def gather(
         cls,
+        model: RewardModel,
         pool: ResponsePool,
         preferences: Preferences,
         device: torch.device,
@@ -57,12 +60,17 @@ class TrainingData:
         """Read the embeddings of the compared responses, and only those."""
         used, first, second = compact(preferences.first, preferences.second)
         weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
+        intercept = torch.zeros((len(used), model.features - model.encoder.features), device=device, dtype=dtype)
+        if model.intercepts is not None:
+            model.intercepts.mark(intercept, pool, used)
         return cls(
             torch.from_numpy(pool.rows(used)).to(device, dtype),
             torch.from_numpy(first).to(device),
             torch.from_numpy(second).to(device),
             torch.from_numpy(preferences.outcome).to(device, dtype),
             torch.from_numpy(weight).to(device, dtype),
+            intercept,
+            Context.of(preferences, device),
         )
 
     def __len__(self) -> int:
@@ -73,7 +81,15 @@ class TrainingData:
         ends = torch.cat([self.first[index], self.second[index]])
         used, local = torch.unique(ends, return_inverse=True)
         k = len(index)
-        return TrainingData(self.embeddings[used], local[:k], local[k:], self.outcome[index], self.weight[index])
+        return TrainingData(
+            self.embeddings[used],
+            local[:k],
+            local[k:],
+            self.outcome[index],
+            self.weight[index],
+            self.intercept[used],
+            self.context.take(index),
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,24 @@ class Fold:
     held_out: TrainingData
 
 
-def train(model: RewardModel, data: TrainingData, seed: int) -> tuple[Float[Tensor, "feature"], list[Fold]]:
+@dataclass(frozen=True)
+class Training:
+    """What comes out: the last layer and the nuisance parameters that were trained with the encoder, and the folds.
+
+    Parameters
+    ----------
+    beta, nuisance
+        (feature,) and (nuisance,), the latter unconstrained.
+    folds
+        Where comparisons were held out, what was trained without them, for as many steps.
+    """
+
+    beta: Float[Tensor, "feature"]
+    nuisance: Float[Tensor, "nuisance"]
+    folds: list[Fold]
+
+
+def train(model: RewardModel, data: TrainingData, seed: int) -> Training:
     """Train the encoder in place, as the model's ``training_name`` says.
 
     Parameters
@@ -97,29 +130,26 @@ def train(model: RewardModel, data: TrainingData, seed: int) -> tuple[Float[Tens
     seed
         Root of the random choices: folds, order of minibatches, initial β.
 
-    Returns
-    -------
-    beta, folds
-        The last layer that was trained with the encoder; and, where comparisons were held out, what was trained
-        without them, for as many steps.
     """
     if model.training_name == "paper":
         descent = Descent(model, data, seed, prior=False)
         for _ in _steps(PAPER_STEPS, data):
             descent.step()
-        return descent.finish(), []
+        return Training(*descent.finish(), [])
     if len(data) < MIN_COMPARISONS:
-        return torch.zeros(model.features, device=data.embeddings.device), []
+        device = data.embeddings.device
+        space = model.nuisance_space(data.context, device)
+        return Training(torch.zeros(model.features, device=device), space.start().float(), [])
     steps, folds = _hold_out(model, data, seed)
     descent = Descent(model, data, seed)
     for _ in range(steps):
         descent.step()
-    return descent.finish(), folds
+    return Training(*descent.finish(), folds)
 
 
 def _hold_out(model: RewardModel, data: TrainingData, seed: int) -> tuple[int, list[Fold]]:
     """The number of steps at which the held-out loss over all folds is lowest, and the folds trained so far."""
-    fold = torch.from_numpy(rng.stream(seed, "folds").permutation(len(data)) % FOLDS).to(data.first.device)
+    fold = _fold_of(data, rng.stream(seed, "folds"))
     held_out = [data.take((fold == k).nonzero()[:, 0]) for k in range(FOLDS)]
     kept = [data.take((fold != k).nonzero()[:, 0]) for k in range(FOLDS)]
     seeds = [rng.child(seed, "fold", k) for k in range(FOLDS)]
@@ -160,8 +190,10 @@ class Descent:
         d = model.features
         start = rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d)
         self._beta = data.embeddings.new_tensor(start).requires_grad_(True)
+        self._space = model.nuisance_space(data.context, data.embeddings.device)
+        self._nuisance = self._space.start().to(self._beta).requires_grad_(True)
         parameters = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.Adam([self._beta, *parameters], lr=LEARNING_RATE)
+        self._optimizer = torch.optim.Adam([self._beta, self._nuisance, *parameters], lr=LEARNING_RATE)
         self._minibatches = rng.stream(seed, "minibatches")
         self._taken = 0
 
@@ -174,7 +206,7 @@ class Descent:
         self.model.encoder.train()
         with rng.fenced(rng.child(self._seed, "step", self._taken)):
             self._optimizer.zero_grad()
-            loss = -log_joint(self.model, batch, self._beta, self._prior, n / len(batch)) / n
+            loss = -self._log_joint(batch, self._prior, n / len(batch)) / n
             loss.backward()
             self._optimizer.step()
         self._taken += 1
@@ -183,39 +215,57 @@ class Descent:
         """Negative log-likelihood of other comparisons, in nats."""
         self.model.encoder.eval()
         with torch.no_grad(), rng.fenced(self._seed):
-            return -float(log_joint(self.model, held_out, self._beta, prior=False))
+            return -float(self._log_joint(held_out, prior=False))
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the encoder's weights as they are now."""
         return {name: value.clone() for name, value in self.model.encoder.state_dict().items()}
 
-    def finish(self) -> Float[Tensor, "feature"]:
-        """The trained β; the encoder is set to evaluation."""
+    def finish(self) -> tuple[Float[Tensor, "feature"], Float[Tensor, "nuisance"]]:
+        """The trained β and nuisance parameters; the encoder is set to evaluation."""
         self.model.encoder.eval()
-        return self._beta.detach()
+        return self._beta.detach(), self._nuisance.detach()
 
-
-def _steps(total: int, data: TrainingData) -> Iterator[int]:
-    return bar(range(total), "Training the encoder", total, show=len(data) * total > 500_000)
+    def _log_joint(self, data: TrainingData, prior: bool, scale: float = 1.0) -> Float[Tensor, ""]:
+        return log_joint(self.model, self._space, data, self._nuisance, self._beta, prior, scale)
 
 
 def log_joint(
     model: RewardModel,
+    space: NuisanceSpace,
     data: TrainingData,
+    nuisance: Float[Tensor, "nuisance"],
     beta: Float[Tensor, "feature"],
     prior: bool = True,
     scale: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Log joint density in nats at β, from the Pyro model's own trace.
+    """Log joint density of the model in nats, at β and unconstrained nuisance parameters ν.
 
     ``scale`` multiplies the likelihood of a minibatch; without ``prior`` it is the log-likelihood.
     """
-    conditioned = pyro.poutine.condition(model, data={"beta": beta})
-    trace = pyro.poutine.trace(conditioned).get_trace(
-        data.embeddings, data.first, data.second, data.outcome, data.weight
-    )
-    trace.compute_log_prob()
-    total = scale * trace.nodes["outcome"]["log_prob_sum"]
+    reward = torch.cat([model.encoder(data.embeddings), data.intercept], dim=1) @ beta
+    values = space.values(nuisance)
+    likelihood = model.likelihood.bound(values, data.context)
+    log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
+    total = scale * (data.weight * log_prob).sum()
     if prior:
-        total = total + trace.nodes["beta"]["log_prob_sum"]
+        precision = model.prior_sd().to(beta).pow(-2)
+        location, precision = model.prior(precision)(values)
+        normaliser = torch.log(precision / (2 * math.pi)).sum()
+        total = total + 0.5 * (normaliser - (precision * (beta - location).square()).sum())
+        total = total + space.log_prior(nuisance)
     return total
+
+
+def _fold_of(data: TrainingData, generator: np.random.Generator) -> Int64[Tensor, "comparison"]:
+    """The fold of each comparison, at random; comparisons of one choice stay together."""
+    device = data.first.device
+    if data.context.choice is None:
+        return torch.from_numpy(generator.permutation(len(data)) % FOLDS).to(device)
+    _, number = torch.unique(data.context.choice, return_inverse=True)
+    fold = torch.from_numpy(generator.permutation(int(number.max()) + 1) % FOLDS).to(device)
+    return fold[number]
+
+
+def _steps(total: int, data: TrainingData) -> Iterator[int]:
+    return bar(range(total), "Training the encoder", total, show=len(data) * total > 500_000)

@@ -15,6 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -25,12 +26,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.models.features import RESPONSE_BLOCK, difference
 from bayesrm.models.likelihoods.base import Likelihood, gaussian_expectation
 from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, compact, require_within
-
-RESPONSE_BLOCK = 8192
-"""Responses that are encoded at once."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +67,21 @@ class RewardMoments:
         variance = difference(self.factor, first, second).square().sum(dim=1)
         return difference(self.mean, first, second), variance
 
+    def of(self, pairs: PairBlock) -> PairLogits:
+        """The posterior of the logits of a block of pairs of rows of these moments."""
+        return PairLogits(self, pairs)
+
     def probability(
         self, likelihood: Likelihood, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
     ) -> Float[Tensor, "pair"]:
         """The posterior predictive P(first preferred) = E p(η)."""
-        if self.draws is None:
-            return likelihood.expected_probability(*self.logits(first, second))
-        return self.expectation(likelihood.probability, first, second)
+        return self.of(ListedPairs(first, second)).probability(likelihood)
 
     def fisher_weight(
         self, likelihood: Likelihood, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
     ) -> Float[Tensor, "pair"]:
         """The posterior mean of the Fisher weight, E w(η)."""
-        if self.draws is None:
-            return likelihood.expected_fisher_weight(*self.logits(first, second))
-        return self.expectation(likelihood.fisher_weight, first, second)
+        return self.of(ListedPairs(first, second)).fisher_weight(likelihood)
 
     def expectation(
         self,
@@ -90,19 +90,56 @@ class RewardMoments:
         second: Int64[Tensor, "pair"],
     ) -> Float[Tensor, "pair"]:
         """E f(η) for each pair: a quadrature under a Gaussian logit, the average over draws if there are any."""
-        if self.draws is None:
-            return gaussian_expectation(function, *self.logits(first, second))
-        total = torch.zeros(len(first), dtype=self.mean.dtype, device=self.mean.device)
-        for draw in self.draws.unbind(dim=1):
-            total += function(difference(draw, first, second))
-        return total / self.draws.shape[1]
+        return self.of(ListedPairs(first, second)).expectation(function)
 
 
-def difference(
-    rows: Float[Tensor, "response *rank"], first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
-) -> Float[Tensor, "pair *rank"]:
-    """rows[first] − rows[second]."""
-    return rows.index_select(0, first.to(rows.device)).sub_(rows.index_select(0, second.to(rows.device)))
+class PairLogits:
+    """The posterior of the logits η of a block of pairs: nothing is computed before it is asked for.
+
+    Parameters
+    ----------
+    moments
+        Of the rewards.
+    pairs
+        Pairs of their rows.
+    """
+
+    def __init__(self, moments: RewardMoments, pairs: PairBlock) -> None:
+        self._moments, self._pairs = moments, pairs
+
+    @cached_property
+    def mean(self) -> Float[Tensor, "pair"]:
+        """E η = m_i − m_j."""
+        return self._pairs.difference(self._moments.mean)
+
+    @cached_property
+    def variance(self) -> Float[Tensor, "pair"]:
+        """Var η = ‖u_i − u_j‖²."""
+        return self._pairs.squared_distance(self._moments.factor)
+
+    def probability(self, likelihood: Likelihood) -> Float[Tensor, "pair"]:
+        """The posterior predictive P(first preferred) = E p(η)."""
+        if self._moments.draws is None:
+            return likelihood.expected_probability(self.mean, self.variance)
+        return self.expectation(likelihood.probability)
+
+    def fisher_weight(self, likelihood: Likelihood) -> Float[Tensor, "pair"]:
+        """The posterior mean of the Fisher weight, E w(η)."""
+        if self._moments.draws is None:
+            return likelihood.expected_fisher_weight(self.mean, self.variance)
+        return self.expectation(likelihood.fisher_weight)
+
+    def expectation(
+        self, function: Callable[[Float[Tensor, "pair"]], Float[Tensor, "pair"]]
+    ) -> Float[Tensor, "pair"]:
+        """E f(η): a quadrature under a Gaussian logit, the average over draws if there are any."""
+        draws = self._moments.draws
+        if draws is None:
+            return gaussian_expectation(function, self.mean, self.variance)
+        total = torch.zeros(len(self._pairs), dtype=self._pairs.dtype, device=draws.device)
+        for draw in draws.unbind(dim=1):
+            total += function(self._pairs.difference(draw))
+        return total / draws.shape[1]
 
 
 class RewardPosterior(ABC):

@@ -1,8 +1,8 @@
 r"""Posteriors whose rewards are linear in fixed features: r = φᵀβ.
 
-What they share: features, a location of β, and an information matrix Λ = I/σ² + Σ_k w_k z_k z_kᵀ with its
-Cholesky factor L. For a Gaussian posterior Λ is the precision; for a point it is the Fisher information that
-frequentist designs use.
+What they share: features, a location of β and of the nuisance parameters ν, and an information matrix
+Λ = I/σ² + Σ_k w_k z_k z_kᵀ of β with its Cholesky factor L. For a Gaussian posterior Λ is the (marginal) precision;
+for draws the inverse of their covariance; for a point the Fisher information that frequentist designs use.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -21,10 +22,33 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
+from bayesrm.models.context import Context
+from bayesrm.models.features import encode, labelled_differences
+from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.posteriors.base import RESPONSE_BLOCK, RewardPosterior, local_pairs
-from bayesrm.posteriors.datatree import LastLayerDraws
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.datatree import gaussian_approximation, last_layer_draws
 from bayesrm.types import Preferences, ResponsePool, require_within
+
+
+@dataclass(frozen=True)
+class LatentDraws:
+    """Draws of x = (ν, β).
+
+    Parameters
+    ----------
+    latent
+        (chain, draw, latent) draws, nuisance parameters unconstrained and before β.
+    log_q
+        (chain, draw) their log density under the approximation that they come from, in nats, if there is one.
+    stats
+        Further statistics of the sampler, (chain, draw) each.
+    """
+
+    latent: Float[Tensor, "chain draw latent"]
+    log_q: Float[Tensor, "chain draw"] | None = None
+    stats: dict[str, Float[np.ndarray, "chain draw"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +69,8 @@ class LastLayerPosterior(RewardPosterior):
         Log marginal likelihood in nats where the inference estimates one, else NaN.
     refit
         The inference's own fit of the last layer, used by :meth:`condition`.
+    nuisance
+        (nuisance,) location of the unconstrained nuisance parameters.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
@@ -57,11 +83,32 @@ class LastLayerPosterior(RewardPosterior):
     prior_precision: Float[Tensor, "feature"]
     log_evidence: float
     refit: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior]
+    nuisance: Float[Tensor, "nuisance"]
 
     @property
     @abstractmethod
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:
         """C with Cov(β) = C Cᵀ."""
+
+    @abstractmethod
+    def latent_draws(self, draws: int, generator: np.random.Generator) -> LatentDraws:
+        """Draws of x = (ν, β)."""
+
+    @cached_property
+    def likelihood(self) -> Likelihood:
+        """The likelihood with nuisance parameters at their location, for comparisons by nobody in particular."""
+        space = self.model.nuisance_space(self._context, self.location.device)
+        return self.model.likelihood.bound(space.values(self.nuisance))
+
+    @cached_property
+    def log_joint(self) -> LogJoint:
+        """The exact log joint density of x given the labels, which the posterior approximates or was drawn from."""
+        return self.joint_after(self.preferences)
+
+    def joint_after(self, preferences: Preferences) -> LogJoint:
+        """The log joint density given other labels, on the same features and with the same prior."""
+        data = labelled_differences(self.model, self.pool, preferences, self.location.device)
+        return self.model.log_joint(data, self.prior_precision)
 
     def features(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
@@ -93,7 +140,7 @@ class LastLayerPosterior(RewardPosterior):
         return refitted
 
     def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
-        """The posterior in ArviZ's groups, one chain.
+        """The posterior in ArviZ's groups.
 
         Parameters
         ----------
@@ -104,22 +151,19 @@ class LastLayerPosterior(RewardPosterior):
         log_likelihood
             Whether to add log p(y_k | β) of every comparison and draw: 8 bytes × draws × comparisons.
         """
-        beta, log_q = self.sample_last_layer(
-            draws if "spread" in self.offers else 1, rng.stream(seed, "posterior draws")
+        drawn = self.latent_draws(draws if "spread" in self.offers else 1, rng.stream(seed, "posterior draws"))
+        parts = last_layer_draws(
+            self.log_joint, self.model.blocks, drawn.latent, rng.child(seed, "predictive draws")
         )
-        parts = LastLayerDraws(
-            preferences=self.preferences,
-            beta=beta,
-            log_q=log_q,
-            log_likelihood=self._log_likelihood(beta),
-            prior_precision=self.prior_precision,
-            location=self.location,
-            covariance_factor=self.covariance_factor,
-            information=self.information_cholesky @ self.information_cholesky.T,
-        )
+        information = self.information_cholesky @ self.information_cholesky.T
         return parts.tree(
-            log_likelihood,
-            {
+            self.preferences,
+            stats=drawn.stats,
+            log_q=None if drawn.log_q is None else drawn.log_q.cpu().numpy(),
+            approximation=gaussian_approximation(self.location, self.covariance_factor, information),
+            constants={"prior_precision": ("feature", self.prior_precision.cpu().numpy())},
+            log_likelihood=log_likelihood,
+            attributes={
                 "inference": type(self).__name__,
                 "model": json.dumps(self.model.describe(), sort_keys=True),
                 "posterior_seed": seed,
@@ -127,18 +171,10 @@ class LastLayerPosterior(RewardPosterior):
             },
         )
 
-    def _log_likelihood(self, beta: Float[Tensor, "draw feature"]) -> Float[Tensor, "draw comparison"]:
-        used, first, second = local_pairs(self.preferences)
-        rewards = beta @ self.features(self.pool, used).T
-        logit = rewards[:, first] - rewards[:, second]
-        outcome = torch.from_numpy(self.preferences.outcome).to(logit.device)
-        return self.likelihood.log_prob(logit, outcome.expand_as(logit))
-
-    @abstractmethod
-    def sample_last_layer(
-        self, draws: int, generator: np.random.Generator
-    ) -> tuple[Float[Tensor, "draw feature"], Float[Tensor, "draw"]]:
-        """Draws of β and their log density under this posterior (zero for a point)."""
+    def sample_last_layer(self, draws: int, generator: np.random.Generator) -> Float[Tensor, "draw feature"]:
+        """Draws of β."""
+        latent = self.latent_draws(draws, generator).latent
+        return latent.reshape(-1, latent.shape[-1])[:, len(self.nuisance) :]
 
     def sample_rewards(
         self,
@@ -148,17 +184,8 @@ class LastLayerPosterior(RewardPosterior):
         generator: np.random.Generator,
     ) -> Float[Tensor, "draw response"]:
         """Joint draws of the rewards: one draw of β for all responses."""
-        beta, _ = self.sample_last_layer(draws, generator)
-        return beta @ self.features(pool, responses).T
+        return self.sample_last_layer(draws, generator) @ self.features(pool, responses).T
 
-
-def encode(
-    model: RewardModel, pool: ResponsePool, index: Int64[np.ndarray, "response"], device: torch.device
-) -> Float[Tensor, "response feature"]:
-    """Features in float64, encoded in blocks so that only the features of all responses are held."""
-    features = torch.empty((len(index), model.features), dtype=torch.float64, device=device)
-    with torch.inference_mode():
-        for start in range(0, len(index), RESPONSE_BLOCK):
-            rows = torch.from_numpy(pool.rows(index[start : start + RESPONSE_BLOCK])).to(device)
-            features[start : start + len(rows)] = model.encoder(rows).double()
-    return features
+    @property
+    def _context(self) -> Context:
+        return Context.of(self.preferences, self.location.device)

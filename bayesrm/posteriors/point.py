@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bayesrm.errors import CapabilityError
 from bayesrm.posteriors.base import RewardMoments
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import ResponsePool
 
 
@@ -39,8 +39,6 @@ class PointPosterior(LastLayerPosterior):
             "fit with inference='laplace' to get a posterior that has one"
         )
 
-    def sample_last_layer(
-        self, draws: int, generator: np.random.Generator
-    ) -> tuple[Float[Tensor, "draw feature"], Float[Tensor, "draw"]]:
+    def latent_draws(self, draws: int, generator: np.random.Generator) -> LatentDraws:
         """The point, ``draws`` times."""
-        return self.location.expand(draws, -1).clone(), torch.zeros(draws, dtype=torch.float64)
+        return LatentDraws(torch.cat([self.nuisance, self.location]).expand(1, draws, -1).clone())

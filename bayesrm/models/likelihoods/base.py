@@ -1,16 +1,20 @@
-"""What every likelihood offers, derived from its log-probability where no closed form is given."""
+"""What every likelihood offers, derived from its distribution where no closed form is given."""
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pyro.distributions import Distribution
 from torch import Tensor
+
+from bayesrm.models.context import Context
 
 _REACH = 8.5
 _SPACING = 0.25
@@ -21,27 +25,77 @@ class Likelihood(ABC):
     """The distribution of an outcome y given the linear predictor η = r(first) − r(second).
 
     A subclass gives :meth:`distribution` and may override the rest with closed forms; the defaults enumerate
-    the two outcomes and differentiate automatically.
+    the outcomes and differentiate automatically. One with nuisance parameters also gives :meth:`nuisances`; what that
+    returns becomes attributes of a copy, see :meth:`bound`, and everything else reads them there.
+
+    Attributes
+    ----------
+    name
+        What it is asked for by.
+    outcomes
+        The values that an outcome can take, ascending: 0 second preferred, 1 first preferred, ½ a tie.
+    context
+        What is known of the comparisons that logits belong to; nothing unless bound to some.
     """
 
     name: ClassVar[str]
+    outcomes: ClassVar[tuple[float, ...]] = (0.0, 1.0)
+    context: Context = Context()
+
+    def nuisances(self, context: Context) -> dict[str, Tensor]:
+        """A Pyro program that samples what else is unknown of these comparisons; by default nothing is."""
+        return {}
+
+    def bound(self, values: Mapping[str, Tensor], context: Context | None = None) -> Likelihood:
+        """A copy with these nuisance parameters, for the comparisons of this context (default: any)."""
+        copied = copy.copy(self)
+        for name, value in values.items():
+            setattr(copied, name, value)
+        copied.context = Context() if context is None else context
+        return copied
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that make it what it is, as JSON-able values."""
+        settings = {name: value for name, value in vars(self).items() if isinstance(value, int | float | str)}
+        return {"name": self.name, **settings}
 
     @abstractmethod
     def distribution(self, logit: Float[Tensor, "*batch pair"]) -> Distribution:
         """The Pyro distribution of the outcome."""
 
+    def outcome_log_probs(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair outcome"]:
+        """log p(y | η) for each of :attr:`outcomes`."""
+        distribution: Any = self.distribution(logit)
+        return torch.stack([distribution.log_prob(torch.full_like(logit, y)) for y in self.outcomes], dim=-1)
+
     def log_prob(
         self, logit: Float[Tensor, "*batch pair"], outcome: Float[Tensor, "*batch pair"]
     ) -> Float[Tensor, "*batch pair"]:
-        """log p(y | η) in nats; a soft outcome takes the expectation over its two hard ones."""
-        distribution = self.distribution(logit)
-        one = distribution.log_prob(torch.ones_like(logit))
-        zero = distribution.log_prob(torch.zeros_like(logit))
-        return outcome * one + (1 - outcome) * zero
+        """log p(y | η) in nats; a soft label takes the expectation over the two outcomes that it lies between."""
+        share = _shares(outcome, self.outcomes)
+        # Where a share is zero its log-probability may be −∞.
+        return torch.where(share > 0, share * self.outcome_log_probs(logit), 0.0).sum(dim=-1)
+
+    def outcome_probabilities(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair outcome"]:
+        """P(y | η) for each of :attr:`outcomes`."""
+        return self.outcome_log_probs(logit).exp()
 
     def probability(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
-        """P(first preferred | η)."""
-        return self.distribution(logit).log_prob(torch.ones_like(logit)).exp()
+        """P(first preferred | η), a tie counted as half: E[y | η]."""
+        return self.outcome_probabilities(logit) @ logit.new_tensor(self.outcomes)
+
+    def answer_entropy(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
+        """Entropy of the outcome given η, in nats."""
+        return torch.special.entr(self.outcome_probabilities(logit)).sum(dim=-1)
+
+    def simulate(
+        self, logit: Float[Tensor, "*batch pair"], generator: np.random.Generator
+    ) -> Float[Tensor, "*batch pair"]:
+        """Random outcomes."""
+        uniform = torch.from_numpy(generator.random(tuple(logit.shape))).to(logit.device)
+        cumulative = self.outcome_probabilities(logit.double()).cumsum(dim=-1)
+        index = (uniform[..., None] > cumulative[..., :-1]).sum(dim=-1)
+        return logit.new_tensor(self.outcomes)[index]
 
     def derivatives(
         self, logit: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
@@ -53,12 +107,25 @@ class Likelihood(ABC):
             (second,) = torch.autograd.grad(score.sum(), eta)
         return score.detach(), -second
 
+    def information(
+        self,
+        difference: Float[Tensor, "comparison feature"],
+        logit: Float[Tensor, "comparison"],
+        outcome: Float[Tensor, "comparison"],
+        weight: Float[Tensor, "comparison"],
+    ) -> Float[Tensor, "feature feature"]:
+        """−∇² Σ_k v_k log p(y_k | z_kᵀβ) = Zᵀ diag(v ∘ c) Z, c the negative second derivatives."""
+        _, curvature = self.derivatives(logit, outcome)
+        return (difference * (weight * curvature)[:, None]).T @ difference
+
     def fisher_weight(self, logit: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
         """w(η) = E_y[(∂_η log p(y | η))²]."""
-        score_one, _ = self.derivatives(logit, torch.ones_like(logit))
-        score_zero, _ = self.derivatives(logit, torch.zeros_like(logit))
-        p = self.probability(logit)
-        return p * score_one**2 + (1 - p) * score_zero**2
+        total = torch.zeros_like(logit)
+        for value, p in zip(self.outcomes, self.outcome_probabilities(logit).unbind(dim=-1), strict=True):
+            score, _ = self.derivatives(logit, torch.full_like(logit, value))
+            # An impossible outcome has an infinite score and adds nothing.
+            total = total + torch.where(p > 0, p * score**2, 0.0)
+        return total
 
     def expected_probability(
         self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
@@ -71,6 +138,19 @@ class Likelihood(ABC):
     ) -> Float[Tensor, "pair"]:
         """E[w(η)] for η ~ Normal(mean, variance)."""
         return gaussian_expectation(self.fisher_weight, mean, variance)
+
+
+def _shares(outcome: Float[Tensor, "*batch"], outcomes: tuple[float, ...]) -> Float[Tensor, "*batch outcome"]:
+    """How much of a soft label belongs to each outcome: linear between neighbours, so that its mean is kept."""
+    shares = []
+    for k, value in enumerate(outcomes):
+        share = torch.ones_like(outcome)
+        if k > 0:
+            share = torch.minimum(share, (outcome - outcomes[k - 1]) / (value - outcomes[k - 1]))
+        if k + 1 < len(outcomes):
+            share = torch.minimum(share, (outcomes[k + 1] - outcome) / (outcomes[k + 1] - value))
+        shares.append(share.clamp(min=0.0))
+    return torch.stack(shares, dim=-1)
 
 
 def binary_entropy(p: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

@@ -1,0 +1,53 @@
+"""What the last layer sees: features of responses, and feature differences of labelled comparisons; float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from bayesrm.models.context import Context
+from bayesrm.models.log_joint import LabelledDifferences
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.types import Preferences, ResponsePool, compact
+
+RESPONSE_BLOCK = 8192
+"""Responses that are encoded at once."""
+
+
+def encode(
+    model: RewardModel, pool: ResponsePool, index: Int64[np.ndarray, "response"], device: torch.device
+) -> Float[Tensor, "response feature"]:
+    """Features, encoded in blocks so that only the features of all responses are held; then prompt intercepts."""
+    features = torch.zeros((len(index), model.features), dtype=torch.float64, device=device)
+    encoded = features[:, : model.encoder.features]
+    with torch.inference_mode():
+        for start in range(0, len(index), RESPONSE_BLOCK):
+            rows = torch.from_numpy(pool.rows(index[start : start + RESPONSE_BLOCK])).to(device)
+            encoded[start : start + len(rows)] = model.encoder(rows).double()
+    if model.intercepts is not None:
+        model.intercepts.mark(features[:, model.encoder.features :], pool, index)
+    return features
+
+
+def labelled_differences(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> LabelledDifferences:
+    """Feature differences of the preferences; each response is encoded once."""
+    used, first, second = compact(preferences.first, preferences.second)
+    features = encode(model, pool, used, device)
+    weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
+    return LabelledDifferences(
+        difference(features, torch.from_numpy(first), torch.from_numpy(second)),
+        torch.from_numpy(preferences.outcome).to(device),
+        torch.from_numpy(weight).to(device),
+        Context.of(preferences, device),
+    )
+
+
+def difference(
+    rows: Float[Tensor, "response *rank"], first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]
+) -> Float[Tensor, "pair *rank"]:
+    """rows[first] − rows[second]."""
+    return rows.index_select(0, first.to(rows.device)).sub_(rows.index_select(0, second.to(rows.device)))

@@ -1,0 +1,144 @@
+r"""The log joint density of the last layer and the nuisance parameters, as a function of one vector x = (ν, β).
+
+With z_k = φ_first − φ_second, weights v_k, β ~ Normal(μ, diag(τ)⁻¹) and unconstrained nuisance parameters ν,
+
+    f(ν, β) = Σ_k v_k log p(y_k | z_kᵀβ, ν) + log p(β | ν) + log p(ν).
+
+Its negative Hessian in β is Zᵀ diag(v ∘ c) Z + diag(τ), c the negative second derivatives of log p; what touches ν
+is differentiated automatically, one pass a nuisance parameter. Without nuisance parameters all is in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm.models.context import Context
+from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.nuisance import NuisanceSpace, Values, no_nuisance
+
+Prior = Callable[[Values], tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]]
+"""From nuisance parameters to the mean and the diagonal precision of β's Gaussian prior."""
+
+
+@dataclass(frozen=True)
+class LabelledDifferences:
+    """What the last layer sees of the preferences: feature differences, outcomes, weights; float64.
+
+    Parameters
+    ----------
+    difference
+        (comparison, feature) z_k.
+    outcome, weight
+        (comparison,) y_k and v_k.
+    context
+        What else is known of the comparisons.
+    """
+
+    difference: Float[Tensor, "comparison feature"]
+    outcome: Float[Tensor, "comparison"]
+    weight: Float[Tensor, "comparison"]
+    context: Context = field(default_factory=Context)
+
+
+def centred_prior(precision: Float[Tensor, "feature"]) -> Prior:
+    """β ~ Normal(0, diag(τ)⁻¹), whatever the nuisance parameters are."""
+    location = torch.zeros_like(precision)
+    return lambda values: (location, precision)
+
+
+@dataclass(frozen=True)
+class LogJoint:
+    """f as above.
+
+    Parameters
+    ----------
+    likelihood
+        Unbound: its nuisance parameters come from ν.
+    data
+        The labels.
+    prior
+        Of β.
+    nuisance
+        The nuisance parameters, none by default.
+    """
+
+    likelihood: Likelihood
+    data: LabelledDifferences
+    prior: Prior
+    nuisance: NuisanceSpace = field(default_factory=lambda: NuisanceSpace(no_nuisance))
+
+    @property
+    def size(self) -> int:
+        """The length q + d of x."""
+        return self.nuisance.size + self.data.difference.shape[1]
+
+    def start(self) -> Float[Tensor, "latent"]:
+        """Where a search begins: nuisance parameters in the middle, β at its prior mean."""
+        nu = self.nuisance.start()
+        return torch.cat([nu, self.prior(self.nuisance.values(nu))[0]])
+
+    def split(self, x: Float[Tensor, "latent"]) -> tuple[Float[Tensor, "nuisance"], Float[Tensor, "feature"]]:
+        """(ν, β)."""
+        return x[: self.nuisance.size], x[self.nuisance.size :]
+
+    def log_likelihood(self, x: Float[Tensor, "latent"]) -> Float[Tensor, ""]:
+        """Σ_k v_k log p(y_k | z_kᵀβ, ν)."""
+        nu, beta = self.split(x)
+        return self._log_likelihood(self.data.difference @ beta, self.nuisance.values(nu))
+
+    def __call__(self, x: Float[Tensor, "latent"]) -> Float[Tensor, ""]:
+        """f in nats; differentiable."""
+        nu, beta = self.split(x)
+        values = self.nuisance.values(nu)
+        return self._log_likelihood(self.data.difference @ beta, values) + self._log_prior(beta, nu, values)
+
+    def curvature(
+        self, x: Float[Tensor, "latent"]
+    ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
+        """The gradient of f, and its negative Hessian Λ."""
+        nu, beta = self.split(x)
+        values = self.nuisance.values(nu)
+        data, (location, precision) = self.data, self.prior(values)
+        likelihood = self.likelihood.bound(values, data.context)
+        logit = data.difference @ beta
+        score, _ = likelihood.derivatives(logit, data.outcome)
+        gradient = data.difference.T @ (data.weight * score) - precision * (beta - location)
+        information = likelihood.information(data.difference, logit, data.outcome, data.weight)
+        information.diagonal().add_(precision)
+        return (gradient, information) if self.nuisance.size == 0 else self._bordered(x, gradient, information)
+
+    def _bordered(
+        self, x: Float[Tensor, "latent"], gradient: Float[Tensor, "feature"], information: Float[Tensor, "_ _"]
+    ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
+        """Gradient and information in β with those of the nuisance parameters put before them."""
+        q, z = self.nuisance.size, self.data.difference
+        bordered = x.new_empty((len(x), len(x)))
+        bordered[q:, q:] = information
+        with torch.inference_mode(False), torch.enable_grad():
+            nu, beta = (part.clone().requires_grad_(True) for part in self.split(x.detach()))
+            logit = (z @ beta).detach().requires_grad_(True)
+            values = self.nuisance.values(nu)
+            value = self._log_likelihood(logit, values) + self._log_prior(beta, nu, values)
+            (slope,) = torch.autograd.grad(value, nu, create_graph=True)
+            for j in range(q):
+                by_logit, by_beta, by_nu = torch.autograd.grad(
+                    slope[j], (logit, beta, nu), retain_graph=True, materialize_grads=True
+                )
+                bordered[j, q:] = bordered[q:, j] = -(z.T @ by_logit + by_beta)
+                bordered[j, :q] = -by_nu
+        return torch.cat([slope.detach(), gradient]), bordered
+
+    def _log_likelihood(self, logit: Float[Tensor, "comparison"], values: Values) -> Float[Tensor, ""]:
+        likelihood = self.likelihood.bound(values, self.data.context)
+        return (self.data.weight * likelihood.log_prob(logit, self.data.outcome)).sum()
+
+    def _log_prior(self, beta: Tensor, nu: Tensor, values: Values) -> Float[Tensor, ""]:
+        location, precision = self.prior(values)
+        normaliser = torch.log(precision / (2 * math.pi)).sum()
+        return 0.5 * (normaliser - (precision * (beta - location).square()).sum()) + self.nuisance.log_prior(nu)

@@ -1,0 +1,236 @@
+r"""A user's own Pyro model of the last layer and the answers.
+
+A plain Pyro function of ``(features, first, second, outcome=None)`` with
+
+- a sample site ``beta``: Normal with independent components, one a feature (mean and scale may depend on other sites);
+- any further sample sites outside the plate: nuisance parameters;
+- a plate of comparisons with a site ``outcome`` of two values, or of 0, ½, 1, which knows features through
+  r = features @ beta only.
+
+The function is read as it is: run on a single feature that holds rewards, with β = 1, its outcome site *is* the
+likelihood p(y | η, ν); run on no comparisons, its other sites are the prior. Nothing has to be written twice.
+
+A bias towards the answer that is shown first, say:
+
+    def position_bias(features, first, second, outcome=None):
+        beta = pyro.sample("beta", dist.Normal(0.0, 0.1).expand([features.shape[-1]]).to_event(1))
+        bias = pyro.sample("bias", dist.Normal(0.0, 1.0))
+        reward = features @ beta
+        with pyro.plate("comparison", len(first)):
+            logit = reward[first] - reward[second] + bias
+            return pyro.sample("outcome", dist.Bernoulli(logits=logit), obs=outcome)
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from typing import Any, ClassVar
+
+import pyro
+import torch
+from jaxtyping import Float, Int64
+from pyro.distributions import Distribution
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+from torch.distributions import Independent, Normal
+
+from bayesrm import rng
+from bayesrm.errors import InvalidInputError
+from bayesrm.models.context import Context
+from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.nuisance import NuisanceSpace, Values, is_random
+
+RewardProgram = Callable[..., Tensor]
+"""A Pyro function of (features, first, second, outcome=None)."""
+WEIGHTS, OUTCOME = "beta", "outcome"
+_LOCATION, _PRECISION = "beta_location", "beta_precision"
+
+
+class PyroProgram:
+    """A user's Pyro function, taken apart into prior, nuisance parameters and likelihood.
+
+    Parameters
+    ----------
+    function
+        See the module. It is checked once, here: that the sites are there, that the prior of ``beta`` is Normal, and
+        that rewards are all that it takes from the features.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not such a function, saying what is missing.
+    """
+
+    def __init__(self, function: RewardProgram) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self.likelihood = ProgramLikelihood(function, self.name)
+        self._require_readable()
+
+    def __call__(
+        self,
+        features: Float[Tensor, "response feature"],
+        first: Int64[Tensor, "comparison"],
+        second: Int64[Tensor, "comparison"],
+        outcome: Float[Tensor, "comparison"] | None = None,
+        weight: Float[Tensor, "comparison"] | None = None,
+    ) -> Float[Tensor, "comparison"]:
+        """Run it, each comparison's log-likelihood times its weight."""
+        with _default_dtype(features.dtype), nullcontext() if weight is None else _Weighted(weight):
+            return self.function(features, first, second, outcome)
+
+    def nuisance_space(self, features: int, device: torch.device | None = None) -> NuisanceSpace:
+        """All sites but ``beta`` and ``outcome``; among the values are location and precision of β's prior."""
+        return NuisanceSpace(lambda: self._values(features, device or torch.device("cpu")), device)
+
+    def prior(self, values: Values) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
+        """Mean and precision of β given the nuisance parameters."""
+        return values[_LOCATION], values[_PRECISION]
+
+    def _values(self, features: int, device: torch.device) -> Values:
+        with pyro.poutine.block(hide=[WEIGHTS, OUTCOME]):
+            sites = _sites(
+                self.function,
+                torch.zeros((2, features), dtype=torch.float64, device=device),
+                torch.tensor([0], device=device),
+                torch.tensor([1], device=device),
+            )
+        values = {
+            name: node["value"]
+            for name, node in sites.items()
+            if is_random(node) and name not in (WEIGHTS, OUTCOME)
+        }
+        base: Any = sites[WEIGHTS]["fn"]
+        while isinstance(base, Independent):
+            base = base.base_dist
+        if not isinstance(base, Normal) or base.loc.shape != (features,):
+            raise InvalidInputError(
+                f"expected the site {WEIGHTS!r} of {self.name} to be Normal with one independent component a feature "
+                "(dist.Normal(0.0, 1.0).expand([features.shape[-1]]).to_event(1)), "
+                f"got {sites[WEIGHTS]['fn']}"
+            )
+        return values | {_LOCATION: base.loc.double(), _PRECISION: base.scale.double().pow(-2)}
+
+    def _require_readable(self) -> None:
+        """The sites are there, and the parts together have the log-likelihood of the whole on random features."""
+        features = torch.from_numpy(rng.stream(0, "program").normal(size=(6, 3)))
+        first, second = torch.tensor([0, 1, 2, 5]), torch.tensor([3, 4, 5, 0])
+        try:
+            with rng.fenced(0), torch.no_grad():
+                sites = _sites(self.function, features, first, second)
+        except (TypeError, RuntimeError, ValueError, IndexError) as error:
+            raise InvalidInputError(
+                f"expected {self.name} to be a Pyro function of (features, first, second, outcome=None), "
+                f"and it fails: {error}"
+            ) from error
+        missing = sorted({WEIGHTS, OUTCOME} - set(sites))
+        if missing:
+            raise InvalidInputError(
+                f"expected {self.name} to have sample sites {WEIGHTS!r} and {OUTCOME!r}, and it has no "
+                f"{' and no '.join(map(repr, missing))}"
+            )
+        values = {}
+        for name, node in sites.items():
+            if is_random(node) and name not in (WEIGHTS, OUTCOME):
+                if node["cond_indep_stack"]:
+                    raise InvalidInputError(
+                        f"expected the site {name!r} of {self.name} outside the plate of comparisons: latent "
+                        "variables of single comparisons are not supported"
+                    )
+                values[name] = node["value"]
+        with rng.fenced(0), torch.no_grad():
+            self._values(3, torch.device("cpu"))
+            reward = features @ sites[WEIGHTS]["value"].double()
+            answer = sites[OUTCOME]["value"].double()
+            parts = self.likelihood.bound(values).log_prob(reward[first] - reward[second], answer)
+            whole = sites[OUTCOME]["fn"].log_prob(sites[OUTCOME]["value"]).double()
+        if parts.shape != whole.shape or not torch.allclose(parts, whole, atol=1e-5):
+            raise InvalidInputError(
+                f"expected the outcome of {self.name} to depend on features through features @ {WEIGHTS} alone, "
+                "and on each comparison alone; it depends on something else"
+            )
+
+
+class ProgramLikelihood(Likelihood):
+    """The likelihood inside a Pyro program: its outcome site, as a function of the logit.
+
+    Parameters
+    ----------
+    function, title
+        The program, and what it is called.
+    """
+
+    name: ClassVar[str] = "program"
+
+    def __init__(self, function: RewardProgram, title: str) -> None:
+        self._function, self.title = function, title
+        self._values: Values = {}
+
+    def bound(self, values: Mapping[str, Tensor], context: Context | None = None) -> ProgramLikelihood:
+        """A copy whose other sites have these values."""
+        copied = copy.copy(self)
+        copied.context = Context() if context is None else context
+        copied._values = {name: value for name, value in values.items() if name not in (_LOCATION, _PRECISION)}
+        return copied
+
+    @cached_property
+    def outcomes(self) -> tuple[float, ...]:  # type: ignore[override]
+        """The support of the outcome site."""
+        support = self.distribution(torch.zeros(1, dtype=torch.float64)).enumerate_support()
+        values = tuple(sorted(float(value) for value in support.flatten()))
+        if len(values) < 2 or values[0] < 0 or values[-1] > 1:
+            raise InvalidInputError(
+                f"expected the outcome of {self.title} to be 0 (second preferred), 1 (first preferred) or a number "
+                f"between, got the values {values}"
+            )
+        return values
+
+    def outcome_log_probs(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair outcome"]:
+        """Of the outcome site."""
+        flat = logit.reshape(-1)
+        site: Any = self.distribution(flat)
+        log_probs = [site.log_prob(torch.full_like(flat, value)) for value in self.outcomes]
+        return torch.stack(log_probs, dim=-1).reshape(*logit.shape, len(self.outcomes))
+
+    def distribution(self, logit: Float[Tensor, "pair"]) -> Distribution:
+        """The outcome site of the program, run on rewards η and 0 as the only feature with a weight of 1."""
+        rewards = torch.cat([logit, torch.zeros_like(logit)])[:, None]
+        first = torch.arange(len(logit), device=logit.device)
+        given = self._values | {WEIGHTS: logit.new_ones(1)}
+        with rng.fenced(0), pyro.poutine.block():
+            sites = _sites(pyro.poutine.condition(self._function, data=given), rewards, first, first + len(logit))
+        site: Distribution = sites[OUTCOME]["fn"]
+        return site
+
+
+class _Weighted(Messenger):
+    """Multiplies the log-likelihood of the outcome site by a weight for each comparison."""
+
+    def __init__(self, weight: Float[Tensor, "comparison"]) -> None:
+        super().__init__()
+        self._weight = weight
+
+    def _pyro_sample(self, message: dict[str, Any]) -> None:
+        if message["name"] == OUTCOME:
+            message["scale"] = message["scale"] * self._weight
+
+
+def _sites(function: RewardProgram, *arguments: Tensor) -> dict[str, Any]:
+    """The nodes of a trace."""
+    with _default_dtype(arguments[0].dtype):
+        nodes: dict[str, Any] = dict(pyro.poutine.trace(function).get_trace(*arguments).nodes)
+    return nodes
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Constants of a program, as in Normal(0.0, 1.0), take the precision of its features."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
