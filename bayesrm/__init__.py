@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates import CandidateSet, candidates
+    from bayesrm.diagnostics import diagnose
     from bayesrm.inference import fit
     from bayesrm.inference.base import Inference
     from bayesrm.loop import RoundRecord, run
@@ -47,6 +48,7 @@ _HOME = {
     "Selector": "design.base",
     "candidates": "design.candidates",
     "designs": "design",
+    "diagnose": "diagnostics",
     "evaluate": "metrics",
     "fit": "inference",
     "load_golden": "data",
@@ -76,6 +78,7 @@ __all__ = [
     "Selector",
     "candidates",
     "designs",
+    "diagnose",
     "evaluate",
     "fit",
     "load_golden",

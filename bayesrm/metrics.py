@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln
 
 from bayesrm.data.golden import as_golden
-from bayesrm.design.candidates import PairNumbering
+from bayesrm.design.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
 from bayesrm.types import ResponsePool

@@ -337,11 +337,15 @@ class Selection(Comparisons):
     bound
         An upper bound on the summed gain of *any* batch of this size, where the design has one: the batch is
         at most ``bound - gain.sum()`` below the best possible.
+    inclusion
+        (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled: weights
+        1 / inclusion make a fit see the candidates as if all had been labelled. None where the choice was not random.
     """
 
     gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
     design: str = ""
     bound: float | None = None
+    inclusion: Float[np.ndarray, "pair"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -349,6 +353,14 @@ class Selection(Comparisons):
         if gain.shape != self.first.shape:
             raise InvalidInputError(f"expected one gain for each of the {len(self)} pairs, got shape {gain.shape}")
         object.__setattr__(self, "gain", gain)
+        if self.inclusion is not None:
+            inclusion = np.array(self.inclusion, dtype=np.float64)
+            if inclusion.shape != self.first.shape or not ((inclusion > 0) & (inclusion <= 1)).all():
+                raise InvalidInputError(
+                    f"expected a probability above 0 and at most 1 for each of the {len(self)} pairs as inclusion, "
+                    f"got shape {inclusion.shape}"
+                )
+            object.__setattr__(self, "inclusion", inclusion)
 
     @property
     def shortfall(self) -> float | None:

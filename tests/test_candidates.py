@@ -6,10 +6,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 
 import bayesrm as brm
 from bayesrm import rng
-from bayesrm.design.candidates import AllPairs, PairNumbering
+from bayesrm.design import candidates as candidates_module
+from bayesrm.design.candidates import AllPairs
+from bayesrm.design.numbering import PairNumbering
 from bayesrm.errors import CapabilityError, InvalidInputError
 
 SCOPES = ("within-prompt", "cross-prompt")
@@ -113,14 +116,23 @@ def test_sampling_is_uniform_and_without_duplicates(pool, preferences):
     assert (np.abs(counts / draws - share) < 5 * np.sqrt(share * (1 - share) / draws)).all()
 
 
-def test_blocks_walk_through_all_positions(pool):
-    candidates = brm.candidates(pool, "cross-prompt", prompts=None, size=None)
-    blocks = list(candidates.blocks(97))
-    assert np.array_equal(np.concatenate([positions for positions, _, _ in blocks]), np.arange(len(candidates)))
-    for positions, first, second in blocks:
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("smallest_tiled", [2, 5, 1000])
+def test_lists_and_tiles_walk_through_all_candidates_once(pool, scope, smallest_tiled, preferences, monkeypatch):
+    monkeypatch.setattr(candidates_module, "SMALLEST_TILED", smallest_tiled)
+    candidates = brm.candidates(pool, scope, prompts=None, size=None, exclude=preferences)
+    walked = []
+    for positions, pairs in candidates.listed(97):
+        walked.append((positions, pairs))
+    for tile in candidates.tiles(7):
+        inside = tile.hide(torch.ones(len(tile.rows) * len(tile.columns)), 0.0).flatten()
+        positions, pairs, _ = tile.locate(torch.nonzero(inside)[:, 0])
+        walked.append((positions, pairs))
+    for positions, pairs in walked:
         expected = candidates.pairs_at(positions)
-        assert np.array_equal(first.numpy(), expected[0])
-        assert np.array_equal(second.numpy(), expected[1])
+        assert np.array_equal(pairs.first.numpy(), expected[0])
+        assert np.array_equal(pairs.second.numpy(), expected[1])
+    assert np.array_equal(np.sort(np.concatenate([p for p, _ in walked])), np.arange(len(candidates)))
 
 
 def test_responses_are_what_has_to_be_encoded(pool):

@@ -92,7 +92,7 @@ def test_listings_have_a_line_for_each(command, listing):
     assert expected in printed
 
 
-@pytest.mark.parametrize("name", ["demo", "run", "report", "designs", "inferences", "likelihoods"])
+@pytest.mark.parametrize("name", ["demo", "run", "report", "diagnose", "designs", "inferences", "likelihoods"])
 def test_help_has_an_example(command, name):
     status, printed, _ = command(name, "--help")
     assert status == 0

@@ -14,8 +14,9 @@ import torch
 import bayesrm as brm
 from bayesrm import rng
 from bayesrm.design import CRITERIA, SELECTORS, make_design
+from bayesrm.design import candidates as candidates_module
 from bayesrm.design.base import Design
-from bayesrm.design.candidates import CandidateSet, ExplicitCandidates
+from bayesrm.design.candidates import AllPairs, CandidateSet, ExplicitCandidates
 from bayesrm.design.objectives import SumObjective
 from bayesrm.design.ranking import top
 from bayesrm.design.selectors import greedy
@@ -266,7 +267,7 @@ def test_gradient_is_that_of_a_naive_log_det_over_weights(make_world, seed, infe
 def test_gradient_sample_has_odds_proportional_to_the_gradient(pool, laplace):
     candidates = brm.candidates(pool, "cross-prompt", size=8, seed=2)
     objective = CRITERIA["dopt"]().objective(laplace, candidates)
-    gradient = objective.gradient(candidates)(*candidates.rows_at(np.arange(8))).numpy()
+    gradient = objective.gradient(candidates)(candidates.block_at(np.arange(8))).numpy()
     selector, generator, draws = SELECTORS["gradient-sample"](), rng.stream(0, "test"), 1500
     chosen = np.array([selector.choose(objective, candidates, 2, generator) for _ in range(draws)])
     share = gradient / gradient.sum()
@@ -323,11 +324,11 @@ def test_greedy_ends_where_scoring_in_blocks_rounds_otherwise_than_one_by_one(im
     monkeypatch.setattr(greedy, "SHORTLIST", 8)
     refreshed = []
 
-    def score(first, second):
-        if len(first) > 1:
-            refreshed.append(len(first))
+    def score(pairs):
+        if len(pairs) > 1:
+            refreshed.append(len(pairs))
         assert len(refreshed) < 500, "greedy scores all candidates again and again"
-        return torch.full((len(first),), 1.0 + (1e-15 if len(first) == 1 else 0.0), dtype=torch.float64)
+        return torch.full((len(pairs),), 1.0 + (1e-15 if len(pairs) == 1 else 0.0), dtype=torch.float64)
 
     positions = SELECTORS["greedy"]().choose(SumObjective(score), implicit, 5, rng.stream(0, "test"))
     assert len(set(positions.tolist())) == 5
@@ -414,14 +415,17 @@ def test_gains_stay_right_when_information_is_huge(pool):
 
 @pytest.mark.parametrize("block", [1, 7, 64, 10_000])
 @pytest.mark.parametrize("size", [1, 13, 200])
-def test_top_across_blocks_is_a_full_sort(implicit, block, size, monkeypatch):
-    blocks = CandidateSet.blocks
-    monkeypatch.setattr(type(implicit), "blocks", lambda self: blocks(self, block))
+@pytest.mark.parametrize("smallest_tiled", [2, 1000])
+def test_top_across_blocks_is_a_full_sort(implicit, block, size, smallest_tiled, monkeypatch):
+    monkeypatch.setattr(candidates_module, "SMALLEST_TILED", smallest_tiled)
+    listed, tiles = AllPairs.listed, AllPairs.tiles
+    monkeypatch.setattr(AllPairs, "listed", lambda self: listed(self, block))
+    monkeypatch.setattr(AllPairs, "tiles", lambda self: tiles(self, block))
     scores = np.random.default_rng(0).normal(size=(len(implicit.responses),) * 2)
     scores = np.round(scores, 1) if size == 13 else scores
 
-    def score(first, second):
-        return torch.from_numpy(scores[first.numpy(), second.numpy()])
+    def score(pairs):
+        return torch.from_numpy(scores[pairs.first.numpy(), pairs.second.numpy()])
 
     everything = scores[implicit.pairs_at(np.arange(len(implicit)))]
     positions = top(implicit, score, size, rng.stream(0, "test"))
@@ -429,12 +433,16 @@ def test_top_across_blocks_is_a_full_sort(implicit, block, size, monkeypatch):
     np.testing.assert_array_equal(everything[positions], np.sort(everything)[::-1][:size])
 
 
-def test_top_breaks_ties_uniformly_across_blocks(few, monkeypatch):
-    blocks = CandidateSet.blocks
-    monkeypatch.setattr(type(few), "blocks", lambda self: blocks(self, 7))
-    generator, draws = rng.stream(0, "test"), 2000
-    counts = np.zeros(len(few))
+@pytest.mark.parametrize("kind", ["few", "implicit"])
+def test_top_breaks_ties_uniformly_across_blocks(request, kind, monkeypatch):
+    candidates = request.getfixturevalue(kind)
+    monkeypatch.setattr(candidates_module, "SMALLEST_TILED", 2)
+    listed, tiles = type(candidates).listed, type(candidates).tiles
+    monkeypatch.setattr(type(candidates), "listed", lambda self: listed(self, 7))
+    monkeypatch.setattr(type(candidates), "tiles", lambda self: tiles(self, 13))
+    generator, draws = rng.stream(0, "test"), 1000
+    counts = np.zeros(len(candidates))
     for _ in range(draws):
-        counts[top(few, lambda first, second: torch.zeros(len(first)), 6, generator)] += 1
-    share = 6 / len(few)
+        counts[top(candidates, lambda pairs: torch.zeros(len(pairs), dtype=torch.float64), 6, generator)] += 1
+    share = 6 / len(candidates)
     assert (np.abs(counts / draws - share) < 5 * np.sqrt(share * (1 - share) / draws)).all()

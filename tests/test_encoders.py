@@ -117,7 +117,7 @@ def test_a_users_module_is_copied_and_sees_standardised_embeddings(pool):
 
 
 def test_standardisation_can_be_switched_off(pool):
-    encoder = make_encoder(pool.dim, nn.Identity(), (), standardize=False)
+    encoder = make_encoder(pool.dim, nn.Identity(), (), inputs="raw")
     encoder.fit_statistics(pool)
     rows = torch.from_numpy(pool.rows(np.arange(3)))
     assert torch.equal(encoder(rows), rows)
@@ -191,5 +191,5 @@ def test_pool_of_another_embedder(world, laplace):
 
 
 def test_an_encoder_object_is_taken_as_it_is(pool):
-    encoder = Encoder(pool.dim, nn.Identity(), standardize=False)
+    encoder = Encoder(pool.dim, nn.Identity(), inputs="raw")
     assert brm.RewardModel(pool.dim, encoder=encoder).encoder.standardize is None

@@ -19,7 +19,7 @@ def problem(world):
 
 
 def worth(objective, candidates, positions) -> float:
-    return float(objective.gains(*candidates.rows_at(np.array(positions))).sum())
+    return float(objective.gains(candidates.block_at(np.array(positions))).sum())
 
 
 @pytest.mark.parametrize("design", ["dopt", "pa-dopt", "xtx"])

@@ -28,21 +28,23 @@ LAYERS = (
     ("design",),
     ("annotators",),
     ("metrics",),
+    ("diagnostics",),
     ("journal",),
     ("results",),
     ("loop",),
     ("config",),
     ("sweep",),
     ("summary",),
-    ("plots",),
-    ("report",),
+    ("plots", "diagnostic_plots"),
+    ("report", "diagnosis_report"),
+    ("diagnosed_run",),
     ("cli", "__main__"),
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
-    "GoldenAnnotator", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "evaluate", "fit",
-    "load_golden", "load_pool", "open_results", "run", "save_pool", "select",
+    "GoldenAnnotator", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "diagnose", "evaluate",
+    "fit", "load_golden", "load_pool", "open_results", "run", "save_pool", "select",
 }  # fmt: skip
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Inference", "Likelihood",
@@ -119,7 +121,7 @@ def test_no_import_cycles():
 @pytest.mark.parametrize("module", sorted(_modules()))
 def test_only_plots_and_report_import_matplotlib(module):
     drawing = {name for name in _imports(module, typing=True) if name.split(".")[0] == "matplotlib"}
-    assert not drawing or module in ("plots", "report"), (
+    assert not drawing or module in ("plots", "diagnostic_plots", "report"), (
         f"bayesrm.{module} imports {drawing}: plotting lives in plots"
     )
 

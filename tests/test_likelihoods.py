@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from pyro.distributions import Bernoulli
 
+from bayesrm import rng
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.base import Likelihood
 
@@ -64,19 +67,24 @@ def test_derivatives_are_those_of_the_log_probability(likelihood, outcome):
 
 
 def test_log_probability_is_that_of_the_distribution(likelihood):
-    p = likelihood.probability(ETA)
     distribution = likelihood.distribution(ETA)
-    for outcome in (0.0, 1.0):
+    mean, total = torch.zeros_like(ETA), torch.zeros_like(ETA)
+    for outcome in likelihood.outcomes:
         y = torch.full_like(ETA, outcome)
         torch.testing.assert_close(likelihood.log_prob(ETA, y), distribution.log_prob(y), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(distribution.log_prob(torch.ones_like(ETA)).exp(), p, rtol=1e-12, atol=1e-15)
+        mean, total = mean + outcome * distribution.log_prob(y).exp(), total + distribution.log_prob(y).exp()
+    torch.testing.assert_close(total, torch.ones_like(ETA), rtol=1e-12, atol=0)
+    p = likelihood.probability(ETA)
+    torch.testing.assert_close(mean, p, rtol=1e-12, atol=1e-15)
     assert (p[1:] >= p[:-1]).all()
 
 
 def test_soft_outcomes_are_the_expectation_of_hard_ones(likelihood):
-    one, zero = (likelihood.log_prob(ETA, torch.full_like(ETA, y)) for y in (1.0, 0.0))
-    soft = likelihood.log_prob(ETA, torch.full_like(ETA, 0.3))
-    torch.testing.assert_close(soft, 0.3 * one + 0.7 * zero, rtol=1e-12, atol=1e-12)
+    """Of the two outcomes that a label lies between, in the proportions that keep its mean."""
+    for low, high in pairwise(likelihood.outcomes):
+        below, above = (likelihood.log_prob(ETA, torch.full_like(ETA, y)) for y in (low, high))
+        soft = likelihood.log_prob(ETA, torch.full_like(ETA, 0.7 * low + 0.3 * high))
+        torch.testing.assert_close(soft, 0.7 * below + 0.3 * above, rtol=1e-12, atol=1e-12)
 
 
 def test_exchanging_first_and_second_exchanges_the_outcome(likelihood):
@@ -89,7 +97,7 @@ def test_fisher_weight_by_enumeration(likelihood):
     """E_y[(∂_η log p)²], the outcomes enumerated and the derivative automatic."""
     eta = ETA.clamp(-6, 6).clone().requires_grad_(True)
     expected = torch.zeros_like(ETA)
-    for outcome in (0.0, 1.0):
+    for outcome in likelihood.outcomes:
         log_p = likelihood.distribution(eta).log_prob(torch.full_like(ETA, outcome))
         (score,) = torch.autograd.grad(log_p.sum(), eta)
         expected += log_p.detach().exp() * score**2
@@ -137,6 +145,63 @@ def test_closed_forms_equal_the_defaults(name):
         likelihood.derivatives(ETA, y), Likelihood.derivatives(likelihood, ETA, y), strict=True
     ):
         torch.testing.assert_close(got, default, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("sd", SDS[:5])
+def test_expected_outcome_probabilities_by_quadrature(likelihood, sd):
+    expected = [
+        [
+            _expectation(lambda eta, k=k: likelihood.outcome_probabilities(eta)[..., k], float(mean), sd)
+            for mean in MEANS
+        ]
+        for k in range(len(likelihood.outcomes))
+    ]
+    got = likelihood.expected_outcome_probabilities(MEANS, torch.full_like(MEANS, sd**2))
+    np.testing.assert_allclose(got.T, expected, rtol=0, atol=2e-8)
+
+
+def test_held_out_labels_are_scored_by_the_logarithm_of_their_probability(likelihood):
+    mean, variance = MEANS[1:-1], torch.full_like(MEANS[1:-1], 2.0)
+    p = likelihood.expected_outcome_probabilities(mean, variance)
+    for k, value in enumerate(likelihood.outcomes):
+        got = likelihood.expected_log_prob(mean, variance, torch.full_like(mean, value))
+        torch.testing.assert_close(got, p[:, k].log())
+
+
+def test_entropy_of_the_answer_by_enumeration(likelihood):
+    eta = ETA.clamp(-6, 6)
+    log_p = torch.stack([likelihood.log_prob(eta, torch.full_like(eta, y)) for y in likelihood.outcomes])
+    torch.testing.assert_close(likelihood.answer_entropy(eta), -(log_p.exp() * log_p).sum(dim=0))
+
+
+def test_simulated_outcomes_have_the_probabilities(likelihood):
+    """Each frequency within five standard errors, at logits from clear to open."""
+    eta = torch.tensor([-3.0, -0.4, 0.0, 1.5], dtype=torch.float64)
+    draws = 20_000
+    simulated = likelihood.simulate(eta.expand(draws, -1), np.random.default_rng(0))
+    p = likelihood.outcome_probabilities(eta)
+    for k, value in enumerate(likelihood.outcomes):
+        error = (p[:, k] * (1 - p[:, k]) / draws).sqrt()
+        assert (((simulated == value).double().mean(dim=0) - p[:, k]).abs() < 5 * error).all()
+
+
+def test_distributions_sample_what_they_say(likelihood):
+    """Pyro's own sampling, as prior and posterior predictive draws of a traced model use it."""
+    eta = torch.tensor([-1.0, 0.0, 0.7], dtype=torch.float64)
+    draws = 20_000
+    with rng.fenced(3):
+        sampled = likelihood.distribution(eta).sample((draws,))
+    p = likelihood.outcome_probabilities(eta)
+    for k, value in enumerate(likelihood.outcomes):
+        error = (p[:, k] * (1 - p[:, k]) / draws).sqrt()
+        assert (((sampled == value).double().mean(dim=0) - p[:, k]).abs() < 5 * error).all()
+
+
+def test_leading_axes_of_draws_change_nothing(likelihood):
+    eta = torch.stack([ETA, -ETA / 3])
+    y = torch.tensor(likelihood.outcomes, dtype=torch.float64)[torch.arange(len(ETA)) % len(likelihood.outcomes)]
+    rows = torch.stack([likelihood.log_prob(row, y) for row in eta])
+    torch.testing.assert_close(likelihood.log_prob(eta, y.expand_as(eta)), rows, rtol=1e-12, atol=0)
 
 
 def test_probabilities_stay_probabilities(likelihood):

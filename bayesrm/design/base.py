@@ -8,9 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from bayesrm import rng
-from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
 from bayesrm.design.ranking import top
 from bayesrm.errors import CapabilityError, InvalidInputError
@@ -52,7 +54,13 @@ class Selector(ABC):
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
-        """Positions of ``size`` different candidates, in order of choice."""
+        """Positions of ``size`` different candidates, in order of choice, that respect the constraints."""
+
+    def inclusion(
+        self, objective: Objective, candidates: CandidateSet, positions: PairIndex
+    ) -> Float[np.ndarray, "pair"] | None:
+        """The probability that each of the chosen had of being chosen; None where there is none to speak of."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class Design:
         Raises
         ------
         InvalidInputError
-            Where the batch is empty or larger than the candidates.
+            Where the batch is empty, larger than the candidates, or cannot be filled within their constraints.
         CapabilityError
             Where the criterion needs what the posterior does not have.
         """
@@ -98,10 +106,11 @@ class Design:
         with torch.inference_mode():
             objective = self.criterion.objective(posterior, candidates)
             positions = self.selector.choose(objective, candidates, size, generator)
-            gains = objective.gains(*candidates.rows_at(positions))
+            gains = objective.gains(candidates.block_at(positions))
             # The top of a plain sum is its best batch; that needs no pass over the candidates.
-            exact = self.criterion.selects_itself
+            exact = self.criterion.selects_itself and candidates.constraints.unrestricted
             bound = float(gains.sum()) + (0.0 if exact else _shortfall(objective, candidates, positions))
+            inclusion = self.selector.inclusion(objective, candidates, positions)
         first, second = candidates.pairs_at(positions)
         return Selection(
             candidates.responses[first],
@@ -109,6 +118,7 @@ class Design:
             gain=gains.cpu().numpy(),
             design=self.criterion.name,
             bound=bound,
+            inclusion=inclusion,
         )
 
 
@@ -126,7 +136,7 @@ def _require_offered(criterion: Criterion, posterior: RewardPosterior) -> None:
 
 def _shortfall(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> float:
     """The certificate: no batch C' of this size has f(C') > f(C) + Σ_top g − Σ_C g, g the slope at C."""
-    chosen = candidates.rows_at(positions)
-    slope = objective.slope(*chosen)
+    chosen = candidates.block_at(positions)
+    slope = objective.slope(chosen)
     best = top(candidates, slope, len(positions), rng.stream(0, "certificate"))
-    return max(0.0, float(slope(*candidates.rows_at(best)).sum() - slope(*chosen).sum()))
+    return max(0.0, float(slope(candidates.block_at(best)).sum() - slope(chosen).sum()))

@@ -1,8 +1,8 @@
-r"""Candidate comparisons: a list of pairs, or all pairs of some responses without ever listing them.
+"""Candidate comparisons: a list of pairs, or all pairs of some responses without ever listing them.
 
-Both scopes are unions of complete graphs: one a prompt for comparisons within prompts, a single one for
-comparisons of any two responses. With members numbered 0 … n−1, the pair (a, b), a < b, of a graph has number
-b(b−1)/2 + a, and graphs are numbered one after the other. So pairs are sampled, walked and excluded by number.
+Both scopes are unions of complete graphs: one a prompt for comparisons within prompts, a single one for comparisons
+of any two responses. Large graphs are walked in tiles, rows × columns of their upper triangle; small ones, of which
+there may be many thousands, several at a time as lists.
 """
 
 from __future__ import annotations
@@ -10,22 +10,77 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
+from bayesrm.design.constraints import NO_CONSTRAINTS, Constraints, Cost
 from bayesrm.design.identical import identical_pairs, same_embedding
+from bayesrm.design.numbering import PairIndex, PairNumbering
 from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.posteriors.pairs import ListedPairs, TiledPairs
 from bayesrm.types import Comparisons, Pairs, ResponsePool, compact, require_within
 
 PAIR_BLOCK = 4_096
+"""Pairs that are scored at once as a list."""
+TILE = 512
+"""Rows and columns of a tile: one fits into a core's cache."""
+SMALLEST_TILED = 64
+"""Groups of fewer responses are listed, several at once: a tile of their few pairs would cost more."""
 SCOPES = ("within-prompt", "cross-prompt")
 
-PairIndex = Int64[np.ndarray, "pair"]
+
+@dataclass(frozen=True)
+class Tile:
+    """Candidates among some rows and columns of one group's upper triangle.
+
+    Parameters
+    ----------
+    rows, columns
+        The responses on either side.
+    start
+        The number of the group's first pair.
+    row, column
+        The members at which the rows and columns begin, counted in the group.
+    excluded
+        Numbers that are no candidates, ascending.
+    """
+
+    rows: Int64[Tensor, "row"]
+    columns: Int64[Tensor, "column"]
+    start: int
+    row: int
+    column: int
+    excluded: PairIndex
+
+    def pairs(self, dtype: torch.dtype) -> TiledPairs:
+        """All of it, to compute in this precision; a tile on the diagonal also has what :meth:`hide` hides."""
+        return TiledPairs(self.rows, self.columns, dtype)
+
+    def hide(self, values: Float[Tensor, "pair"], hidden: float) -> Float[Tensor, "row column"]:
+        """Values of all its pairs as a matrix, changed in place: ``hidden`` on and below the diagonal."""
+        matrix = values.view(len(self.rows), len(self.columns))
+        if self.row == self.column:
+            below = torch.ones_like(matrix, dtype=torch.bool).tril_()
+            matrix.masked_fill_(below, hidden)
+        return matrix
+
+    def locate(
+        self, flat: Int64[Tensor, "cell"]
+    ) -> tuple[Int64[np.ndarray, "candidate"], ListedPairs, Bool[np.ndarray, "cell"]]:
+        """Positions and pairs of those of some cells that are candidates, and which those are."""
+        a, b = flat // len(self.columns), flat % len(self.columns)
+        row, column = a.numpy() + self.row, b.numpy() + self.column
+        number = self.start + column * (column - 1) // 2 + row
+        before = np.searchsorted(self.excluded, number)
+        kept = np.ones(len(number), dtype=bool)
+        if len(self.excluded):
+            kept = self.excluded[np.minimum(before, len(self.excluded) - 1)] != number
+        take = torch.from_numpy(kept)
+        return (number - before)[kept], ListedPairs(self.rows[a[take]], self.columns[b[take]]), kept
 
 
 class CandidateSet(ABC):
@@ -37,8 +92,11 @@ class CandidateSet(ABC):
         The pool that indices refer to.
     responses
         (response,) the responses that occur, ascending: what has to be encoded.
+    constraints
+        What a batch of them has to respect.
     """
 
+    constraints: Constraints = NO_CONSTRAINTS
     pool: ResponsePool
     responses: Int64[np.ndarray, "response"]
 
@@ -49,18 +107,27 @@ class CandidateSet(ABC):
     def pairs_at(self, positions: PairIndex) -> tuple[PairIndex, PairIndex]:
         """The candidates at some positions, as rows of ``responses``."""
 
-    def rows_at(self, positions: PairIndex) -> tuple[Int64[Tensor, "pair"], Int64[Tensor, "pair"]]:
-        """:meth:`pairs_at` as tensors."""
+    def block_at(self, positions: PairIndex) -> ListedPairs:
+        """:meth:`pairs_at` as a block of pairs."""
         first, second = self.pairs_at(positions)
-        return torch.from_numpy(first), torch.from_numpy(second)
+        return ListedPairs(torch.from_numpy(first), torch.from_numpy(second))
 
-    def blocks(
-        self, size: int = PAIR_BLOCK
-    ) -> Iterator[tuple[PairIndex, Int64[Tensor, "pair"], Int64[Tensor, "pair"]]]:
-        """All candidates in blocks: positions, and both ends as rows of ``responses``."""
-        for start in range(0, len(self), size):
-            positions = np.arange(start, min(start + size, len(self)))
-            yield positions, *self.rows_at(positions)
+    def listed(self, size: int = PAIR_BLOCK) -> Iterator[tuple[PairIndex, ListedPairs]]:
+        """The candidates that are no part of a tile, in blocks: their positions, and the pairs."""
+        yield from self._walk(0, len(self), size)
+
+    def tiles(self, size: int = TILE) -> Iterator[Tile]:
+        """The rest of them, in tiles of so many rows and columns at most."""
+        return iter(())
+
+    def hidden_in_tiles(self, size: int = PAIR_BLOCK) -> Iterator[ListedPairs]:
+        """Pairs that tiles show though they are no candidates, in blocks."""
+        return iter(())
+
+    def _walk(self, start: int, stop: int, size: int) -> Iterator[tuple[PairIndex, ListedPairs]]:
+        for begin in range(start, stop, size):
+            positions = np.arange(begin, min(begin + size, stop))
+            yield positions, self.block_at(positions)
 
     def sample(self, size: int, generator: np.random.Generator) -> PairIndex:
         """Positions of ``size`` different candidates, uniformly, in random order."""
@@ -110,56 +177,6 @@ class ExplicitCandidates(CandidateSet):
         return self.responses[self._first], self.responses[self._second]
 
 
-@dataclass(frozen=True)
-class PairNumbering:
-    """Numbers for all pairs inside groups of responses; see the module's formula.
-
-    Parameters
-    ----------
-    members
-        (member,) rows, group after group.
-    sizes
-        (group,) number of members of each group.
-    """
-
-    members: Int64[np.ndarray, "member"]
-    sizes: Int64[np.ndarray, "group"]
-
-    @cached_property
-    def _starts(self) -> Int64[np.ndarray, "boundary"]:
-        return np.concatenate([[0], np.cumsum(self.sizes)])
-
-    @cached_property
-    def _pair_starts(self) -> Int64[np.ndarray, "boundary"]:
-        return np.concatenate([[0], np.cumsum(self.sizes * (self.sizes - 1) // 2)])
-
-    def __len__(self) -> int:
-        return int(self._pair_starts[-1])
-
-    def decode(self, number: PairIndex) -> tuple[PairIndex, PairIndex]:
-        """The two members of each numbered pair."""
-        group = np.searchsorted(self._pair_starts, number, side="right") - 1
-        within = number - self._pair_starts[group]
-        b = ((1 + np.sqrt(8.0 * within + 1)) / 2).astype(np.int64)
-        b -= b * (b - 1) // 2 > within
-        b += b * (b + 1) // 2 <= within
-        a = within - b * (b - 1) // 2
-        return self.members[self._starts[group] + a], self.members[self._starts[group] + b]
-
-    def encode(self, first: PairIndex, second: PairIndex) -> Int64[np.ndarray, "inside"]:
-        """The numbers of those pairs, in either orientation, that lie inside one group; others are dropped."""
-        place = np.full(max(self.members.max(initial=-1), first.max(initial=-1), second.max(initial=-1)) + 1, -1)
-        place[self.members] = np.arange(len(self.members))
-        places = place[first], place[second]
-        low, high = np.minimum(*places), np.maximum(*places)
-        low, high = low[low >= 0], high[low >= 0]
-        group = np.searchsorted(self._starts, low, side="right") - 1
-        same = high < self._starts[group + 1]
-        group = group[same]
-        a, b = low[same] - self._starts[group], high[same] - self._starts[group]
-        return self._pair_starts[group] + b * (b - 1) // 2 + a
-
-
 class AllPairs(CandidateSet):
     """All pairs inside groups of responses but those excluded; never listed.
 
@@ -198,6 +215,34 @@ class AllPairs(CandidateSet):
         skipped = np.searchsorted(self._candidates_before, positions, side="right")
         return self._numbering.decode(positions + skipped)
 
+    def listed(self, size: int = PAIR_BLOCK) -> Iterator[tuple[PairIndex, ListedPairs]]:
+        """Groups below :data:`SMALLEST_TILED` responses, several a block."""
+        small = self._numbering.sizes < SMALLEST_TILED
+        change = np.flatnonzero(np.diff(small, prepend=False, append=False))
+        bounds = self._numbering.pair_starts[change]
+        bounds = bounds - np.searchsorted(self._excluded, bounds)
+        for start, stop in bounds.reshape(-1, 2).tolist():
+            yield from self._walk(start, stop, size)
+
+    def tiles(self, size: int = TILE) -> Iterator[Tile]:
+        """The upper triangles of the other groups."""
+        members = torch.from_numpy(self._numbering.members)
+        for group in np.flatnonzero(self._numbering.sizes >= SMALLEST_TILED):
+            begin, end = self._numbering.starts[group : group + 2].tolist()
+            start = int(self._numbering.pair_starts[group])
+            parts = members[begin:end].split(size)
+            for across, columns in enumerate(parts):
+                for down, rows in enumerate(parts[: across + 1]):
+                    yield Tile(rows, columns, start, down * size, across * size, self._excluded)
+
+    def hidden_in_tiles(self, size: int = PAIR_BLOCK) -> Iterator[ListedPairs]:
+        """Those excluded of the tiled groups."""
+        group = np.searchsorted(self._numbering.pair_starts, self._excluded, side="right") - 1
+        hidden = self._excluded[self._numbering.sizes[group] >= SMALLEST_TILED]
+        for start in range(0, len(hidden), size):
+            first, second = self._numbering.decode(hidden[start : start + size])
+            yield ListedPairs(torch.from_numpy(first), torch.from_numpy(second))
+
 
 def candidates(
     pool: ResponsePool,
@@ -207,6 +252,10 @@ def candidates(
     seed: int = 0,
     exclude: Pairs | None = None,
     identical: bool = False,
+    per_prompt: int | None = None,
+    per_response: int | None = None,
+    min_within: int = 0,
+    cost: Cost | None = None,
 ) -> CandidateSet:
     """Form candidate comparisons as the paper does (section 5.1): draw prompts, then pairs of their responses.
 
@@ -227,6 +276,8 @@ def candidates(
         Pairs that are not to be candidates, such as those already asked; orientation does not matter.
     identical
         Whether to keep pairs whose two embeddings are the same: no answer to them teaches a model anything.
+    per_prompt, per_response, min_within, cost
+        What a batch chosen from them has to respect, see :class:`~bayesrm.design.constraints.Constraints`.
 
     Raises
     ------
@@ -234,6 +285,7 @@ def candidates(
         Where no pair is possible.
     """
     require_scope(scope)
+    constraints = Constraints(per_prompt, per_response, min_within, cost)
     for name, value in (("prompts", prompts), ("size", size)):
         if value is not None and value < 1:
             raise InvalidInputError(f"expected {name} of at least 1 (or None for all), got {value}")
@@ -252,11 +304,14 @@ def candidates(
     if size is None:
         everything = AllPairs(pool, groups, asked if identical else [*asked, identical_pairs(pool, groups)])
         _require_some(len(everything))
+        everything.constraints = constraints
         return everything
     possible = AllPairs(pool, groups, asked)
     first, second = _draw(possible, size, rng.stream(seed, "pairs"), identical)
     _require_some(len(first))
-    return ExplicitCandidates(pool, Comparisons(first, second))
+    drawn = ExplicitCandidates(pool, Comparisons(first, second))
+    drawn.constraints = constraints
+    return drawn
 
 
 def require_scope(scope: str) -> None:

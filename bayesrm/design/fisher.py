@@ -1,19 +1,83 @@
-"""Fisher weights of candidate pairs under a posterior."""
+r"""Fisher weights of candidate pairs under a posterior: E w(η), and w at η̂ for a point, which has no spread.
+
+In a tile of pairs no exponential is taken under Bradley–Terry. At a point, with a_i = exp(r_i),
+
+    w = p(1 − p) = a_i a_j / (a_i + a_j)².
+
+Under a Gaussian logit of mean m and variance s², with t = 1 + π s²/8 as in MacKay (1992) and x = m²/t,
+
+    E w(η) ≤ 1.1 / (√t (4 + x + x²/12 + x³/360)),
+
+whose denominator begins the series of 2 + 2 cosh √x. The bound is between exact and a quarter too high for |m| < 5 and
+s² < 4, and decides which pairs are worth their exact weight.
+"""
 
 from __future__ import annotations
 
+import math
+
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import PairFunction
-from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.design.objectives import PairFunction, PairWeight
+from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
+from bayesrm.posteriors.base import RewardMoments, RewardPosterior
+from bayesrm.posteriors.pairs import PairBlock, Scratch, TiledPairs
+
+WIDEST_ODDS = 40.0
+"""Rewards up to so far from their middle have odds whose products and squares exist in single precision."""
+WIDEST_MEAN = WIDEST_VARIANCE = 1e4
+"""Up to here single precision leaves the bound on E w within its margin."""
 
 
-def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairFunction:
-    """E[w(η)] over the posterior of η: w at η̂ for a point, which has no spread."""
+def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairWeight:
+    """The posterior mean of the Fisher weight of candidate pairs, with upper bounds."""
     moments = posterior.reward_moments(candidates.pool, candidates.responses)
+    likelihood = posterior.likelihood
 
-    def weight(first: Tensor, second: Tensor) -> Tensor:
-        return moments.fisher_weight(posterior.likelihood, first, second)
+    def weight(pairs: PairBlock) -> Tensor:
+        return moments.of(pairs).fisher_weight(likelihood)
 
-    return weight
+    largest = _largest_weight(likelihood)
+    if type(likelihood) is not BradleyTerry or moments.draws is not None:
+        return PairWeight(weight, largest)
+    reward = moments.mean - (moments.mean.max() + moments.mean.min()) / 2
+    reach = float(reward.abs().max())
+    if moments.factor.shape[1] == 0:
+        return _at_a_point(reward.exp(), weight, largest) if reach <= WIDEST_ODDS else PairWeight(weight, largest)
+    variance = float((moments.factor - moments.factor.mean(dim=0)).square().sum(dim=1).max())
+    if reach > WIDEST_MEAN or variance > WIDEST_VARIANCE:
+        return PairWeight(weight, largest)
+    return PairWeight(weight, largest, lambda tile: gaussian_bound(moments, tile, 1 / largest))
+
+
+def _at_a_point(odds: Float[Tensor, "response"], listed: PairFunction, largest: float) -> PairWeight:
+    scratch = Scratch()
+
+    def tiled(tile: TiledPairs, scale: float = 1.0) -> Tensor:
+        left, right = tile.ends(odds)
+        total = torch.add(left, right, out=scratch.tile(tile, left))
+        return total.square_().reciprocal_().mul_(scale * left).mul_(right).flatten()
+
+    def weight(pairs: PairBlock) -> Tensor:
+        return tiled(pairs) if isinstance(pairs, TiledPairs) else listed(pairs)
+
+    return PairWeight(weight, largest, lambda tile: tiled(tile, (1 + 1e-5) / largest))
+
+
+def gaussian_bound(moments: RewardMoments, tile: TiledPairs, scale: float = 1.0) -> Float[Tensor, "pair"]:
+    """The upper bound on E w(η) under a Gaussian logit, times ``scale``."""
+    logits = moments.of(tile)
+    t = logits.variance.mul_(math.pi / 8).add_(1.0)
+    x = logits.mean.square_().div_(t)
+    series = (x / 360).add_(1 / 12).mul_(x).add_(1.0).mul_(x).add_(4.0)
+    return series.mul_(t.sqrt_()).reciprocal_().mul_(1.1 * scale)
+
+
+def _largest_weight(likelihood: Likelihood) -> float:
+    """The maximum of w over η on a grid so fine that nothing rises by a thousandth between its points."""
+    grid = torch.linspace(-30.0, 30.0, 12_001, dtype=torch.float64)
+    return 1.001 * float(likelihood.fisher_weight(grid).max())

@@ -7,7 +7,8 @@ Two kinds serve all criteria so far:
   of two whitened responses. Whitened by the prior this is D-optimality, by the posterior the entropy that the
   posterior is expected to lose. It is concave in w and submodular in C.
 
-Scores of pairs come from one row a response, ‖u_i − u_j‖², so nothing of size pairs × d × d exists.
+Scores of pairs come from one row a response, ‖u_i − u_j‖², so nothing of size pairs × d × d exists. A score is a
+function of a block of pairs, and works for lists and for tiles alike.
 """
 
 from __future__ import annotations
@@ -17,15 +18,62 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.information import pair_information
 from bayesrm.inference.newton import cholesky_factor
-from bayesrm.posteriors.base import difference
+from bayesrm.models.features import difference
+from bayesrm.posteriors.pairs import GramRows, ListedPairs, PairBlock, TiledPairs
 
-PairFunction = Callable[[Int64[Tensor, "pair"], Int64[Tensor, "pair"]], Float[Tensor, "pair"]]
-"""From both ends of some pairs, as rows of the candidates' responses, to a number for each."""
+PairFunction = Callable[[PairBlock], Float[Tensor, "pair"]]
+"""From a block of pairs, as rows of the candidates' responses, to a number for each."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A score with a cheap upper bound: in a tile only pairs whose bound is high enough are scored.
+
+    Parameters
+    ----------
+    score
+        The score.
+    bound
+        From a tile in single precision and a threshold to at least the score of each pair, rounding included; where
+        that is below the threshold, it need not be close.
+    """
+
+    score: PairFunction
+    bound: Callable[[TiledPairs, float], Float[Tensor, "pair"]]
+
+    def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
+        """The score itself."""
+        return self.score(pairs)
+
+
+@dataclass(frozen=True)
+class PairWeight:
+    """A weight of pairs with upper bounds.
+
+    Parameters
+    ----------
+    function
+        The weight.
+    largest
+        What it never exceeds.
+    share
+        For a tile in single precision at least the weight of each pair as a part of ``largest``, rounding included;
+        by default nothing is known of it.
+    """
+
+    function: PairFunction
+    largest: float
+    share: Callable[[TiledPairs], Float[Tensor, "pair"]] | None = None
+
+    def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
+        """The weight itself."""
+        return self.function(pairs)
 
 
 class Batch(ABC):
@@ -35,8 +83,12 @@ class Batch(ABC):
     def score(self) -> PairFunction:
         """An increasing function of f(C ∪ {m}) − f(C), for the batch as it is now."""
 
+    def gain(self, score: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+        """The marginal gains that scores stand for."""
+        return score
+
     @abstractmethod
-    def track(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> None:
+    def track(self, pairs: PairBlock) -> None:
         """Keep the scores of these pairs up to date from here on."""
 
     @property
@@ -65,11 +117,11 @@ class Objective(ABC):
         """The empty batch."""
 
     @abstractmethod
-    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+    def gains(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """What each pair of a batch adds to those before it; they sum to f."""
 
     @abstractmethod
-    def slope(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> PairFunction:
+    def slope(self, pairs: PairBlock) -> PairFunction:
         """∂f/∂w_m where w indicates this batch; by concavity it bounds every other batch."""
 
 
@@ -93,11 +145,11 @@ class SumObjective(Objective):
         """Scores do not depend on the batch."""
         return _SumBatch(self.score)
 
-    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+    def gains(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """The scores themselves."""
-        return self.score(first, second)
+        return self.score(pairs)
 
-    def slope(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> PairFunction:
+    def slope(self, pairs: PairBlock) -> PairFunction:
         """The scores themselves."""
         return self.score
 
@@ -119,27 +171,27 @@ class InformationObjective(Objective):
 
     def gradient(self, candidates: CandidateSet) -> PairFunction:
         """½ w ‖L⁻¹v‖² with L Lᵀ = I + Σ_all w v vᵀ, the information of all candidates together."""
-        total = self._information()
-        for _, first, second in candidates.blocks():
-            v = difference(self.whitened, first, second)
-            total += (v * self.weight(first, second)[:, None]).T @ v
+        total = self._information() + pair_information(self.whitened, self.weight, candidates)
         return self._half_weighted_distance(total)
 
     def batch(self) -> Batch:
         """The empty batch, of covariance I."""
         return _InformationBatch(self)
 
-    def gains(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> Float[Tensor, "pair"]:
+    def gains(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """log L_mm, from the Cholesky factor L of I + W^½ V Vᵀ W^½ in the order of the batch."""
-        v = difference(self.whitened, first, second) * self.weight(first, second).sqrt()[:, None]
+        v = self._differences(pairs) * self.weight(pairs).sqrt()[:, None]
         gram = v @ v.T
         gram.diagonal().add_(1.0)
         return cholesky_factor(gram).diagonal().log()
 
-    def slope(self, first: Int64[Tensor, "pair"], second: Int64[Tensor, "pair"]) -> PairFunction:
+    def slope(self, pairs: PairBlock) -> PairFunction:
         """½ w ‖L⁻¹v‖² with L Lᵀ = I + Σ_C w v vᵀ, the information of the batch."""
-        v = difference(self.whitened, first, second)
-        return self._half_weighted_distance(self._information() + (v * self.weight(first, second)[:, None]).T @ v)
+        v = self._differences(pairs)
+        return self._half_weighted_distance(self._information() + (v * self.weight(pairs)[:, None]).T @ v)
+
+    def _differences(self, pairs: PairBlock) -> Float[Tensor, "pair rank"]:
+        return difference(self.whitened, pairs.first, pairs.second)
 
     def _information(self) -> Float[Tensor, "rank rank"]:
         """Of the empty batch."""
@@ -147,12 +199,35 @@ class InformationObjective(Objective):
 
     def _half_weighted_distance(self, information: Float[Tensor, "rank rank"]) -> PairFunction:
         rows = torch.linalg.solve_triangular(cholesky_factor(information), self.whitened.T, upper=False)
-        rows = rows.T.contiguous()
+        return weighted_distance(rows.T.contiguous(), self.weight, 0.5)
 
-        def score(first: Tensor, second: Tensor) -> Tensor:
-            return 0.5 * self.weight(first, second) * difference(rows, first, second).square().sum(dim=1)
 
+def weighted_distance(
+    rows: Float[Tensor, "response rank"], weight: PairFunction, factor: float = 1.0
+) -> PairFunction:
+    """factor · w ‖u_i − u_j‖², with a bound where w has one."""
+
+    def score(pairs: PairBlock) -> Tensor:
+        return factor * weight(pairs) * pairs.squared_distance(rows)
+
+    if not isinstance(weight, PairWeight):
         return score
+    distances, sharper = GramRows.bounding(rows, factor * weight.largest), weight.share
+
+    def bound(tile: TiledPairs, threshold: float) -> Tensor:
+        bounds = distances.distance(tile)
+        if sharper is None:
+            return bounds
+        matrix = bounds.view(len(tile.rows), len(tile.columns))
+        promising = torch.nonzero(matrix.amax(dim=1) >= threshold)[:, 0]
+        if len(promising) > 0.25 * len(matrix):
+            return bounds.mul_(sharper(tile))
+        if len(promising):
+            part = TiledPairs(tile.rows[promising.cpu()], tile.columns, tile.dtype)
+            matrix[promising] *= sharper(part).view(len(promising), -1)
+        return bounds
+
+    return Screened(score, bound)
 
 
 class _SumBatch(Batch):
@@ -163,8 +238,8 @@ class _SumBatch(Batch):
     def score(self) -> PairFunction:
         return self._score
 
-    def track(self, first: Tensor, second: Tensor) -> None:
-        self._tracked = self._score(first, second)
+    def track(self, pairs: PairBlock) -> None:
+        self._tracked = self._score(pairs)
 
     @property
     def tracked(self) -> Tensor:
@@ -187,16 +262,19 @@ class _InformationBatch(Batch):
     def __init__(self, objective: InformationObjective) -> None:
         self._u, self._weight = objective.whitened, objective.weight
         self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
-        self._first = self._second = torch.empty(0, dtype=torch.int64)
+        self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
         self._w = self._q = torch.empty(0, dtype=torch.float64)
 
     def score(self) -> PairFunction:
-        quadratic = self._quadratic()
-        return lambda first, second: self._weight(first, second) * quadratic(first, second)
+        return weighted_distance(self._rows(), self._weight)
 
-    def track(self, first: Tensor, second: Tensor) -> None:
-        self._first, self._second = first, second
-        self._w, self._q = self._weight(first, second), self._quadratic()(first, second)
+    def gain(self, score: Tensor) -> Tensor:
+        """½ log(1 + w vᵀA⁻¹v)."""
+        return 0.5 * score.log1p()
+
+    def track(self, pairs: PairBlock) -> None:
+        self._pairs = pairs
+        self._w, self._q = self._weight(pairs), pairs.squared_distance(self._rows())
 
     @property
     def tracked(self) -> Tensor:
@@ -209,15 +287,13 @@ class _InformationBatch(Batch):
         self._update(index, -float(self._w[index]))
 
     def _update(self, index: int, w: float) -> None:
-        v = self._u[self._first[index]] - self._u[self._second[index]]
+        v = self._u[self._pairs.first[index]] - self._u[self._pairs.second[index]]
         a = self._covariance @ v
         c = w / (1 + w * (v @ a))
-        projection = self._u @ a
-        fall = c * difference(projection, self._first, self._second).square()
+        fall = c * self._pairs.difference(self._u @ a).square()
         self._q = (self._q - fall).clamp_(min=0.0)
         self._covariance -= c * torch.outer(a, a)
 
-    def _quadratic(self) -> PairFunction:
-        """vᵀA⁻¹v as a squared distance, ‖Lᵀv‖² with L Lᵀ = A⁻¹: one product for all responses."""
-        rows = self._u @ cholesky_factor(self._covariance)
-        return lambda first, second: difference(rows, first, second).square().sum(dim=1)
+    def _rows(self) -> Float[Tensor, "response rank"]:
+        """Rows Lᵀu with L Lᵀ = A⁻¹, whose squared distances are vᵀA⁻¹v: one product for all responses."""
+        return self._u @ cholesky_factor(self._covariance)

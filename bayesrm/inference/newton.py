@@ -22,6 +22,9 @@ MAX_STEPS = 100
 TOLERANCE = 1e-10
 """Stop where the Newton decrement, twice the objective still to be gained in nats, is below this."""
 
+DAMPINGS = (1e-13, 1e-10, *(10.0**k for k in range(-3, 7)))
+"""Multiples of the identity, relative to the mean diagonal, that are tried in turn."""
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -64,7 +67,7 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
     value = float(joint(x))
     for _ in range(MAX_STEPS):
         gradient, information = joint.curvature(x)
-        step = torch.cholesky_solve(gradient[:, None], _ascent_factor(joint, information))[:, 0]
+        step = torch.cholesky_solve(gradient[:, None], _ascent_factor(information))[:, 0]
         decrement = float(gradient @ step)
         if decrement < TOLERANCE:
             x = x + step
@@ -87,17 +90,22 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
     return Mode(nu, beta, cholesky, float(joint.log_likelihood(x)), log_evidence)
 
 
-def _ascent_factor(joint: LogJoint, information: Float[Tensor, "latent latent"]) -> Float[Tensor, "latent latent"]:
-    """A factor of Λ; away from the mode, where nuisance parameters can make Λ indefinite, with damping."""
-    if joint.nuisance.size == 0:
-        return cholesky_factor(information)
-    damping = 0.0
+def _ascent_factor(information: Float[Tensor, "latent latent"]) -> Float[Tensor, "latent latent"]:
+    """A factor of Λ; with damping where Λ is indefinite, which it can be away from the mode.
+
+    That happens with nuisance parameters and with likelihoods that are not log-concave; what rounding alone has made
+    indefinite gets the least jitter that helps.
+    """
+    factor, info = torch.linalg.cholesky_ex(information)
+    scale = float(information.diagonal().abs().mean())
     identity = torch.eye(len(information), dtype=information.dtype, device=information.device)
-    while True:
-        factor, info = torch.linalg.cholesky_ex(information + damping * identity)
-        if int(info) == 0 or not math.isfinite(damping):
-            return factor
-        damping = max(10 * damping, 1e-3 * float(information.diagonal().abs().mean()))
+    for damping in DAMPINGS:
+        if int(info) == 0:
+            break
+        factor, info = torch.linalg.cholesky_ex(information + damping * scale * identity)
+    if int(info) != 0:
+        raise ArithmeticError("the information matrix is not finite: are the features finite?")
+    return factor
 
 
 def information_cholesky(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.newton import information_cholesky, maximise
+from bayesrm.inference.newton import cholesky_factor, maximise
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
@@ -65,18 +65,19 @@ def _point(
     joint: LogJoint,
     latent: Float[Tensor, "latent"],
 ) -> PointPosterior:
-    """The point with its Fisher information Σ_k v_k w_k z_k z_kᵀ + diag(τ), w the Fisher weight at β."""
+    """The point with its expected Fisher information + diag(τ)."""
     nuisance, beta = joint.split(latent)
     data, values = joint.data, joint.nuisance.values(nuisance)
     _, precision = joint.prior(values)
     likelihood = joint.likelihood.bound(values, data.context)
-    fisher = data.weight * likelihood.fisher_weight(data.difference @ beta)
+    information = likelihood.expected_information(data.difference, data.difference @ beta, data.weight)
+    information.diagonal().add_(precision)
     return PointPosterior(
         model=model,
         pool=pool,
         preferences=preferences,
         location=beta,
-        information_cholesky=information_cholesky(fisher, data.difference, precision),
+        information_cholesky=cholesky_factor(information),
         prior_precision=precision,
         log_evidence=float("nan"),
         refit=refit,

@@ -28,8 +28,8 @@ from jaxtyping import Float
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
-from bayesrm.inference.base import Split, Trained
 from bayesrm.inference.newton import Mode, maximise
+from bayesrm.inference.trained import Split, Trained
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
@@ -40,6 +40,7 @@ LOG_TOLERANCE = 0.02
 BLOCK_TOLERANCE = 0.1
 """Several blocks are searched in turn, each more coarsely: one scale makes up for another."""
 SCALE_RESPONSES = 2048
+MOST_UPDATES = 50
 
 Score = Callable[[Float[Tensor, "feature"]], float]
 """From a prior precision to the log probability that is maximised, in nats."""
@@ -51,7 +52,7 @@ def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feat
     if model.program is None:
         chosen = model.prior_scale
         if chosen is None:
-            model.prior_scale = choose_prior_scale(trained, pool)
+            model.prior_scale = choose_prior_scale(trained, pool, trained.scales)
         elif not isinstance(chosen, dict) and model.prompt_intercept:
             # One number is for the weights of features; the intercepts' spread stays open.
             model.prior_scale = choose_prior_scale(trained, pool, dict.fromkeys(model.encoder.blocks, chosen))
@@ -59,7 +60,7 @@ def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feat
 
 
 def choose_prior_scale(
-    trained: Trained, pool: ResponsePool, given: dict[str, float] | None = None
+    trained: Trained, pool: ResponsePool, given: dict[str, float] | None = None, coarse: bool = False
 ) -> float | dict[str, float]:
     """σ by held-out labels where the encoder was trained, else by evidence; 1 logit of spread without labels.
 
@@ -71,6 +72,8 @@ def choose_prior_scale(
         Its responses say what a typical reward is.
     given
         Scales of blocks that are not to be chosen.
+    coarse
+        Whether a rough search will do.
 
     Returns
     -------
@@ -92,7 +95,11 @@ def choose_prior_scale(
         def loss(log_spread: dict[str, float]) -> float:
             return -score(_precision(model, scales(log_spread)).to(trained.beta.device))
 
-        common = _line_search(lambda x: loss(dict.fromkeys(free, x)), LOG_TOLERANCE if len(free) == 1 else 0.2)
+        if len(free) > 1 and not trained.splits:
+            return _finish(scales(_fixed_point(trained, fixed, unit, free, 0.1 if coarse else 0.01)))
+        common = _line_search(
+            lambda x: loss(dict.fromkeys(free, x)), 0.2 if coarse or len(free) > 1 else LOG_TOLERANCE
+        )
         spread = dict.fromkeys(free, common)
         if len(free) > 1:
             found = minimize(
@@ -100,11 +107,10 @@ def choose_prior_scale(
                 np.full(len(free), common),
                 method="Powell",
                 bounds=[(-LOG_RANGE, LOG_RANGE)] * len(free),
-                options={"xtol": BLOCK_TOLERANCE, "ftol": 1e-5},
+                options={"xtol": 0.3 if coarse else BLOCK_TOLERANCE, "ftol": 1e-3 if coarse else 1e-5},
             )
             spread = dict(zip(free, np.atleast_1d(found.x).tolist(), strict=True))
-    chosen = scales(spread)
-    return next(iter(chosen.values())) if len(chosen) == 1 else chosen
+    return _finish(scales(spread))
 
 
 def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) -> dict[str, float]:
@@ -117,6 +123,41 @@ def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) ->
         mean_square = float((part - part.mean(dim=0)).square().sum(dim=1).mean())
         units[name] = 1.0 / math.sqrt(mean_square) if mean_square > 1e-24 and name != "intercept" else 1.0
     return units
+
+
+def _fixed_point(
+    trained: Trained, fixed: dict[str, float], unit: dict[str, float], free: list[str], tolerance: float
+) -> dict[str, float]:
+    """The largest evidence over several scales: σ_b² ← ‖β_b‖² / γ_b, γ_b = d_b − tr(Σ_bb)/σ_b² (MacKay 1992, 1995).
+
+    γ_b counts the weights of a block that the labels determine. Stops where the evidence rises by less than
+    ``tolerance`` nats.
+    """
+    model, blocks = trained.model, trained.model.blocks
+    fit = _warm_started(model, trained.data)
+    spread = dict.fromkeys(free, 0.0)
+    best, before = dict(spread), -math.inf
+    for _ in range(MOST_UPDATES):
+        scales = fixed | {name: unit[name] * math.exp(spread[name]) for name in free}
+        mode = fit(_precision(model, scales).to(trained.beta.device))
+        if mode.log_evidence > before:
+            best = dict(spread)
+        if mode.log_evidence < before + tolerance:
+            break
+        before = mode.log_evidence
+        variance = torch.cholesky_inverse(mode.cholesky).diagonal()
+        for name in free:
+            block = blocks[name]
+            determined = max(1e-3, len(variance[block]) - float(variance[block].sum()) / scales[name] ** 2)
+            target = float(mode.beta[block].square().sum()) / determined
+            spread[name] = min(
+                max(0.5 * math.log(max(target, 1e-12)) - math.log(unit[name]), -LOG_RANGE), LOG_RANGE
+            )
+    return best
+
+
+def _finish(scales: dict[str, float]) -> float | dict[str, float]:
+    return next(iter(scales.values())) if len(scales) == 1 else scales
 
 
 def _precision(model: RewardModel, scales: dict[str, float]) -> Float[Tensor, "feature"]:

@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm.types import Preferences
+
+NOBODY = ""
+"""The annotator of a comparison that nobody in particular answered, among comparisons that have one."""
+
+
+@dataclass(frozen=True)
+class ChoiceSets:
+    """Which comparisons are one choice, and where each stands in it.
+
+    Parameters
+    ----------
+    number
+        (comparison,) the choice of each, counted from 0.
+    order
+        (comparison,) positions of the comparisons, choice after choice.
+    place
+        (comparison,) how many of the same choice come before, for the comparisons in that order.
+    count, longest
+        The number of choices, and of comparisons in the longest.
+    """
+
+    number: Int64[Tensor, "comparison"]
+    order: Int64[Tensor, "comparison"]
+    place: Int64[Tensor, "comparison"]
+    count: int
+    longest: int
+
+    @classmethod
+    def of(cls, choice: Int64[Tensor, "comparison"]) -> ChoiceSets:
+        """From any numbers, the same for comparisons of one choice."""
+        _, number, sizes = torch.unique(choice, return_inverse=True, return_counts=True)
+        order = torch.argsort(number, stable=True)
+        start = sizes.cumsum(0) - sizes
+        place = torch.arange(len(choice), device=choice.device) - start[number[order]]
+        return cls(number, order, place, len(sizes), int(sizes.max()) if len(sizes) else 0)
 
 
 @dataclass(frozen=True)
@@ -19,7 +55,8 @@ class Context:
     Parameters
     ----------
     annotator
-        (comparison,) who answered, as positions in ``annotators``; None where nobody is named.
+        (comparison,) who answered, as positions in ``annotators``, −1 for nobody in particular; None where nobody
+        is named.
     annotators
         The different annotators, sorted.
     choice
@@ -37,6 +74,8 @@ class Context:
         annotator, annotators, choice = None, np.empty(0, str), None
         if preferences.annotator is not None:
             annotators, codes = np.unique(np.asarray(preferences.annotator).astype(str), return_inverse=True)
+            if len(annotators) and annotators[0] == NOBODY:
+                annotators, codes = annotators[1:], codes - 1
             annotator = torch.from_numpy(codes.astype(np.int64)).to(device)
         if preferences.choice is not None:
             choice = torch.from_numpy(preferences.choice).to(device)
@@ -49,3 +88,17 @@ class Context:
             self.annotators,
             None if self.choice is None else self.choice[index],
         )
+
+    @cached_property
+    def choice_sets(self) -> ChoiceSets | None:
+        """Which comparisons are one choice; None where every one stands for itself."""
+        return None if self.choice is None else ChoiceSets.of(self.choice)
+
+    def of_each(
+        self, value: Float[Tensor, "annotator"] | None, typical: Float[Tensor, ""]
+    ) -> Float[Tensor, "*comparison"]:
+        """The value of each comparison's annotator; the typical one where nobody is named, or nobody is known."""
+        if self.annotator is None or value is None:
+            return typical
+        # Nobody is −1, the last.
+        return torch.cat([value, typical.to(value)[None]])[self.annotator]

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.models.spectrum import DEFAULT_POWER, Leading, WithinPromptSpectrum
 from bayesrm.types import ResponsePool
 
 STATISTICS_ROWS = 16_384
@@ -57,23 +58,30 @@ class Standardize(nn.Module):
         return (embeddings - self.mean) * self.inverse_scale
 
 
+INPUTS = ("raw", "standardized", "within-prompt")
+
+
 class Encoder(nn.Module):
-    """Standardisation followed by a body.
+    """Preparation of the embeddings followed by a body.
 
     Parameters
     ----------
     dim
         The dimension p of an embedding.
     body
-        A module (response, embedding) → (response, feature) on standardised embeddings.
-    standardize
-        False feeds the body raw embeddings: for a body that was trained on them.
+        A module (response, embedding) → (response, feature) on prepared embeddings.
+    inputs
+        "raw" embeddings, for a body that was trained on them; "standardized"; or "within-prompt": standardised,
+        then scaled by their spectrum within prompts, see :mod:`bayesrm.models.spectrum`.
     """
 
-    def __init__(self, dim: int, body: nn.Module, standardize: bool = True) -> None:
+    def __init__(self, dim: int, body: nn.Module, inputs: str = "standardized") -> None:
         super().__init__()
-        self.dim = dim
-        self.standardize = Standardize(dim) if standardize else None
+        if inputs not in INPUTS:
+            raise InvalidInputError(f"unknown inputs {inputs!r}: there are {', '.join(INPUTS)}")
+        self.dim, self.inputs = dim, inputs
+        self.standardize = None if inputs == "raw" else Standardize(dim)
+        self.spectrum = WithinPromptSpectrum(dim) if inputs == "within-prompt" else None
         self.body = body
         try:
             with torch.no_grad():
@@ -95,6 +103,17 @@ class Encoder(nn.Module):
         blocks: dict[str, slice] = getattr(self.body, "blocks", {"features": slice(0, self.features)})
         return blocks
 
+    def set_power(self, power: float) -> None:
+        """Scale embeddings by this power of their spectrum; linear features that are negligible are left out."""
+        if self.spectrum is not None:
+            self.spectrum.set_power(power)
+            for module in self.body.modules():
+                if isinstance(module, Leading):
+                    module.width = self.spectrum.kept
+            with torch.no_grad():
+                probe = torch.zeros((1, self.dim), device=self.spectrum.scale.device)
+                self.features = int(self.body(probe).shape[1])
+
     @property
     def trainable(self) -> bool:
         """Whether there is anything to train before the last layer."""
@@ -104,11 +123,19 @@ class Encoder(nn.Module):
         """Set the standardisation to the pool's statistics."""
         if self.standardize is not None:
             self.standardize.fit(pool)
+        if self.spectrum is not None and self.standardize is not None:
+            self.spectrum.fit(pool, self.standardize)
+            self.set_power(DEFAULT_POWER if self.spectrum.informative else 0.0)
+
+    def prepare(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
+        """What the body sees."""
+        x = embeddings if self.standardize is None else self.standardize(embeddings)
+        prepared: Tensor = x if self.spectrum is None else self.spectrum(x)
+        return prepared
 
     def forward(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """Encode each response once."""
-        x = embeddings if self.standardize is None else self.standardize(embeddings)
-        features: Tensor = self.body(x)
+        features: Tensor = self.body(self.prepare(embeddings))
         return features
 
 
@@ -121,7 +148,7 @@ def mlp(dim: int, hidden: tuple[int, ...]) -> nn.Module:
 
 
 class Beside(nn.Module):
-    """The features of a body beside its standardised inputs: what is linear need not be learnt.
+    """The features of a body beside its inputs: what is linear need not be learnt.
 
     Parameters
     ----------
@@ -133,29 +160,35 @@ class Beside(nn.Module):
 
     def __init__(self, name: str, body: nn.Module, dim: int) -> None:
         super().__init__()
-        self.body = body
+        self.name, self.body, self.linear = name, body, Leading(dim)
         with torch.no_grad():
-            width = int(body(torch.zeros(1, dim)).shape[1])
-        self.blocks = {name: slice(0, width), "linear": slice(width, width + dim)}
+            self.width = int(body(torch.zeros(1, dim)).shape[1])
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where the body's features are, and where the linear ones."""
+        return {self.name: slice(0, self.width), "linear": slice(self.width, self.width + self.linear.width)}
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """[body(x), x]."""
-        return torch.cat([self.body(x), x], dim=-1)
+        return torch.cat([self.body(x), self.linear(x)], dim=-1)
 
 
-def make_encoder(dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], standardize: bool = True) -> Encoder:
+def make_encoder(
+    dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], inputs: str = "standardized"
+) -> Encoder:
     """An encoder by name, or around a user's module (which is copied)."""
     if isinstance(encoder, Encoder):
         return copy.deepcopy(encoder)
     if isinstance(encoder, nn.Module):
-        return Encoder(dim, copy.deepcopy(encoder), standardize)
+        return Encoder(dim, copy.deepcopy(encoder), inputs)
     if encoder == "linear":
-        return Encoder(dim, nn.Identity(), standardize)
+        return Encoder(dim, Leading(dim), inputs)
     if encoder in ("mlp", "mlp+linear"):
         if not hidden or min(hidden) < 1:
             raise InvalidInputError(f"expected hidden layer sizes of at least 1, got {hidden}")
         body = mlp(dim, tuple(hidden))
-        return Encoder(dim, body if encoder == "mlp" else Beside("mlp", body, dim), standardize)
+        return Encoder(dim, body if encoder == "mlp" else Beside("mlp", body, dim), inputs)
     raise InvalidInputError(
         f"unknown encoder {encoder!r}: there are linear, mlp, mlp+linear, auto, or any torch.nn.Module"
     )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
-from bayesrm.models.nuisance import NuisanceSpace, Values, no_nuisance
+from bayesrm.models.nuisance import NuisancePoint, NuisanceSpace, Values, no_nuisance
 
 Prior = Callable[[Values], tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]]
 """From nuisance parameters to the mean and the diagonal precision of β's Gaussian prior."""
@@ -46,10 +46,15 @@ class LabelledDifferences:
     context: Context = field(default_factory=Context)
 
 
-def centred_prior(precision: Float[Tensor, "feature"]) -> Prior:
-    """β ~ Normal(0, diag(τ)⁻¹), whatever the nuisance parameters are."""
-    location = torch.zeros_like(precision)
-    return lambda values: (location, precision)
+@dataclass(frozen=True)
+class CentredPrior:
+    """β ~ Normal(0, diag(τ)⁻¹), whatever the nuisance parameters are; can be sent to another process."""
+
+    precision: Float[Tensor, "feature"]
+
+    def __call__(self, values: Values) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
+        """0 and τ."""
+        return torch.zeros_like(self.precision), self.precision
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,7 @@ class LogJoint:
     def __call__(self, x: Float[Tensor, "latent"]) -> Float[Tensor, ""]:
         """f in nats; differentiable."""
         nu, beta = self.split(x)
-        values = self.nuisance.values(nu)
-        return self._log_likelihood(self.data.difference @ beta, values) + self._log_prior(beta, nu, values)
+        return self._value(self.data.difference @ beta, beta, self.nuisance.at(nu))
 
     def curvature(
         self, x: Float[Tensor, "latent"]
@@ -123,9 +127,7 @@ class LogJoint:
         with torch.inference_mode(False), torch.enable_grad():
             nu, beta = (part.clone().requires_grad_(True) for part in self.split(x.detach()))
             logit = (z @ beta).detach().requires_grad_(True)
-            values = self.nuisance.values(nu)
-            value = self._log_likelihood(logit, values) + self._log_prior(beta, nu, values)
-            (slope,) = torch.autograd.grad(value, nu, create_graph=True)
+            (slope,) = torch.autograd.grad(self._value(logit, beta, self.nuisance.at(nu)), nu, create_graph=True)
             for j in range(q):
                 by_logit, by_beta, by_nu = torch.autograd.grad(
                     slope[j], (logit, beta, nu), retain_graph=True, materialize_grads=True
@@ -138,7 +140,8 @@ class LogJoint:
         likelihood = self.likelihood.bound(values, self.data.context)
         return (self.data.weight * likelihood.log_prob(logit, self.data.outcome)).sum()
 
-    def _log_prior(self, beta: Tensor, nu: Tensor, values: Values) -> Float[Tensor, ""]:
-        location, precision = self.prior(values)
+    def _value(self, logit: Float[Tensor, "comparison"], beta: Tensor, at: NuisancePoint) -> Float[Tensor, ""]:
+        location, precision = self.prior(at.values)
         normaliser = torch.log(precision / (2 * math.pi)).sum()
-        return 0.5 * (normaliser - (precision * (beta - location).square()).sum()) + self.nuisance.log_prior(nu)
+        log_prior = 0.5 * (normaliser - (precision * (beta - location).square()).sum()) + at.log_prior
+        return self._log_likelihood(logit, at.values) + log_prior

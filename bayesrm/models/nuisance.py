@@ -32,6 +32,33 @@ class Site:
     transform: Any
 
 
+@dataclass(frozen=True)
+class NuisancePoint:
+    """What a program says of one ν.
+
+    Parameters
+    ----------
+    values
+        What it returns: the nuisance parameters as the likelihood takes them.
+    sites
+        The value T(ν) of every sample site.
+    log_priors
+        Their log prior densities in nats, without Jacobian.
+    jacobian
+        log |det T′(ν)|.
+    """
+
+    values: Values
+    sites: Values
+    log_priors: dict[str, Float[Tensor, ""]]
+    jacobian: Float[Tensor, ""]
+
+    @property
+    def log_prior(self) -> Float[Tensor, ""]:
+        """log p(T(ν)) + log |det T′(ν)| in nats."""
+        return self.jacobian + sum(self.log_priors.values())
+
+
 class NuisanceSpace:
     """The nuisance parameters of a program as a vector ν ∈ R^q.
 
@@ -56,42 +83,47 @@ class NuisanceSpace:
                 self.sites.append(Site(name, slice(at, at + count), shape, transform))
                 at += count
         self.size = at
+        self._constant: Values = nodes["_RETURN"]["value"]
 
     def constrain(self, nu: Float[Tensor, "nuisance"]) -> Values:
         """The value of every sample site."""
         return {site.name: site.transform(nu[site.place].reshape(site.shape)) for site in self.sites}
 
+    def at(self, nu: Float[Tensor, "nuisance"]) -> NuisancePoint:
+        """Everything that one run of the program says of ν; differentiable."""
+        if not self.sites:
+            return NuisancePoint(self._constant, {}, {}, nu.new_zeros(()))
+        sites = self.constrain(nu)
+        # All that the program samples is given, so no generator is touched; a search may come to where a density is
+        # not finite, which it handles, and the checks of Pyro would raise.
+        with pyro.validation_enabled(False):
+            trace = pyro.poutine.trace(pyro.poutine.condition(self._program, data=sites)).get_trace()
+        nodes: dict[str, Any] = dict(trace.nodes)
+        log_priors = {name: nodes[name]["fn"].log_prob(value).sum() for name, value in sites.items()}
+        jacobian = nu.new_zeros(())
+        for site in self.sites:
+            unconstrained = nu[site.place].reshape(site.shape)
+            jacobian = jacobian + site.transform.log_abs_det_jacobian(unconstrained, sites[site.name]).sum()
+        values: Values = nodes["_RETURN"]["value"]
+        return NuisancePoint(values, sites, log_priors, jacobian)
+
     def values(self, nu: Float[Tensor, "nuisance"]) -> Values:
         """What the program returns at ν: the nuisance parameters as the likelihood takes them."""
-        if not self.sites:
-            return {}
-        with rng.fenced(0):
-            returned: Values = pyro.poutine.condition(self._program, data=self.constrain(nu))()
-        return returned
+        return self.at(nu).values
 
     def log_prior(self, nu: Float[Tensor, "nuisance"]) -> Float[Tensor, ""]:
         """log p(T(ν)) + log |det T′(ν)| in nats."""
-        total = nu.new_zeros(())
-        for site, (value, log_prob) in zip(self.sites, self.site_log_priors(nu).values(), strict=True):
-            unconstrained = nu[site.place].reshape(site.shape)
-            total = total + log_prob + site.transform.log_abs_det_jacobian(unconstrained, value).sum()
-        return total
+        return self.at(nu).log_prior
 
-    def site_log_priors(self, nu: Float[Tensor, "nuisance"]) -> dict[str, tuple[Tensor, Float[Tensor, ""]]]:
-        """The value of each sample site and its log prior density there, without Jacobian."""
-        if not self.sites:
-            return {}
-        with rng.fenced(0):
-            program = pyro.poutine.condition(self._program, data=self.constrain(nu))
-            nodes: dict[str, Any] = dict(pyro.poutine.trace(program).get_trace().nodes)
-        found = {site.name: nodes[site.name] for site in self.sites}
-        return {name: (node["value"], node["fn"].log_prob(node["value"]).sum()) for name, node in found.items()}
-
-    def sample_prior(self, seed: int) -> dict[str, Tensor]:
-        """One prior draw of every site, and of what the program returns."""
-        with rng.fenced(seed):
-            nodes: dict[str, Any] = dict(pyro.poutine.trace(self._program).get_trace().nodes)
-        return {site.name: nodes[site.name]["value"] for site in self.sites}
+    def sample_prior(self, seed: int, draws: int = 1) -> list[tuple[Values, Values]]:
+        """Draws from the prior: of each the values that the program returns, and those of its sites."""
+        found = []
+        with rng.fenced(seed), torch.no_grad():
+            for _ in range(draws):
+                nodes: dict[str, Any] = dict(pyro.poutine.trace(self._program).get_trace().nodes)
+                sites = {site.name: nodes[site.name]["value"] for site in self.sites}
+                found.append((nodes["_RETURN"]["value"], sites))
+        return found
 
     def unconstrain(self, sites: dict[str, Tensor]) -> Float[Tensor, "nuisance"]:
         """ν of these values of the sites."""

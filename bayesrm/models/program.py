@@ -26,7 +26,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import partial
 from typing import Any, ClassVar
 
 import pyro
@@ -46,7 +46,8 @@ from bayesrm.models.nuisance import NuisanceSpace, Values, is_random
 RewardProgram = Callable[..., Tensor]
 """A Pyro function of (features, first, second, outcome=None)."""
 WEIGHTS, OUTCOME = "beta", "outcome"
-_LOCATION, _PRECISION = "beta_location", "beta_precision"
+BETA_PRIOR = _LOCATION, _PRECISION = "beta_location", "beta_precision"
+"""Under which names the values of a program have the prior of β."""
 
 
 class PyroProgram:
@@ -67,8 +68,7 @@ class PyroProgram:
     def __init__(self, function: RewardProgram) -> None:
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
-        self.likelihood = ProgramLikelihood(function, self.name)
-        self._require_readable()
+        self.likelihood = self._read()
 
     def __call__(
         self,
@@ -84,20 +84,19 @@ class PyroProgram:
 
     def nuisance_space(self, features: int, device: torch.device | None = None) -> NuisanceSpace:
         """All sites but ``beta`` and ``outcome``; among the values are location and precision of β's prior."""
-        return NuisanceSpace(lambda: self._values(features, device or torch.device("cpu")), device)
+        return NuisanceSpace(partial(self._values, features, device or torch.device("cpu")), device)
 
     def prior(self, values: Values) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
         """Mean and precision of β given the nuisance parameters."""
         return values[_LOCATION], values[_PRECISION]
 
     def _values(self, features: int, device: torch.device) -> Values:
+        zeros = torch.zeros((2, features), dtype=torch.float64, device=device)
+        pair = torch.arange(2, device=device)
+        # Weights and outcome are given, so that nothing is drawn.
+        given = pyro.poutine.condition(self.function, data={WEIGHTS: zeros[0]})
         with pyro.poutine.block(hide=[WEIGHTS, OUTCOME]):
-            sites = _sites(
-                self.function,
-                torch.zeros((2, features), dtype=torch.float64, device=device),
-                torch.tensor([0], device=device),
-                torch.tensor([1], device=device),
-            )
+            sites = _sites(given, zeros, pair[:1], pair[1:], zeros[0, :1])
         values = {
             name: node["value"]
             for name, node in sites.items()
@@ -114,13 +113,47 @@ class PyroProgram:
             )
         return values | {_LOCATION: base.loc.double(), _PRECISION: base.scale.double().pow(-2)}
 
-    def _require_readable(self) -> None:
-        """The sites are there, and the parts together have the log-likelihood of the whole on random features."""
+    def _read(self) -> ProgramLikelihood:
+        """The likelihood, after a check of the sites, and of the parts against the whole on random features."""
         features = torch.from_numpy(rng.stream(0, "program").normal(size=(6, 3)))
         first, second = torch.tensor([0, 1, 2, 5]), torch.tensor([3, 4, 5, 0])
+        with rng.fenced(0), torch.no_grad():
+            sites = self._checked_sites(features, first, second)
+            latent = {
+                name: node["value"]
+                for name, node in sites.items()
+                if is_random(node) and name not in (WEIGHTS, OUTCOME)
+            }
+            alone = self._values(3, torch.device("cpu"))
+            for name, value in latent.items():
+                if name not in alone or alone[name].shape != value.shape:
+                    raise InvalidInputError(
+                        f"expected the site {name!r} of {self.name} outside the plate of comparisons: latent "
+                        "variables of single comparisons are not supported"
+                    )
+            likelihood = ProgramLikelihood(self.function, self.name, self._outcomes(sites[OUTCOME]["fn"]))
+            reward = features @ sites[WEIGHTS]["value"].double()
+            logit, some = reward[first] - reward[second], torch.tensor([2, 0])
+            parts = likelihood.bound(latent).outcome_log_probs(logit)
+            apart = likelihood.bound(latent).outcome_log_probs(logit[some])
+            whole = [sites[OUTCOME]["fn"].log_prob(torch.full((4,), y)).double() for y in likelihood.outcomes]
+        same = whole[0].shape == (4,) and torch.allclose(parts, torch.stack(whole, dim=-1), atol=1e-5)
+        if not same or not torch.allclose(apart, parts[some], atol=1e-5):
+            raise InvalidInputError(
+                f"expected the outcome of {self.name} to depend on features through features @ {WEIGHTS} alone, "
+                "and on each comparison alone; it depends on something else"
+            )
+        return likelihood
+
+    def _checked_sites(
+        self, features: Float[Tensor, "_ _"], first: Int64[Tensor, "_"], second: Int64[Tensor, "_"]
+    ) -> dict[str, Any]:
+        """The sites of a run with given outcomes, if those that are needed are there."""
         try:
-            with rng.fenced(0), torch.no_grad():
-                sites = _sites(self.function, features, first, second)
+            sites = _sites(self.function, features, first, second)
+            observed = (
+                _sites(self.function, features, first, second, sites[OUTCOME]["value"]) if OUTCOME in sites else {}
+            )
         except (TypeError, RuntimeError, ValueError, IndexError) as error:
             raise InvalidInputError(
                 f"expected {self.name} to be a Pyro function of (features, first, second, outcome=None), "
@@ -132,26 +165,26 @@ class PyroProgram:
                 f"expected {self.name} to have sample sites {WEIGHTS!r} and {OUTCOME!r}, and it has no "
                 f"{' and no '.join(map(repr, missing))}"
             )
-        values = {}
-        for name, node in sites.items():
-            if is_random(node) and name not in (WEIGHTS, OUTCOME):
-                if node["cond_indep_stack"]:
-                    raise InvalidInputError(
-                        f"expected the site {name!r} of {self.name} outside the plate of comparisons: latent "
-                        "variables of single comparisons are not supported"
-                    )
-                values[name] = node["value"]
-        with rng.fenced(0), torch.no_grad():
-            self._values(3, torch.device("cpu"))
-            reward = features @ sites[WEIGHTS]["value"].double()
-            answer = sites[OUTCOME]["value"].double()
-            parts = self.likelihood.bound(values).log_prob(reward[first] - reward[second], answer)
-            whole = sites[OUTCOME]["fn"].log_prob(sites[OUTCOME]["value"]).double()
-        if parts.shape != whole.shape or not torch.allclose(parts, whole, atol=1e-5):
+        if not observed[OUTCOME]["is_observed"]:
             raise InvalidInputError(
-                f"expected the outcome of {self.name} to depend on features through features @ {WEIGHTS} alone, "
-                "and on each comparison alone; it depends on something else"
+                f"expected the site {OUTCOME!r} of {self.name} to be observed where outcomes are given: obs=outcome"
             )
+        return sites
+
+    def _outcomes(self, site: Any) -> tuple[float, ...]:
+        """The support of the outcome site, ascending."""
+        if not site.has_enumerate_support:
+            raise InvalidInputError(
+                f"expected the outcome of {self.name} to have a finite support, such as Bernoulli or "
+                f"bayesrm.models.likelihoods.finite.FiniteOutcomes, got {site}"
+            )
+        values = tuple(sorted(float(value) for value in site.enumerate_support(expand=False).flatten()))
+        if len(values) < 2 or values[0] < 0 or values[-1] > 1:
+            raise InvalidInputError(
+                f"expected the outcome of {self.name} to be 0 (second preferred), 1 (first preferred) or a number "
+                f"between, got the values {values}: FiniteOutcomes of bayesrm.models.likelihoods.finite takes any"
+            )
+        return values
 
 
 class ProgramLikelihood(Likelihood):
@@ -161,32 +194,23 @@ class ProgramLikelihood(Likelihood):
     ----------
     function, title
         The program, and what it is called.
+    outcomes
+        The support of its outcome site.
     """
 
     name: ClassVar[str] = "program"
+    outcomes: tuple[float, ...]  # type: ignore[misc]
 
-    def __init__(self, function: RewardProgram, title: str) -> None:
-        self._function, self.title = function, title
+    def __init__(self, function: RewardProgram, title: str, outcomes: tuple[float, ...]) -> None:
+        self._function, self.title, self.outcomes = function, title, outcomes
         self._values: Values = {}
 
     def bound(self, values: Mapping[str, Tensor], context: Context | None = None) -> ProgramLikelihood:
         """A copy whose other sites have these values."""
         copied = copy.copy(self)
         copied.context = Context() if context is None else context
-        copied._values = {name: value for name, value in values.items() if name not in (_LOCATION, _PRECISION)}
+        copied._values = {name: value for name, value in values.items() if name not in BETA_PRIOR}
         return copied
-
-    @cached_property
-    def outcomes(self) -> tuple[float, ...]:  # type: ignore[override]
-        """The support of the outcome site."""
-        support = self.distribution(torch.zeros(1, dtype=torch.float64)).enumerate_support()
-        values = tuple(sorted(float(value) for value in support.flatten()))
-        if len(values) < 2 or values[0] < 0 or values[-1] > 1:
-            raise InvalidInputError(
-                f"expected the outcome of {self.title} to be 0 (second preferred), 1 (first preferred) or a number "
-                f"between, got the values {values}"
-            )
-        return values
 
     def outcome_log_probs(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair outcome"]:
         """Of the outcome site."""
@@ -199,9 +223,10 @@ class ProgramLikelihood(Likelihood):
         """The outcome site of the program, run on rewards η and 0 as the only feature with a weight of 1."""
         rewards = torch.cat([logit, torch.zeros_like(logit)])[:, None]
         first = torch.arange(len(logit), device=logit.device)
-        given = self._values | {WEIGHTS: logit.new_ones(1)}
-        with rng.fenced(0), pyro.poutine.block():
-            sites = _sites(pyro.poutine.condition(self._function, data=given), rewards, first, first + len(logit))
+        program = pyro.poutine.condition(self._function, data=self._values | {WEIGHTS: logit.new_ones(1)})
+        # All sites are given, so that nothing is drawn; which outcome does not matter.
+        with pyro.poutine.block():
+            sites = _sites(program, rewards, first, first + len(logit), torch.zeros_like(logit))
         site: Distribution = sites[OUTCOME]["fn"]
         return site
 
@@ -220,7 +245,7 @@ class _Weighted(Messenger):
 
 def _sites(function: RewardProgram, *arguments: Tensor) -> dict[str, Any]:
     """The nodes of a trace."""
-    with _default_dtype(arguments[0].dtype):
+    with _default_dtype(arguments[0].dtype), pyro.validation_enabled(False):
         nodes: dict[str, Any] = dict(pyro.poutine.trace(function).get_trace(*arguments).nodes)
     return nodes
 

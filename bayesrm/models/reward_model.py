@@ -9,6 +9,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pyro
@@ -25,7 +26,7 @@ from bayesrm.models.encoders import make_encoder
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.base import Likelihood
-from bayesrm.models.log_joint import LabelledDifferences, LogJoint, Prior, centred_prior
+from bayesrm.models.log_joint import CentredPrior, LabelledDifferences, LogJoint, Prior
 from bayesrm.models.nuisance import NuisanceSpace
 from bayesrm.models.program import PyroProgram, RewardProgram
 
@@ -51,11 +52,15 @@ class RewardModel(PyroModule):
     training
         How an encoder with weights is trained: "early-stopped" (default: on held-out comparisons) or "paper"
         (Adam, 600 steps, never stopped early, no prior), for comparisons with the paper.
-    standardize
-        Whether embeddings are standardised with the pool's statistics before the encoder.
+    inputs
+        What the encoder sees: embeddings "standardized" with the pool's statistics, also scaled by their spectrum
+        "within-prompt" (see :mod:`bayesrm.models.spectrum`), or "raw". None: as the studies recommend for "auto" and
+        "mlp+linear", else standardised.
+    spectrum_power
+        The power of that spectrum; None lets the labels choose.
     prompt_intercept
         Whether comparisons across prompts get a random intercept for each prompt, so that a hard prompt does not
-        read as a bad response.
+        read as a bad response. None: with "auto" they do, else they do not.
     program
         A Pyro model of one's own for the last layer and the answers, instead of ``likelihood`` and ``prior_scale``:
         see :class:`~bayesrm.models.program.PyroProgram`.
@@ -69,8 +74,9 @@ class RewardModel(PyroModule):
         likelihood: str | Likelihood = "bradley-terry",
         prior_scale: float | Mapping[str, float] | None = None,
         training: str = "early-stopped",
-        standardize: bool = True,
-        prompt_intercept: bool = False,
+        inputs: str | None = None,
+        spectrum_power: float | None = None,
+        prompt_intercept: bool | None = None,
         program: RewardProgram | None = None,
     ) -> None:
         with rng.fenced(0):
@@ -79,14 +85,20 @@ class RewardModel(PyroModule):
             raise InvalidInputError(f"expected an embedding dimension of at least 1, got {dim}")
         if training not in TRAININGS:
             raise InvalidInputError(f"unknown training {training!r}: there are {', '.join(TRAININGS)}")
-        if encoder == "auto":
+        automatic = isinstance(encoder, str) and encoder == "auto"
+        if automatic:
             encoder = RECOMMENDED_ENCODER
+        if inputs is None:
+            recommended = automatic or (isinstance(encoder, str) and encoder == "mlp+linear")
+            inputs = "within-prompt" if recommended else "standardized"
+        if spectrum_power is not None and not 0 <= spectrum_power < math.inf:
+            raise InvalidInputError(f"expected a finite spectrum power of at least 0, got {spectrum_power}")
         self.dim = dim
         self.encoder_name = encoder if isinstance(encoder, str) else type(encoder).__name__
         self.hidden = tuple(hidden)
         self.custom_encoder = isinstance(encoder, nn.Module)
         with rng.fenced(0):
-            self.encoder = make_encoder(dim, encoder, self.hidden, standardize)
+            self.encoder = make_encoder(dim, encoder, self.hidden, inputs)
         self.likelihood = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
         self.program = None
         if program is not None:
@@ -97,7 +109,8 @@ class RewardModel(PyroModule):
             self.program = PyroProgram(program)
             self.likelihood = self.program.likelihood
         self.training_name = training
-        self.prompt_intercept = prompt_intercept
+        self.spectrum_power = spectrum_power
+        self.prompt_intercept = automatic if prompt_intercept is None else prompt_intercept
         self.intercepts: PromptIntercepts | None = None
         self.prior_scale = self._checked_scale(prior_scale)
 
@@ -110,7 +123,7 @@ class RewardModel(PyroModule):
     def blocks(self) -> dict[str, slice]:
         """The features in blocks that have a prior scale each: "mlp", "linear", …, and "intercept"."""
         blocks = dict(self.encoder.blocks)
-        if self.intercepts is not None:
+        if self.intercepts is not None and len(self.intercepts):
             blocks["intercept"] = slice(self.encoder.features, self.features)
         return blocks
 
@@ -126,13 +139,13 @@ class RewardModel(PyroModule):
 
     def prior(self, precision: Float[Tensor, "feature"]) -> Prior:
         """The prior of β: of this precision, or the program's own."""
-        return centred_prior(precision) if self.program is None else self.program.prior
+        return CentredPrior(precision) if self.program is None else self.program.prior
 
     def nuisance_space(self, context: Context, device: torch.device | None = None) -> NuisanceSpace:
         """The nuisance parameters of comparisons in this context, as one vector."""
         if self.program is not None:
             return self.program.nuisance_space(self.features, device)
-        return NuisanceSpace(lambda: self.likelihood.nuisances(context), device)
+        return NuisanceSpace(partial(self.likelihood.nuisances, context), device)
 
     def log_joint(self, data: LabelledDifferences, precision: Float[Tensor, "feature"]) -> LogJoint:
         """The log joint density of nuisance parameters and β, given labels."""
@@ -201,6 +214,28 @@ class RewardModel(PyroModule):
                         module.reset_parameters()
         return model
 
+    def linear_twin(self) -> RewardModel:
+        """The same model with a linear encoder on inputs prepared the same way; it shares what prepares them."""
+        twin = RewardModel(
+            self.dim,
+            "linear",
+            likelihood=self.likelihood,
+            inputs=self.encoder.inputs,
+            prompt_intercept=self.prompt_intercept,
+        )
+        twin.encoder.standardize, twin.encoder.spectrum = self.encoder.standardize, self.encoder.spectrum
+        if self.encoder.spectrum is not None:
+            twin.encoder.set_power(self.encoder.spectrum.power)
+        twin.intercepts = self.intercepts
+        if isinstance(self.prior_scale, dict):
+            scales = {"features": self.prior_scale.get("linear", 1.0)}
+            if "intercept" in self.prior_scale:
+                scales["intercept"] = self.prior_scale["intercept"]
+            twin.prior_scale = scales
+        elif self.prior_scale is not None and not self.prompt_intercept:
+            twin.prior_scale = self.prior_scale
+        return twin
+
     def describe(self) -> dict[str, Any]:
         """The settings that make this model what it is, as JSON-able values."""
         settings: dict[str, Any] = {
@@ -210,7 +245,8 @@ class RewardModel(PyroModule):
             "likelihood": self.likelihood.describe(),
             "prior_scale": self.prior_scale,
             "training": self.training_name,
-            "standardize": self.encoder.standardize is not None,
+            "inputs": self.encoder.inputs,
+            "spectrum_power": self.spectrum_power,
             "prompt_intercept": self.prompt_intercept,
         }
         if self.custom_encoder:
@@ -219,8 +255,8 @@ class RewardModel(PyroModule):
 
 
 TRAININGS = ("early-stopped", "paper")
-RECOMMENDED_ENCODER = "mlp"
-"""What ``encoder="auto"`` means: stopped early, it has learnt at least as much as "linear" from 50 labels on."""
+RECOMMENDED_ENCODER = "mlp+linear"
+"""What ``encoder="auto"`` means, with inputs scaled within prompts and an intercept for each prompt."""
 
 
 def _state_digest(module: nn.Module) -> str:

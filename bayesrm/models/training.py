@@ -9,8 +9,9 @@ fresh copy on all comparisons for as long. "paper" is the paper's: no prior, no 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ CHECK_EVERY = 2
 FOLDS = 4
 BATCH = 2048
 MIN_COMPARISONS = 16
-"""With fewer labels than this there is nothing to hold out: the encoder stays as it was initialised."""
+"""With fewer labels (in rankings: choices) there is nothing to hold out: the encoder stays as it was initialised."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,17 @@ class Training:
     folds: list[Fold]
 
 
-def train(model: RewardModel, data: TrainingData, seed: int) -> Training:
+Start = Callable[[TrainingData], tuple[Float[Tensor, "feature"], Float[Tensor, "nuisance"]]]
+"""From labels to the linear part of β, which training leaves as it is, and to nuisance parameters."""
+
+
+def train(
+    model: RewardModel,
+    data: TrainingData,
+    seed: int,
+    method: type[Descent] | None = None,
+    start: Start | None = None,
+) -> Training:
     """Train the encoder in place, as the model's ``training_name`` says.
 
     Parameters
@@ -129,31 +140,41 @@ def train(model: RewardModel, data: TrainingData, seed: int) -> Training:
         The labelled comparisons.
     seed
         Root of the random choices: folds, order of minibatches, initial β.
-
+    method
+        What is descended, by default the negative log joint density.
+    start
+        For an encoder with a linear block: its weights given labels. The rest starts at zero and learns what they
+        leave over, for no step at all where held-out comparisons do not gain from it.
     """
+    descend = partial(Descent if method is None else method, start=start)
     if model.training_name == "paper":
-        descent = Descent(model, data, seed, prior=False)
+        descent = descend(model, data, seed, prior=False)
         for _ in _steps(PAPER_STEPS, data):
             descent.step()
         return Training(*descent.finish(), [])
-    if len(data) < MIN_COMPARISONS:
+    sets = data.context.choice_sets
+    if (len(data) if sets is None else sets.count) < MIN_COMPARISONS:
         device = data.embeddings.device
+        if start is not None:
+            return Training(*start(data), [])
         space = model.nuisance_space(data.context, device)
         return Training(torch.zeros(model.features, device=device), space.start().float(), [])
-    steps, folds = _hold_out(model, data, seed)
-    descent = Descent(model, data, seed)
+    steps, folds = _hold_out(model, data, seed, descend)
+    descent = descend(model, data, seed)
     for _ in range(steps):
         descent.step()
     return Training(*descent.finish(), folds)
 
 
-def _hold_out(model: RewardModel, data: TrainingData, seed: int) -> tuple[int, list[Fold]]:
+def _hold_out(
+    model: RewardModel, data: TrainingData, seed: int, descend: Callable[..., Descent]
+) -> tuple[int, list[Fold]]:
     """The number of steps at which the held-out loss over all folds is lowest, and the folds trained so far."""
-    fold = _fold_of(data, rng.stream(seed, "folds"))
+    fold = fold_of(data, rng.stream(seed, "folds"))
     held_out = [data.take((fold == k).nonzero()[:, 0]) for k in range(FOLDS)]
     kept = [data.take((fold != k).nonzero()[:, 0]) for k in range(FOLDS)]
     seeds = [rng.child(seed, "fold", k) for k in range(FOLDS)]
-    descents = [Descent(model.fresh(seeds[k]), kept[k], seeds[k]) for k in range(FOLDS)]
+    descents = [descend(model.fresh(seeds[k]), kept[k], seeds[k]) for k in range(FOLDS)]
     best_step, best_loss, best_state = 0, math.inf, [descent.state() for descent in descents]
     for step in _steps(MAX_STEPS, data):
         if step % CHECK_EVERY == 0:
@@ -183,33 +204,62 @@ class Descent:
         Root of the initial β, the minibatches, and random layers such as dropout.
     prior
         Whether the objective has the prior of β; without, it is the likelihood alone.
+    start
+        See :func:`train`.
     """
 
-    def __init__(self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True) -> None:
+    def __init__(
+        self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True, start: Start | None = None
+    ) -> None:
         self.model, self._data, self._seed, self._prior = model, data, seed, prior
         d = model.features
-        start = rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d)
-        self._beta = data.embeddings.new_tensor(start).requires_grad_(True)
         self._space = model.nuisance_space(data.context, data.embeddings.device)
-        self._nuisance = self._space.start().to(self._beta).requires_grad_(True)
+        if start is None:
+            free = data.embeddings.new_tensor(rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d))
+            self._given, nuisance = torch.zeros_like(free), self._space.start()
+        else:
+            given, nuisance = start(data)
+            self._given = given.to(data.embeddings)
+            free = torch.zeros_like(self._given)
+        self._free = free.requires_grad_(True)
+        self._trained = self._given == 0
+        self._nuisance = nuisance.to(free).requires_grad_(True)
         parameters = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.Adam([self._beta, self._nuisance, *parameters], lr=LEARNING_RATE)
+        self._optimizer = torch.optim.Adam([self._free, self._nuisance, *parameters], lr=LEARNING_RATE)
         self._minibatches = rng.stream(seed, "minibatches")
         self._taken = 0
 
+    @property
+    def _beta(self) -> Float[Tensor, "feature"]:
+        return torch.where(self._trained, self._free, self._given)
+
     def step(self) -> None:
         """One step, on all comparisons or on a minibatch of many."""
-        batch, n = self._data, len(self._data)
-        if n > BATCH:
-            index = torch.from_numpy(self._minibatches.choice(n, BATCH, replace=False))
-            batch = batch.take(index.to(self._beta.device))
+        batch, scale = self._minibatch()
         self.model.encoder.train()
         with rng.fenced(rng.child(self._seed, "step", self._taken)):
             self._optimizer.zero_grad()
-            loss = -self._log_joint(batch, self._prior, n / len(batch)) / n
+            loss = self._objective(batch, scale) / len(self._data)
             loss.backward()
             self._optimizer.step()
         self._taken += 1
+
+    def _objective(self, batch: TrainingData, scale: float) -> Float[Tensor, ""]:
+        return -self._log_joint(batch, self._prior, scale)
+
+    def _minibatch(self) -> tuple[TrainingData, float]:
+        """Some of the comparisons, whole choices where there are any, and how many times as many there are in all."""
+        data, n = self._data, len(self._data)
+        if n <= BATCH:
+            return data, 1.0
+        sets = data.context.choice_sets
+        if sets is None:
+            index = torch.from_numpy(self._minibatches.choice(n, BATCH, replace=False))
+            return data.take(index.to(data.first.device)), n / BATCH
+        count = max(1, round(BATCH * sets.count / n))
+        drawn = torch.from_numpy(self._minibatches.choice(sets.count, count, replace=False))
+        index = torch.isin(sets.number, drawn.to(sets.number.device)).nonzero()[:, 0]
+        return data.take(index), sets.count / count
 
     def loss(self, held_out: TrainingData) -> float:
         """Negative log-likelihood of other comparisons, in nats."""
@@ -244,27 +294,27 @@ def log_joint(
     ``scale`` multiplies the likelihood of a minibatch; without ``prior`` it is the log-likelihood.
     """
     reward = torch.cat([model.encoder(data.embeddings), data.intercept], dim=1) @ beta
-    values = space.values(nuisance)
-    likelihood = model.likelihood.bound(values, data.context)
+    at = space.at(nuisance)
+    likelihood = model.likelihood.bound(at.values, data.context)
     log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
     total = scale * (data.weight * log_prob).sum()
     if prior:
         precision = model.prior_sd().to(beta).pow(-2)
-        location, precision = model.prior(precision)(values)
+        location, precision = model.prior(precision)(at.values)
         normaliser = torch.log(precision / (2 * math.pi)).sum()
         total = total + 0.5 * (normaliser - (precision * (beta - location).square()).sum())
-        total = total + space.log_prior(nuisance)
+        total = total + at.log_prior
     return total
 
 
-def _fold_of(data: TrainingData, generator: np.random.Generator) -> Int64[Tensor, "comparison"]:
+def fold_of(data: TrainingData, generator: np.random.Generator) -> Int64[Tensor, "comparison"]:
     """The fold of each comparison, at random; comparisons of one choice stay together."""
     device = data.first.device
-    if data.context.choice is None:
+    sets = data.context.choice_sets
+    if sets is None:
         return torch.from_numpy(generator.permutation(len(data)) % FOLDS).to(device)
-    _, number = torch.unique(data.context.choice, return_inverse=True)
-    fold = torch.from_numpy(generator.permutation(int(number.max()) + 1) % FOLDS).to(device)
-    return fold[number]
+    fold = torch.from_numpy(generator.permutation(sets.count) % FOLDS).to(device)
+    return fold[sets.number]
 
 
 def _steps(total: int, data: TrainingData) -> Iterator[int]:

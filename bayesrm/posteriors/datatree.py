@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.models.log_joint import LogJoint
+from bayesrm.models.nuisance import Values
+from bayesrm.models.program import BETA_PRIOR
 from bayesrm.types import Preferences
 from bayesrm.versions import versions
 
@@ -27,6 +30,8 @@ Draws = dict[str, Float[np.ndarray, "_ _ ..."]]
 """Variables by name, each with its chains and draws in front."""
 DRAW = ("chain", "draw")
 PRIOR_DRAWS = 500
+CHUNK = 64
+"""Draws whose likelihood is computed at once, where each has nuisance parameters of its own."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,13 @@ class PosteriorDraws:
 
 
 def last_layer_draws(
-    joint: LogJoint, blocks: dict[str, slice], latent: Float[Tensor, "chain draw latent"], seed: int
+    joint: LogJoint,
+    blocks: dict[str, slice],
+    latent: Float[Tensor, "chain draw latent"],
+    seed: int,
+    logit: Float[Tensor, "chain draw comparison"] | None = None,
 ) -> PosteriorDraws:
-    """What follows from draws of x = (ν, β) on fixed features.
+    """What follows from draws of x = (ν, β).
 
     Parameters
     ----------
@@ -146,43 +155,30 @@ def last_layer_draws(
         The draws.
     seed
         Root of the simulated outcomes and of the prior draws.
+    logit
+        η_k under each draw where draws have features of their own; by default those of ``joint``.
     """
-    chains, count, _ = latent.shape
+    shape = latent.shape[:2]
     space, data = joint.nuisance, joint.data
     nu, beta = latent[..., : space.size], latent[..., space.size :]
-    logit = beta @ data.difference.T
-    log_likelihood, predictive = torch.empty_like(logit), torch.empty_like(logit)
-    log_prior: dict[str, Tensor] = {name: latent.new_empty((chains, count)) for name in ("beta", *_names(space))}
-    sites: dict[str, list[Tensor]] = {name: [] for name in _names(space)}
-    lp = latent.new_zeros((chains, count))
-    generator = rng.stream(seed, "posterior predictive")
-    with torch.no_grad():
-        for c in range(chains):
-            # Without nuisance parameters all draws of a chain share one likelihood.
-            for rows in [slice(None)] if space.size == 0 else [slice(s, s + 1) for s in range(count)]:
-                at = nu[c, rows][0]
-                likelihood = joint.likelihood.bound(space.values(at), data.context)
-                outcome = data.outcome.expand_as(logit[c, rows])
-                log_likelihood[c, rows] = likelihood.log_prob(logit[c, rows], outcome)
-                predictive[c, rows] = likelihood.simulate(logit[c, rows], generator)
-                location, precision = joint.prior(space.values(at))
-                squares = (precision * (beta[c, rows] - location).square()).sum(dim=-1)
-                log_prior["beta"][c, rows] = 0.5 * (torch.log(precision / (2 * math.pi)).sum() - squares)
-                for name, (value, log_prob) in space.site_log_priors(at).items():
-                    sites[name].append(value)
-                    log_prior[name][c, rows] = log_prob
-                jacobian = space.log_prior(at) - sum(log_prior[name][c, rows] for name in _names(space))
-                lp[c, rows] = jacobian
-    lp += sum(log_prior.values()) + log_likelihood @ data.weight
+    logit = beta @ data.difference.T if logit is None else logit
+    outcome_log_probs, unobserved, log_prior, jacobian = _of_draws(
+        joint, nu.flatten(0, 1), beta.flatten(0, 1), logit.flatten(0, 1)
+    )
+    outcome = data.outcome.expand(len(outcome_log_probs), -1)
+    log_likelihood = joint.likelihood.of_outcome(outcome_log_probs, outcome).unflatten(0, shape)
+    predictive = joint.likelihood.drawn(outcome_log_probs.exp(), rng.stream(seed, "posterior predictive"))
+    log_prior = {name: value.unflatten(0, shape) for name, value in log_prior.items()}
+    lp = jacobian.unflatten(0, shape) + sum(log_prior.values()) + log_likelihood @ data.weight
     posterior = _split_blocks(beta, blocks)
-    posterior |= {name: torch.stack(value).unflatten(0, (chains, count)) for name, value in sites.items()}
+    posterior |= {name: value.unflatten(0, shape) for name, value in unobserved.items()}
     dimensions, coordinates = _axes(joint, blocks, posterior)
     return PosteriorDraws(
         posterior=_arrays(posterior),
         prior=_arrays(_prior_draws(joint, blocks, rng.child(seed, "prior"))),
         log_prior=_arrays(log_prior),
         log_likelihood=log_likelihood.cpu().numpy(),
-        predictive=predictive.cpu().numpy().astype(np.float32),
+        predictive=predictive.unflatten(0, shape).cpu().numpy().astype(np.float32),
         lp=lp.cpu().numpy(),
         dimensions=dimensions,
         coordinates=coordinates,
@@ -215,10 +211,6 @@ def provenance() -> dict[str, str]:
     return {"inference_library": "bayesrm", "versions": json.dumps(versions(), sort_keys=True)}
 
 
-def _names(space: Any) -> list[str]:
-    return [site.name for site in space.sites]
-
-
 def _split_blocks(beta: Float[Tensor, "chain draw feature"], blocks: dict[str, slice]) -> dict[str, Tensor]:
     if "intercept" not in blocks:
         return {"beta": beta}
@@ -226,18 +218,66 @@ def _split_blocks(beta: Float[Tensor, "chain draw feature"], blocks: dict[str, s
     return {"beta": beta[..., :start], "intercept": beta[..., start:]}
 
 
+def _of_draws(
+    joint: LogJoint,
+    nu: Float[Tensor, "draw nuisance"],
+    beta: Float[Tensor, "draw feature"],
+    logit: Float[Tensor, "draw comparison"],
+) -> tuple[Float[Tensor, "draw comparison outcome"], Values, Values, Float[Tensor, "draw"]]:
+    """Of each draw: log p of every outcome, what is unobserved beside β, log prior densities, and the Jacobian."""
+    space = joint.nuisance
+
+    def of(nu: Tensor, beta: Tensor, logit: Tensor) -> tuple[Tensor, Values, Values, Tensor]:
+        at = space.at(nu)
+        location, precision = joint.prior(at.values)
+        squares = (precision * (beta - location).square()).sum(dim=-1)
+        of_beta = 0.5 * (torch.log(precision / (2 * math.pi)).sum() - squares)
+        log_probs = joint.likelihood.bound(at.values, joint.data.context).outcome_log_probs(logit)
+        return log_probs, _unobserved(at.values, at.sites), {"beta": of_beta} | at.log_priors, at.jacobian
+
+    with torch.no_grad():
+        if space.size == 0:
+            # All draws share one likelihood.
+            log_probs, _, log_prior, _ = of(nu[0], beta, logit)
+            return log_probs, {}, log_prior, logit.new_zeros(len(logit))
+        try:
+            mapped: tuple[Tensor, Values, Values, Tensor] = torch.func.vmap(of, chunk_size=CHUNK)(nu, beta, logit)
+            return mapped
+        except RuntimeError:  # a program may branch on its values: one draw after the other
+            draws = list(map(of, nu, beta, logit))
+            log_probs = torch.stack([table for table, _, _, _ in draws])
+            jacobian = torch.stack([each for _, _, _, each in draws])
+            return (
+                log_probs,
+                _stacked([draw[1] for draw in draws]),
+                _stacked([draw[2] for draw in draws]),
+                jacobian,
+            )
+
+
+def _stacked(draws: Sequence[Values]) -> Values:
+    return {name: torch.stack([draw[name] for draw in draws]) for name in draws[0]}
+
+
+def _unobserved(values: Values, sites: Values) -> Values:
+    """The sites, and what the program makes of them: a temperature for each annotator, say."""
+    return {name: value for name, value in values.items() if name not in BETA_PRIOR} | sites
+
+
 def _prior_draws(joint: LogJoint, blocks: dict[str, slice], seed: int) -> dict[str, Tensor]:
     """One chain of draws from the prior."""
-    space, generator = joint.nuisance, rng.stream(seed, "beta")
-    sites = [space.sample_prior(rng.child(seed, "sites", s)) for s in range(PRIOR_DRAWS if space.size else 1)]
+    generator = rng.stream(seed, "beta")
+    points = joint.nuisance.sample_prior(rng.child(seed, "sites"), PRIOR_DRAWS if joint.nuisance.size else 1)
     betas = []
-    for at in sites:
-        location, precision = joint.prior(space.values(space.unconstrain(at)))
-        count = 1 if space.size else PRIOR_DRAWS
+    for values, _ in points:
+        location, precision = joint.prior(values)
+        count = PRIOR_DRAWS // len(points)
         noise = torch.from_numpy(generator.standard_normal((count, len(location)))).to(location.device)
         betas.append(location + noise * precision.rsqrt())
-    drawn = _split_blocks(torch.cat(betas)[None], blocks)
-    return drawn | {name: torch.stack([at[name] for at in sites])[None] for name in _names(space)}
+    unobserved = _stacked([_unobserved(*point) for point in points])
+    return _split_blocks(torch.cat(betas)[None], blocks) | {
+        name: value[None] for name, value in unobserved.items()
+    }
 
 
 def _axes(

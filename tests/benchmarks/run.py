@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 import bayesrm as brm
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.inference.newton import LabelledDifferences, maximise
+from bayesrm.design.candidates import TILE, CandidateSet
+from bayesrm.inference.newton import maximise
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
+from bayesrm.models.log_joint import CentredPrior, LabelledDifferences, LogJoint
 from bayesrm.types import Comparisons
 from bayesrm.versions import versions
 
@@ -121,6 +126,75 @@ def greedy_at_full_size() -> dict[str, Any]:
     )
 
 
+def implicit(n: int, d: int, plug_in: bool) -> tuple[brm.RewardPosterior, CandidateSet]:
+    """A linear posterior of 500 labels, and all pairs of n responses."""
+    random = np.random.default_rng(0)
+    embeddings = (random.standard_normal((n, d)) * np.geomspace(1, 0.1, d)).astype(np.float32)
+    pool = brm.ResponsePool(embeddings, np.arange(n) // 10)
+    annotator = brm.GoldenAnnotator(embeddings @ random.standard_normal(d), seed=0)
+    prefs = annotator.label(brm.candidates(pool, "cross-prompt", size=500, seed=1))
+    model = brm.RewardModel(d, "linear", prior_scale=0.3)
+    posterior = brm.fit(model, pool, prefs, "plugin" if plug_in else "laplace")
+    return posterior, brm.candidates(pool, "cross-prompt", prompts=None, size=None, exclude=prefs)
+
+
+def bare_gram(n: int, d: int) -> None:
+    """All inner products of n rows, above the diagonal, in tiles of single precision; nothing is kept."""
+    parts = torch.ones(n, d, dtype=torch.float32).split(TILE)
+    for across, columns in enumerate(parts):
+        for rows in parts[: across + 1]:
+            rows @ columns.T
+
+
+def measure_apart(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """In a process of its own, so that the peak of its memory is its own too."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_with_peak, function).result()
+
+
+def _with_peak(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    measured = function()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+    return {**measured, "peak_gigabytes": peak / 1024**3}
+
+
+def time_implicit(n: int, k: int, d: int, plug_in: bool, selector: str, repeats: int = 3) -> dict[str, Any]:
+    """Selection of k among all pairs of n responses, certificate included, against the bare Gram product of as many."""
+    posterior, candidates = implicit(n, d, plug_in)
+
+    def ours() -> brm.Selection:
+        return brm.select(posterior, candidates, "pa-dopt", k, selector=selector)
+
+    if n <= 5_000:
+        ours()
+    setting = {"n": n, "k": k, "d": d, "pairs": len(candidates), "selector": selector}
+    return {**setting, **alternate(ours, lambda: bare_gram(n, d), repeats)}
+
+
+def greedy_over_all_pairs() -> dict[str, Any]:
+    """Greedy, all 12.5 million pairs of 5,000 responses, d = 64, 500 picks, against one bare Gram product."""
+    return measure_apart(partial(time_implicit, 5_000, 500, 64, False, "greedy"))
+
+
+def gradient_over_all_pairs(n: int = 20_000) -> dict[str, Any]:
+    """Gradient with plug-in weights, all pairs of 20,000 responses, d = 64, against one bare Gram product."""
+    return measure_apart(partial(time_implicit, n, 500, 64, True, "gradient"))
+
+
+def gradient_over_a_billion_pairs() -> dict[str, Any]:
+    """Gradient with plug-in weights, 1.25 billion pairs of 50,000 responses, against one bare Gram product."""
+    return measure_apart(partial(time_implicit, 50_000, 500, 64, True, "gradient", 1))
+
+
+def growth() -> list[dict[str, Any]]:
+    """How the time of greedy grows with n, k and d, one at a time."""
+    settings = [(n, 100, 64) for n in (1_250, 2_500, 5_000)]
+    settings += [(2_500, k, 64) for k in (50, 200, 400)]
+    settings += [(2_500, 100, d) for d in (16, 32, 128)]
+    return [time_implicit(n, k, d, False, "greedy", 1) for n, k, d in settings]
+
+
 def newton_against_lbfgs() -> dict[str, Any]:
     """Exact MAP and evidence, N = 10,000, d = 64, against L-BFGS to the same mode and a Hessian by autograd."""
     random = np.random.default_rng(0)
@@ -149,7 +223,7 @@ def newton_against_lbfgs() -> dict[str, Any]:
         return beta.detach()
 
     def ours() -> torch.Tensor:
-        return maximise(BradleyTerry(), data, precision).beta
+        return maximise(LogJoint(BradleyTerry(), data, CentredPrior(precision))).beta
 
     torch.testing.assert_close(ours(), naive(), atol=1e-6, rtol=1e-6)
     return alternate(ours, naive, 5)
@@ -159,6 +233,8 @@ BENCHMARKS = (
     gradient_against_autograd,
     greedy_against_determinants,
     greedy_at_full_size,
+    greedy_over_all_pairs,
+    gradient_over_all_pairs,
     newton_against_lbfgs,
 )
 
@@ -167,18 +243,23 @@ def main() -> None:
     """Run all, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
-    out = parser.parse_args().out
+    parser.add_argument("--full", action="store_true", help="also 1.25 billion pairs: a minute more")
+    arguments = parser.parse_args()
+    out = arguments.out
     torch.set_num_threads(1)
     results = []
     table = Table("benchmark", "seconds", "reference", "times faster")
-    for benchmark in BENCHMARKS:
+    for benchmark in (*BENCHMARKS, *([gradient_over_a_billion_pairs] if arguments.full else [])):
         measured = benchmark()
         description = (benchmark.__doc__ or "").strip().removesuffix(".")
         results.append({"name": benchmark.__name__, "description": description, **measured})
         figures = (f"{measured[key]:.3g}" for key in ("seconds", "reference_seconds", "times_faster"))
         table.add_row(description, *figures)
     machine = {"python": platform.python_version(), "machine": platform.machine(), "threads": 1}
-    out.write_text(json.dumps({"machine": machine, "versions": versions(), "results": results}, indent=2) + "\n")
+    out.write_text(
+        json.dumps({"machine": machine, "versions": versions(), "results": results, "growth": growth()}, indent=2)
+        + "\n"
+    )
     Console().print(table)
     print(f"Written: {out}")
 

@@ -15,6 +15,7 @@ from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
 from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.pairs import PairBlock
 
 
 class BALD(Criterion):
@@ -30,11 +31,10 @@ class BALD(Criterion):
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
         likelihood = posterior.likelihood
 
-        def score(first: Tensor, second: Tensor) -> Tensor:
-            predictive = binary_entropy(moments.probability(likelihood, first, second))
-            conditional = moments.expectation(
-                lambda logit: binary_entropy(likelihood.probability(logit)), first, second
-            )
+        def score(pairs: PairBlock) -> Tensor:
+            logits = moments.of(pairs)
+            predictive = binary_entropy(logits.probability(likelihood))
+            conditional = logits.expectation(lambda logit: binary_entropy(likelihood.probability(logit)))
             return (predictive - conditional).clamp(min=0.0)
 
         return SumObjective(score)

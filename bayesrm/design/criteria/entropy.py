@@ -11,6 +11,7 @@ from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
 from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.pairs import PairBlock
 
 
 class Entropy(Criterion):
@@ -24,7 +25,7 @@ class Entropy(Criterion):
         """Predictive entropies; the posterior's mean probability, or the point's."""
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
 
-        def score(first: Tensor, second: Tensor) -> Tensor:
-            return binary_entropy(moments.probability(posterior.likelihood, first, second))
+        def score(pairs: PairBlock) -> Tensor:
+            return binary_entropy(moments.of(pairs).probability(posterior.likelihood))
 
         return SumObjective(score)

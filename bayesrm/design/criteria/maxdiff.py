@@ -10,6 +10,7 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.pairs import PairBlock
 
 
 class MaxDiff(Criterion):
@@ -21,9 +22,9 @@ class MaxDiff(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Absolute differences of the posterior means."""
-        mean = posterior.reward_moments(candidates.pool, candidates.responses).mean
+        moments = posterior.reward_moments(candidates.pool, candidates.responses)
 
-        def score(first: Tensor, second: Tensor) -> Tensor:
-            return (mean[first] - mean[second]).abs()
+        def score(pairs: PairBlock) -> Tensor:
+            return moments.of(pairs).mean.abs()
 
         return SumObjective(score)

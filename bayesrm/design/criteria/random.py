@@ -21,4 +21,4 @@ class Random(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Every batch is worth nothing."""
-        return SumObjective(lambda first, second: torch.zeros(len(first), dtype=torch.float64))
+        return SumObjective(lambda pairs: torch.zeros(len(pairs), dtype=pairs.dtype))

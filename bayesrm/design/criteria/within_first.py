@@ -15,6 +15,7 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.pairs import PairBlock
 
 
 class WithinFirst(Criterion):
@@ -28,8 +29,9 @@ class WithinFirst(Criterion):
         """One for a pair within a prompt, zero for others; ties are broken at random."""
         group = torch.from_numpy(candidates.pool.group[candidates.responses])
 
-        def same_prompt(first: Tensor, second: Tensor) -> Tensor:
-            return (group[first] == group[second]).double()
+        def same_prompt(pairs: PairBlock) -> Tensor:
+            left, right = pairs.ends(group)
+            return (left == right).flatten().to(pairs.dtype)
 
         return _Unpromising(same_prompt)
 
@@ -37,5 +39,5 @@ class WithinFirst(Criterion):
 class _Unpromising(SumObjective):
     """Scores that order pairs and promise no gain."""
 
-    def gains(self, first: Tensor, second: Tensor) -> Tensor:
-        return torch.zeros(len(first), dtype=torch.float64)
+    def gains(self, pairs: PairBlock) -> Tensor:
+        return torch.zeros(len(pairs), dtype=torch.float64)

@@ -11,7 +11,7 @@ import torch
 
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import InformationObjective, Objective
+from bayesrm.design.objectives import InformationObjective, Objective, PairWeight
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 
@@ -28,5 +28,7 @@ class DesignMatrix(Criterion):
         features = posterior.features(candidates.pool, candidates.responses)
         return InformationObjective(
             features / posterior.prior_precision.sqrt(),
-            lambda first, second: torch.ones(len(first), dtype=torch.float64, device=features.device),
+            PairWeight(
+                lambda pairs: torch.ones(len(pairs), dtype=pairs.dtype, device=features.device), largest=1.0
+            ),
         )

@@ -1,8 +1,8 @@
 """Exchange: greedy, then swaps of one chosen pair for a better one until none is left (Fedorov 1972).
 
 Each pass takes every chosen pair out in turn and puts in the candidate of largest gain given the others, which may
-be the same one. The criterion never falls. Swaps come from greedy's shortlist, which is all candidates where there
-are no more than 20,000.
+be the same one; with costs, of largest gain per unit of cost. Without costs the criterion never falls. Swaps come from
+greedy's shortlist, which is all candidates where there are no more than 20,000.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.constrained import Tally
+from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
-from bayesrm.design.selectors.greedy import SHORTLIST, Greedy, shorten
+from bayesrm.design.selectors.greedy import SHORTLIST, Greedy
+from bayesrm.design.shortlist import Shortlist
 
 MAX_PASSES = 10
 TOLERANCE = 1e-9
@@ -32,22 +35,27 @@ class Exchange(Selector):
         """Improve greedy's batch by single swaps."""
         greedy = Greedy().choose(objective, candidates, size, generator)
         batch = objective.batch()
-        shortlist, _ = shorten(batch, candidates, max(SHORTLIST, 2 * size), generator)
-        shortlist = np.concatenate([greedy, np.setdiff1d(shortlist, greedy)])
-        batch.track(*candidates.rows_at(shortlist))
+        shortlist = Shortlist(batch, candidates, max(SHORTLIST, 2 * size), generator)
+        shortlist.put_first(greedy)
+        tally = Tally(candidates, size)
         chosen = np.arange(size)
         for index in range(size):
             batch.add(index)
+            tally.add(int(shortlist.positions[index]))
         for _ in range(MAX_PASSES):
             swapped = False
             for place, index in enumerate(chosen.tolist()):
                 batch.remove(index)
-                scores = batch.tracked.cpu().numpy().copy()
+                tally.remove(int(shortlist.positions[index]))
+                scores = shortlist.scores().copy()
                 scores[np.delete(chosen, place)] = -np.inf
+                if candidates.constraints.limited:
+                    scores[~shortlist.open(tally)] = -np.inf
                 best = int(scores.argmax())
                 if scores[best] > scores[index] * (1 + TOLERANCE):
                     chosen[place], swapped = best, True
                 batch.add(int(chosen[place]))
+                tally.add(int(shortlist.positions[chosen[place]]))
             if not swapped:
                 break
-        return shortlist[chosen]
+        return shortlist.positions[chosen]

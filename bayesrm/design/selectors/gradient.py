@@ -11,9 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.constrained import per_cost, take_best
+from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
-from bayesrm.design.ranking import top
 
 
 class Gradient(Selector):
@@ -24,5 +25,5 @@ class Gradient(Selector):
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
-        """Rank by ∂f/∂w at w = 1."""
-        return top(candidates, objective.gradient(candidates), size, generator)
+        """Rank by ∂f/∂w at w = 1, per unit of cost."""
+        return take_best(candidates, per_cost(objective.gradient(candidates), candidates), size, generator)

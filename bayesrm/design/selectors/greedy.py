@@ -2,7 +2,8 @@ r"""Greedy: the pair of largest marginal gain, again and again. For a submodular
 
 Exact also over millions of implicit pairs: only a shortlist is kept up to date. Gains never rise, so whatever was
 off the shortlist stays below the threshold at which it was cut; only when the best of the shortlist falls
-below that threshold are all candidates scored again (lazy evaluation, Minoux 1978).
+below that threshold are all candidates scored again (lazy evaluation, Minoux 1978). What is left of the old shortlist
+says from where on the new one begins, which spares most candidates all but a look at their bound.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet, PairIndex
-from bayesrm.design.objectives import Batch, Objective
-from bayesrm.design.ranking import top
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.constrained import Tally
+from bayesrm.design.numbering import PairIndex
+from bayesrm.design.objectives import Objective
+from bayesrm.design.shortlist import Shortlist
 
 SHORTLIST = 20_000
 
@@ -27,36 +30,25 @@ class Greedy(Selector):
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
-        """Exact greedy with a lazily refreshed shortlist."""
+        """Exact greedy with a lazily refreshed shortlist, of gains per unit of cost."""
         batch = objective.batch()
+        tally = Tally(candidates, size)
+        shortlist = Shortlist(batch, candidates, max(SHORTLIST, 2 * size), generator)
+        free = shortlist.open(tally)
         chosen: list[int] = []
-        taken = np.empty(0, bool)
-        shortlist = np.empty(0, np.int64)
-        threshold = np.inf
         while len(chosen) < size:
-            best = -1
-            if len(shortlist):
-                scores = np.where(taken, -np.inf, batch.tracked.cpu().numpy())
-                best = int(scores.argmax())
-            if best < 0 or scores[best] < threshold:
-                shortlist, threshold = shorten(batch, candidates, max(SHORTLIST, 2 * size), generator)
-                batch.track(*candidates.rows_at(shortlist))
-                taken = np.isin(shortlist, chosen)
-                # The best is found whatever rounding did to the threshold, which was computed in another block.
-                threshold = min(threshold, float(batch.tracked.cpu().numpy()[~taken].max()))
+            scores = np.where(free, shortlist.scores(), -np.inf)
+            best = int(scores.argmax()) if len(scores) else -1
+            if best < 0 or not free[best] or scores[best] < shortlist.threshold:
+                tally.require_more(shortlist.threshold > -np.inf)
+                shortlist.refresh(tally)
+                free = shortlist.open(tally)
                 continue
             batch.add(best)
-            taken[best] = True
-            chosen.append(int(shortlist[best]))
+            position = int(shortlist.positions[best])
+            tally.add(position)
+            chosen.append(position)
+            free[best] = False
+            if candidates.constraints.limited:
+                free = shortlist.open(tally)
         return np.array(chosen, dtype=np.int64)
-
-
-def shorten(
-    batch: Batch, candidates: CandidateSet, length: int, generator: np.random.Generator
-) -> tuple[PairIndex, float]:
-    """The ``length`` candidates of largest current score, and a bound on the scores of all others."""
-    if len(candidates) <= length:
-        return generator.permutation(len(candidates)), -np.inf
-    score = batch.score()
-    ranked = top(candidates, score, length + 1, generator)
-    return ranked[:-1], float(score(*candidates.rows_at(ranked[-1:]))[0])

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet, PairIndex
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.constrained import per_cost, take_best
+from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
-from bayesrm.design.ranking import top
 
 
 class Top(Selector):
@@ -21,4 +22,8 @@ class Top(Selector):
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
         """Rank by what they add to an empty batch."""
-        return top(candidates, objective.batch().score(), size, generator)
+        batch = objective.batch()
+        score = batch.score()
+        if candidates.constraints.cost is not None:
+            score = per_cost(lambda pairs: batch.gain(batch.score()(pairs)), candidates)
+        return take_best(candidates, score, size, generator)

@@ -15,6 +15,7 @@ from pyro.distributions import Distribution
 from torch import Tensor
 
 from bayesrm.models.context import Context
+from bayesrm.models.likelihoods.finite import shares
 
 _REACH = 8.5
 _SPACING = 0.25
@@ -72,9 +73,15 @@ class Likelihood(ABC):
         self, logit: Float[Tensor, "*batch pair"], outcome: Float[Tensor, "*batch pair"]
     ) -> Float[Tensor, "*batch pair"]:
         """log p(y | η) in nats; a soft label takes the expectation over the two outcomes that it lies between."""
-        share = _shares(outcome, self.outcomes)
-        # Where a share is zero its log-probability may be −∞.
-        return torch.where(share > 0, share * self.outcome_log_probs(logit), 0.0).sum(dim=-1)
+        return self.of_outcome(self.outcome_log_probs(logit), outcome)
+
+    def of_outcome(
+        self, table: Float[Tensor, "*batch pair outcome"], outcome: Float[Tensor, "*batch pair"]
+    ) -> Float[Tensor, "*batch pair"]:
+        """What a table with a column for each of :attr:`outcomes` says of these; a soft label lies between two."""
+        share = shares(outcome, self.outcomes)
+        # Where a share is zero the table may be −∞.
+        return torch.where(share > 0, share * table, 0.0).sum(dim=-1)
 
     def outcome_probabilities(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair outcome"]:
         """P(y | η) for each of :attr:`outcomes`."""
@@ -92,10 +99,15 @@ class Likelihood(ABC):
         self, logit: Float[Tensor, "*batch pair"], generator: np.random.Generator
     ) -> Float[Tensor, "*batch pair"]:
         """Random outcomes."""
-        uniform = torch.from_numpy(generator.random(tuple(logit.shape))).to(logit.device)
-        cumulative = self.outcome_probabilities(logit.double()).cumsum(dim=-1)
-        index = (uniform[..., None] > cumulative[..., :-1]).sum(dim=-1)
-        return logit.new_tensor(self.outcomes)[index]
+        return self.drawn(self.outcome_probabilities(logit.double()), generator).to(logit)
+
+    def drawn(
+        self, probabilities: Float[Tensor, "*batch pair outcome"], generator: np.random.Generator
+    ) -> Float[Tensor, "*batch pair"]:
+        """Random outcomes of these probabilities."""
+        uniform = torch.from_numpy(generator.random(tuple(probabilities.shape[:-1]))).to(probabilities.device)
+        index = (uniform[..., None] > probabilities[..., :-1].cumsum(dim=-1)).sum(dim=-1)
+        return probabilities.new_tensor(self.outcomes)[index]
 
     def derivatives(
         self, logit: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
@@ -118,13 +130,26 @@ class Likelihood(ABC):
         _, curvature = self.derivatives(logit, outcome)
         return (difference * (weight * curvature)[:, None]).T @ difference
 
+    def expected_information(
+        self,
+        difference: Float[Tensor, "comparison feature"],
+        logit: Float[Tensor, "comparison"],
+        weight: Float[Tensor, "comparison"],
+    ) -> Float[Tensor, "feature feature"]:
+        """The Fisher information Zᵀ diag(v ∘ w) Z of these comparisons, w the Fisher weights."""
+        return (difference * (weight * self.fisher_weight(logit))[:, None]).T @ difference
+
     def fisher_weight(self, logit: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
         """w(η) = E_y[(∂_η log p(y | η))²]."""
         total = torch.zeros_like(logit)
-        for value, p in zip(self.outcomes, self.outcome_probabilities(logit).unbind(dim=-1), strict=True):
-            score, _ = self.derivatives(logit, torch.full_like(logit, value))
-            # An impossible outcome has an infinite score and adds nothing.
-            total = total + torch.where(p > 0, p * score**2, 0.0)
+        with torch.inference_mode(False), torch.enable_grad():
+            eta = logit.detach().clone().requires_grad_(True)
+            columns = self.outcome_log_probs(eta).unbind(dim=-1)
+            for column in columns:
+                (score,) = torch.autograd.grad(column.sum(), eta, retain_graph=column is not columns[-1])
+                p = column.detach().exp()
+                # An impossible outcome has an infinite score and adds nothing.
+                total = total + torch.where(p > 0, p * score**2, 0.0)
         return total
 
     def expected_probability(
@@ -133,24 +158,32 @@ class Likelihood(ABC):
         """E[P(first preferred | η)] for η ~ Normal(mean, variance)."""
         return gaussian_expectation(self.probability, mean, variance)
 
+    def expected_outcome_probabilities(
+        self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
+    ) -> Float[Tensor, "pair outcome"]:
+        """E[P(y | η)] of each outcome for η ~ Normal(mean, variance)."""
+        if len(self.outcomes) == 2:
+            first = self.expected_probability(mean, variance)
+            return torch.stack([1 - first, first], dim=-1)
+
+        def of(k: int) -> Callable[[Tensor], Tensor]:
+            return lambda logit: self.outcome_probabilities(logit)[..., k]
+
+        columns = [gaussian_expectation(of(k), mean, variance) for k in range(len(self.outcomes))]
+        return torch.stack(columns, dim=-1)
+
+    def expected_log_prob(
+        self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
+    ) -> Float[Tensor, "pair"]:
+        """log E[P(y | η)] for η ~ Normal(mean, variance), the score of a held-out label in nats; at least log 1e-12."""
+        table = self.expected_outcome_probabilities(mean, variance).clamp(min=1e-12).log()
+        return self.of_outcome(table, outcome)
+
     def expected_fisher_weight(
         self, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
     ) -> Float[Tensor, "pair"]:
         """E[w(η)] for η ~ Normal(mean, variance)."""
         return gaussian_expectation(self.fisher_weight, mean, variance)
-
-
-def _shares(outcome: Float[Tensor, "*batch"], outcomes: tuple[float, ...]) -> Float[Tensor, "*batch outcome"]:
-    """How much of a soft label belongs to each outcome: linear between neighbours, so that its mean is kept."""
-    shares = []
-    for k, value in enumerate(outcomes):
-        share = torch.ones_like(outcome)
-        if k > 0:
-            share = torch.minimum(share, (outcome - outcomes[k - 1]) / (value - outcomes[k - 1]))
-        if k + 1 < len(outcomes):
-            share = torch.minimum(share, (outcomes[k + 1] - outcome) / (outcomes[k + 1] - value))
-        shares.append(share.clamp(min=0.0))
-    return torch.stack(shares, dim=-1)
 
 
 def binary_entropy(p: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
