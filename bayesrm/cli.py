@@ -110,8 +110,15 @@ def run(
     identical: Annotated[
         bool, typer.Option(help="Keep pairs of identical embeddings, as the paper does.")
     ] = False,
+    per_prompt: Annotated[
+        int | None, typer.Option(help="At most so many pairs of a round that touch any one prompt.")
+    ] = None,
+    per_response: Annotated[
+        int | None, typer.Option(help="At most so many pairs of a round that any one response is in.")
+    ] = None,
+    min_within: Annotated[int, typer.Option(help="At least so many pairs of a round within a prompt.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, with seeds 0, 1, …")] = 1,
-    draws: Annotated[int, typer.Option(help="Posterior draws in each results file.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Posterior draws in each results file.")] = 1024,
     log_likelihood: Annotated[
         bool, typer.Option(help="Add the log-likelihood of every draw, for az.loo.")
     ] = False,
@@ -144,6 +151,9 @@ def run(
             prompts=prompts or None,
             candidates=candidates or None,
             identical=identical,
+            per_prompt=per_prompt,
+            per_response=per_response,
+            min_within=min_within,
             batch_size=batch_size,
             rounds=rounds,
             seed=seed,

@@ -30,10 +30,13 @@ class RunConfig(BaseModel):
     prompts: PositiveInt | None = 500
     candidates: PositiveInt | None = 20_000
     identical: bool = False
+    per_prompt: PositiveInt | None = None
+    per_response: PositiveInt | None = None
+    min_within: int = Field(default=0, ge=0)
     batch_size: PositiveInt = 125
     rounds: PositiveInt = 10
     seed: int = Field(default=0, ge=0)
-    draws: PositiveInt = 1000
+    draws: PositiveInt = 1024
     log_likelihood: bool = False
     device: str | None = None
 

@@ -88,6 +88,7 @@ class Journal:
             gain=table["gain"].to_numpy(),
             design=meta["design"],
             bound=meta["bound"],
+            inclusion=table["inclusion"].to_numpy() if "inclusion" in table else None,
         )
 
     def keep_selection(self, round_index: int, selection: Selection) -> None:
@@ -95,6 +96,8 @@ class Journal:
         if self._directory is not None and round_index == 0:
             write_json(self._directory / RUN_FILE, self._configuration)
         columns = {"first": selection.first, "second": selection.second, "gain": selection.gain}
+        if selection.inclusion is not None:
+            columns["inclusion"] = selection.inclusion
         meta = {"design": selection.design, "bound": selection.bound}
         self._write(round_index, "selection", pd.DataFrame(columns), meta)
 

@@ -26,6 +26,7 @@ from bayesrm.design import make_design
 from bayesrm.design.base import Design
 from bayesrm.design.candidates import candidates as form_candidates
 from bayesrm.design.candidates import require_scope
+from bayesrm.design.constraints import Constraints
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
@@ -53,11 +54,14 @@ def run(
     prompts: int | None = 500,
     candidates: int | None = 20_000,
     identical: bool = False,
+    per_prompt: int | None = None,
+    per_response: int | None = None,
+    min_within: int = 0,
     batch_size: SupportsIndex = 125,
     rounds: SupportsIndex = 10,
     seed: SupportsIndex = 0,
     out: str | os.PathLike[str] | None = None,
-    draws: SupportsIndex = 1000,
+    draws: SupportsIndex = 1024,
     log_likelihood: bool = False,
     device: str | torch.device | None = None,
     progress: bool = True,
@@ -77,6 +81,9 @@ def run(
     scope, prompts, candidates, identical
         See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all), and
         whether pairs of identical embeddings are asked about.
+    per_prompt, per_response, min_within
+        What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
+        a response is in, and at least so many pairs within a prompt.
     batch_size, rounds
         Labels a round, and number of rounds.
     seed
@@ -111,6 +118,8 @@ def run(
     rng.child(seed)
     as_device(device)
     require_scope(scope)
+    constraints = Constraints(per_prompt, per_response, min_within)
+    constraints.require_possible(batch_size)
     if model.dim != pool.dim:
         raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
     if rounds < 1 or batch_size < 1:
@@ -138,6 +147,8 @@ def run(
         "prompts": None if prompts is None else operator.index(prompts),
         "candidates": None if candidates is None else operator.index(candidates),
         "identical": identical,
+        # None without any, as in folders of a time when there were none.
+        "constraints": str(constraints) or None,
         "batch_size": batch_size,
         "seed": seed,
         "draws": draws,
@@ -165,6 +176,7 @@ def run(
                 pairs = form_candidates(
                     pool, scope, prompts, candidates, rng.child(seed, "candidates", t), labels, identical
                 )
+                pairs.constraints = constraints
                 selection = plan.select(posterior, pairs, batch_size, rng.child(seed, "selection", t))
                 journal.keep_selection(t, selection)
             asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator

@@ -191,12 +191,17 @@ def _selection(records: Sequence[RoundRecord]) -> xr.Dataset:
 
     rounds = np.concatenate([np.full(len(record.selection), record.round) for record in records])
     axis = ("comparison",)
-    return dataset(
-        {
-            "first": (axis, joined("first")),
-            "second": (axis, joined("second")),
-            "gain": (axis, joined("gain")),
-            "asked_in_round": (axis, rounds),
-        },
-        {"comparison": np.arange(len(rounds))},
-    )
+    variables = {
+        "first": (axis, joined("first")),
+        "second": (axis, joined("second")),
+        "gain": (axis, joined("gain")),
+        "asked_in_round": (axis, rounds),
+    }
+    inclusions = [record.selection.inclusion for record in records]
+    if any(inclusion is not None for inclusion in inclusions):
+        known = [
+            np.full(len(record.selection), np.nan) if inclusion is None else inclusion
+            for record, inclusion in zip(records, inclusions, strict=True)
+        ]
+        variables["inclusion"] = (axis, np.concatenate(known))
+    return dataset(variables, {"comparison": np.arange(len(rounds))})

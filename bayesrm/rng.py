@@ -49,5 +49,8 @@ def fenced(seed: int) -> Iterator[None]:
     """
     cuda = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices=cuda), pyro.settings.context(module_local_params=True):
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which takes a millisecond to note who called it for devices that are not there.
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            torch.cuda.manual_seed_all(seed)
         yield

@@ -304,8 +304,9 @@ class Preferences(Comparisons):
             raise InvalidInputError(
                 f"expected one choice for each of the {len(self)} comparisons, got {choice.shape}"
             )
-        _, start, number = np.unique(choice, return_index=True, return_inverse=True)
-        if (self.first != self.first[start][number]).any() or (self.outcome != 1).any():
+        _, start, number, size = np.unique(choice, return_index=True, return_inverse=True, return_counts=True)
+        several = size[number] > 1
+        if (self.first != self.first[start][number]).any() or (self.outcome[several] != 1).any():
             raise InvalidInputError(
                 "expected the comparisons of one choice to have the same first response, preferred (outcome 1) to each "
                 "of the seconds: use Preferences.from_rankings"

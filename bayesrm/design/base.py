@@ -17,6 +17,7 @@ from bayesrm.design.objectives import Objective
 from bayesrm.design.ranking import top
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.pairs import PairBlock
 from bayesrm.types import Selection
 
 
@@ -44,6 +45,10 @@ class Criterion(ABC):
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The worth of batches of these candidates, under a posterior that offers what it needs."""
 
+    def seeded(self, seed: int) -> Criterion:
+        """This criterion with its random choices, if it makes any, rooted at ``seed``."""
+        return self
+
 
 class Selector(ABC):
     """How a batch is chosen."""
@@ -55,6 +60,24 @@ class Selector(ABC):
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
         """Positions of ``size`` different candidates, in order of choice, that respect the constraints."""
+
+    def next(
+        self,
+        objective: Objective,
+        candidates: CandidateSet,
+        generator: np.random.Generator,
+        near: PairBlock | None = None,
+    ) -> PairIndex:
+        """The position of the one pair to ask next, before those of others that may come next.
+
+        Parameters
+        ----------
+        objective, candidates, generator
+            As for :meth:`choose` of one pair.
+        near
+            Some of the candidates that are likely to be good: they can save looking closely at the others.
+        """
+        return self.choose(objective, candidates, 1, generator)
 
     def inclusion(
         self, objective: Objective, candidates: CandidateSet, positions: PairIndex
@@ -101,10 +124,11 @@ class Design:
             raise InvalidInputError(
                 f"expected a batch of between 1 and {len(candidates)} pairs, the number of candidates, got {size}"
             )
-        _require_offered(self.criterion, posterior)
+        candidates.constraints.require_possible(size)
+        self.require_offered(posterior)
         generator = rng.stream(seed, "selector")
         with torch.inference_mode():
-            objective = self.criterion.objective(posterior, candidates)
+            objective = self.criterion.seeded(seed).objective(posterior, candidates)
             positions = self.selector.choose(objective, candidates, size, generator)
             gains = objective.gains(candidates.block_at(positions))
             # The top of a plain sum is its best batch; that needs no pass over the candidates.
@@ -121,17 +145,17 @@ class Design:
             inclusion=inclusion,
         )
 
+    def require_offered(self, posterior: RewardPosterior) -> None:
+        """CapabilityError where the criterion needs what the posterior does not have."""
+        for need in sorted(self.criterion.needs - posterior.offers):
+            reason = _WITHOUT[need].format(type(posterior).__name__)
+            raise CapabilityError(f"the design {self.criterion.name!r} needs {reason}, or choose another design")
+
 
 _WITHOUT = {
     "spread": "a posterior with spread, and {} is a point: fit with inference='laplace'",
     "features": "last-layer features that all draws share, and {} has none: fit with 'plugin' or 'laplace'",
 }
-
-
-def _require_offered(criterion: Criterion, posterior: RewardPosterior) -> None:
-    for need in sorted(criterion.needs - posterior.offers):
-        reason = _WITHOUT[need].format(type(posterior).__name__)
-        raise CapabilityError(f"the design {criterion.name!r} needs {reason}, or choose another design")
 
 
 def _shortfall(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> float:

@@ -7,6 +7,7 @@ there may be many thousands, several at a time as lists.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,10 @@ class CandidateSet(ABC):
     def pairs_at(self, positions: PairIndex) -> tuple[PairIndex, PairIndex]:
         """The candidates at some positions, as rows of ``responses``."""
 
+    @abstractmethod
+    def without(self, pairs: Pairs) -> CandidateSet:
+        """These candidates, with the same ``responses``, but for some pairs in either orientation."""
+
     def block_at(self, positions: PairIndex) -> ListedPairs:
         """:meth:`pairs_at` as a block of pairs."""
         first, second = self.pairs_at(positions)
@@ -173,6 +178,16 @@ class ExplicitCandidates(CandidateSet):
         """Looked up in the list."""
         return self._first[positions], self._second[positions]
 
+    def without(self, pairs: Pairs) -> ExplicitCandidates:
+        """A shorter list."""
+        own, others = (
+            np.minimum(first, second) * len(self.pool) + np.maximum(first, second)
+            for first, second in (self._explicit(), (pairs.first, pairs.second))
+        )
+        kept, rest = ~np.isin(own, others), copy.copy(self)
+        rest._first, rest._second = self._first[kept], self._second[kept]
+        return rest
+
     def _explicit(self) -> tuple[PairIndex, PairIndex]:
         return self.responses[self._first], self.responses[self._second]
 
@@ -203,12 +218,25 @@ class AllPairs(CandidateSet):
         for pairs in exclude:
             require_within(pairs, pool)
             taken.append(numbering.encode(pairs.first, pairs.second))
-        self._excluded = np.unique(np.concatenate(taken))
+        self._exclude(np.unique(np.concatenate(taken)))
+
+    def _exclude(self, numbers: PairIndex) -> None:
+        self._excluded = numbers
         # The k-th excluded number minus k counts the candidates before it: it turns positions into numbers.
-        self._candidates_before = self._excluded - np.arange(len(self._excluded))
+        self._candidates_before = numbers - np.arange(len(numbers))
 
     def __len__(self) -> int:
         return len(self._numbering) - len(self._excluded)
+
+    def without(self, pairs: Pairs) -> AllPairs:
+        """More of them excluded."""
+        require_within(pairs, self.pool)
+        ends = (np.searchsorted(self.responses, end) for end in (pairs.first, pairs.second))
+        first, second = (end.clip(max=len(self.responses) - 1) for end in ends)
+        known = (self.responses[first] == pairs.first) & (self.responses[second] == pairs.second)
+        rest = copy.copy(self)
+        rest._exclude(np.union1d(self._excluded, self._numbering.encode(first[known], second[known])))
+        return rest
 
     def pairs_at(self, positions: PairIndex) -> tuple[PairIndex, PairIndex]:
         """Decoded from their numbers."""

@@ -10,10 +10,13 @@ from torch import Tensor
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.constraints import require_costs
 from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import PairFunction
-from bayesrm.design.ranking import top
+from bayesrm.design.objectives import Objective, PairFunction
+from bayesrm.design.ranking import ROUNDING, top
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.pairs import PairBlock
+
+NEXT = 64
+"""How many high scores are found at once where one is wanted: after one more label the best is likely among them."""
 
 
 class Tally:
@@ -96,6 +99,20 @@ def take_best(
     return np.array(chosen, dtype=np.int64)
 
 
+def take_next(
+    candidates: CandidateSet, score: PairFunction, generator: np.random.Generator, near: PairBlock | None
+) -> PairIndex:
+    """The position of the highest score, ties at random, before those of other high ones.
+
+    The best of ``near`` says what is high: others are scored exactly only where their bound reaches it.
+    """
+    floor = -np.inf
+    if near is not None and len(near):
+        floor = float(score(near).max())
+        floor -= ROUNDING * abs(floor)
+    return top(candidates, score, NEXT, generator, floor=floor)
+
+
 def fill(tally: Tally, candidates: CandidateSet, ranked: PairIndex, chosen: list[int], size: int) -> None:
     """Take ranked candidates in their order, each if it is still allowed, until there are ``size``."""
     for position in ranked.tolist():
@@ -136,3 +153,12 @@ def per_cost(gain: PairFunction, candidates: CandidateSet) -> PairFunction:
         return score / torch.from_numpy(costs).to(score)
 
     return per_pair
+
+
+def first_gain(objective: Objective, candidates: CandidateSet) -> PairFunction:
+    """What orders pairs by their gain over an empty batch, per unit of cost where they have costs."""
+    batch = objective.batch()
+    score = batch.score()
+    if candidates.constraints.cost is None:
+        return score
+    return per_cost(lambda pairs: batch.gain(score(pairs)), candidates)

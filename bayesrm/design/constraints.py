@@ -64,6 +64,13 @@ class Constraints:
         """Whether the best batch is the best of all batches, whatever pairs cost."""
         return not self.limited and self.cost is None
 
+    def require_possible(self, size: int) -> None:
+        """InvalidInputError where no batch of so many pairs can have the minimum."""
+        if self.min_within > size:
+            raise InvalidInputError(
+                f"expected min_within of at most {size}, the size of a batch, got {self.min_within}"
+            )
+
     def __str__(self) -> str:
         caps = {
             "per_prompt": self.per_prompt,

@@ -9,7 +9,7 @@ Under a Gaussian logit of mean m and variance s², with t = 1 + π s²/8 as in M
     E w(η) ≤ 1.1 / (√t (4 + x + x²/12 + x³/360)),
 
 whose denominator begins the series of 2 + 2 cosh √x. The bound is between exact and a quarter too high for |m| < 5 and
-s² < 4, and decides which pairs are worth their exact weight.
+s² < 4, and decides which pairs are worth their exact weight. At m = 0, where E w is largest, it falls with s².
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import PairFunction, PairWeight
+from bayesrm.design.objectives import PairFunction, PairWeight, SpreadCap
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
@@ -31,6 +31,8 @@ WIDEST_ODDS = 40.0
 """Rewards up to so far from their middle have odds whose products and squares exist in single precision."""
 WIDEST_MEAN = WIDEST_VARIANCE = 1e4
 """Up to here single precision leaves the bound on E w within its margin."""
+MOST_ROUNDED_UP = 1e-3
+"""What variances may be rounded up by: the bound falls by less than this part of it, for |d log w / d log t| ≤ ½."""
 
 
 def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairWeight:
@@ -51,7 +53,24 @@ def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairW
     variance = float((moments.factor - moments.factor.mean(dim=0)).square().sum(dim=1).max())
     if reach > WIDEST_MEAN or variance > WIDEST_VARIANCE:
         return PairWeight(weight, largest)
-    return PairWeight(weight, largest, lambda tile: gaussian_bound(moments, tile, 1 / largest))
+    rounded_up = 4 * (moments.factor.shape[1] + 8) * torch.finfo(torch.float32).eps * variance
+    cap = _spread_cap(moments, largest) if rounded_up < MOST_ROUNDED_UP else None
+    return PairWeight(weight, largest, lambda tile: gaussian_bound(moments, tile, 1 / largest), cap)
+
+
+def _spread_cap(moments: RewardMoments, largest: float) -> SpreadCap:
+    """The same bound where variances are at hand."""
+    scale = 1.1 * (1 + MOST_ROUNDED_UP) / largest
+
+    def share(variance: Tensor, squared_mean: Tensor) -> Tensor:
+        return _bound(variance, squared_mean, scale)
+
+    def least(product: float) -> float:
+        # s² c/√(1 + π s²/8) = product, solved for s²; less what single precision may lose.
+        c, a = scale / 4, math.pi / 8 * product**2
+        return (1 - 1e-5) * (a + math.sqrt(a**2 + (2 * c * product) ** 2)) / (2 * c**2)
+
+    return SpreadCap(moments.factor, moments.mean, share, least)
 
 
 def _at_a_point(odds: Float[Tensor, "response"], listed: PairFunction, largest: float) -> PairWeight:
@@ -71,10 +90,17 @@ def _at_a_point(odds: Float[Tensor, "response"], listed: PairFunction, largest: 
 def gaussian_bound(moments: RewardMoments, tile: TiledPairs, scale: float = 1.0) -> Float[Tensor, "pair"]:
     """The upper bound on E w(η) under a Gaussian logit, times ``scale``."""
     logits = moments.of(tile)
-    t = logits.variance.mul_(math.pi / 8).add_(1.0)
-    x = logits.mean.square_().div_(t)
+    return _bound(logits.variance, logits.mean.square_(), 1.1 * scale)
+
+
+def _bound(
+    variance: Float[Tensor, "pair"], squared_mean: Float[Tensor, "pair"], scale: float
+) -> Float[Tensor, "pair"]:
+    """scale / (√t (4 + x + x²/12 + x³/360)); what it is given is overwritten."""
+    t = variance.mul_(math.pi / 8).add_(1.0)
+    x = squared_mean.div_(t)
     series = (x / 360).add_(1 / 12).mul_(x).add_(1.0).mul_(x).add_(4.0)
-    return series.mul_(t.sqrt_()).reciprocal_().mul_(1.1 * scale)
+    return series.mul_(t.sqrt_()).reciprocal_().mul_(scale)
 
 
 def _largest_weight(likelihood: Likelihood) -> float:

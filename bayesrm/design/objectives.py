@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,10 @@ from bayesrm.posteriors.pairs import GramRows, ListedPairs, PairBlock, TiledPair
 
 PairFunction = Callable[[PairBlock], Float[Tensor, "pair"]]
 """From a block of pairs, as rows of the candidates' responses, to a number for each."""
+LOWEST = float(torch.finfo(torch.float32).min)
+"""Below every score, and above what hides cells of a tile that are no candidates."""
+MOST_CELLS = 0.05
+"""Up to this part of a tile, pairs are bounded more closely one by one."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class Screened:
     score
         The score.
     bound
-        From a tile in single precision and a threshold to at least the score of each pair, rounding included; where
-        that is below the threshold, it need not be close.
+        From a tile in single precision and a threshold to at least the score of each pair, rounding included; of
+        pairs that score less than the threshold, to anything.
     """
 
     score: PairFunction
@@ -50,6 +55,27 @@ class Screened:
     def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """The score itself."""
         return self.score(pairs)
+
+
+@dataclass(frozen=True)
+class SpreadCap:
+    """An upper bound on the weight of a pair by variance and mean of its logit.
+
+    Parameters
+    ----------
+    factor, mean
+        (response, rank) rows u and (response,) m: a logit has variance ‖u_i − u_j‖² and mean m_i − m_j.
+    share
+        From variances s², rounded up, and squared means to at least the weight as a part of the largest one. It is
+        largest at a mean of zero, where it falls with s² while s² · share rises.
+    least
+        The s² at which s² · share reaches a number, the mean being zero.
+    """
+
+    factor: Float[Tensor, "response rank"]
+    mean: Float[Tensor, "response"]
+    share: Callable[[Tensor, Tensor], Tensor]
+    least: Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -65,11 +91,14 @@ class PairWeight:
     share
         For a tile in single precision at least the weight of each pair as a part of ``largest``, rounding included;
         by default nothing is known of it.
+    spread
+        What is known of it from the variance of a pair's logit alone, if anything.
     """
 
     function: PairFunction
     largest: float
     share: Callable[[TiledPairs], Float[Tensor, "pair"]] | None = None
+    spread: SpreadCap | None = None
 
     def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """The weight itself."""
@@ -103,6 +132,16 @@ class Batch(ABC):
     @abstractmethod
     def remove(self, index: int) -> None:
         """Take the tracked pair at ``index`` out of the batch again; scores rise."""
+
+
+def batch_gains(batch: Batch, pairs: PairBlock) -> Float[Tensor, "pair"]:
+    """What each pair adds to those before it, by putting them into an empty batch one after the other."""
+    batch.track(pairs)
+    gains = []
+    for index in range(len(pairs)):
+        gains.append(batch.gain(batch.tracked)[index])
+        batch.add(index)
+    return torch.stack(gains)
 
 
 class Objective(ABC):
@@ -199,33 +238,70 @@ class InformationObjective(Objective):
 
     def _half_weighted_distance(self, information: Float[Tensor, "rank rank"]) -> PairFunction:
         rows = torch.linalg.solve_triangular(cholesky_factor(information), self.whitened.T, upper=False)
-        return weighted_distance(rows.T.contiguous(), self.weight, 0.5)
+        return weighted_distance(rows.T.contiguous(), self.weight, 0.5, self.cap)
+
+    @cached_property
+    def cap(self) -> SpreadCap | None:
+        """The weight's bound by variance, where u are the rows that it is about.
+
+        Information only takes distances away, so each is at most a variance, also in a batch that has grown.
+        """
+        spread = self.weight.spread if isinstance(self.weight, PairWeight) else None
+        if spread is None or not torch.equal(spread.factor, self.whitened):
+            return None
+        return replace(spread, factor=self.whitened)
 
 
 def weighted_distance(
-    rows: Float[Tensor, "response rank"], weight: PairFunction, factor: float = 1.0
+    rows: Float[Tensor, "response rank"],
+    weight: PairFunction,
+    factor: float = 1.0,
+    cap: SpreadCap | None = None,
 ) -> PairFunction:
-    """factor · w ‖u_i − u_j‖², with a bound where w has one."""
+    """factor · w ‖u_i − u_j‖², with a bound where w has one; ``cap`` where no distance exceeds the logit's variance."""
 
     def score(pairs: PairBlock) -> Tensor:
         return factor * weight(pairs) * pairs.squared_distance(rows)
 
     if not isinstance(weight, PairWeight):
         return score
-    distances, sharper = GramRows.bounding(rows, factor * weight.largest), weight.share
+    largest, sharper = factor * weight.largest, weight.share
+    # Made when a tile is there to use them.
+    distances = cache(lambda: GramRows.bounding(rows, largest))
 
     def bound(tile: TiledPairs, threshold: float) -> Tensor:
-        bounds = distances.distance(tile)
+        bounds = distances().distance(tile)
         if sharper is None:
             return bounds
         matrix = bounds.view(len(tile.rows), len(tile.columns))
-        promising = torch.nonzero(matrix.amax(dim=1) >= threshold)[:, 0]
+        # Of weights that are known to fall with the variance: below this distance no pair reaches the threshold.
+        reach = threshold if cap is None or threshold <= 0 else largest * cap.least(threshold / largest)
+        promising = torch.nonzero(matrix.amax(dim=1) >= reach)[:, 0]
+        if cap is not None:
+            part = matrix[promising]
+            row, column = torch.nonzero(part >= reach, as_tuple=True)
+            if len(row) <= MOST_CELLS * len(tile):
+                kept = part[row, column]
+                row = promising[row]
+                matrix.fill_(LOWEST)
+                matrix[row, column] = closer(tile, row, column, kept)
+                return bounds
         if len(promising) > 0.25 * len(matrix):
             return bounds.mul_(sharper(tile))
         if len(promising):
-            part = TiledPairs(tile.rows[promising.cpu()], tile.columns, tile.dtype)
-            matrix[promising] *= sharper(part).view(len(promising), -1)
+            promising_tile = TiledPairs(tile.rows[promising.cpu()], tile.columns, tile.dtype)
+            part = matrix[promising] * sharper(promising_tile).view(len(promising), -1)
+            if cap is not None:
+                matrix.fill_(LOWEST)
+            matrix[promising] = part
         return bounds
+
+    def closer(tile: TiledPairs, row: Tensor, column: Tensor, bounds: Tensor) -> Tensor:
+        assert cap is not None
+        if rows is not cap.factor:
+            return bounds
+        left, right = (cap.mean[ends.to(cap.mean.device)] for ends in (tile.rows, tile.columns))
+        return bounds * cap.share(bounds / largest, (left[row] - right[column]).square_().float())
 
     return Screened(score, bound)
 
@@ -260,13 +336,14 @@ class _InformationBatch(Batch):
     """
 
     def __init__(self, objective: InformationObjective) -> None:
-        self._u, self._weight = objective.whitened, objective.weight
+        self._u, self._weight, self._cap = objective.whitened, objective.weight, objective.cap
+        self._updated = False
         self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
         self._w = self._q = torch.empty(0, dtype=torch.float64)
 
     def score(self) -> PairFunction:
-        return weighted_distance(self._rows(), self._weight)
+        return weighted_distance(self._rows(), self._weight, cap=self._cap)
 
     def gain(self, score: Tensor) -> Tensor:
         """½ log(1 + w vᵀA⁻¹v)."""
@@ -288,6 +365,7 @@ class _InformationBatch(Batch):
 
     def _update(self, index: int, w: float) -> None:
         v = self._u[self._pairs.first[index]] - self._u[self._pairs.second[index]]
+        self._updated = True
         a = self._covariance @ v
         c = w / (1 + w * (v @ a))
         fall = c * self._pairs.difference(self._u @ a).square()
@@ -296,4 +374,6 @@ class _InformationBatch(Batch):
 
     def _rows(self) -> Float[Tensor, "response rank"]:
         """Rows Lᵀu with L Lᵀ = A⁻¹, whose squared distances are vᵀA⁻¹v: one product for all responses."""
+        if not self._updated:
+            return self._u
         return self._u @ cholesky_factor(self._covariance)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bayesrm.design.candidates import CandidateSet, Tile
 from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import PairFunction, Screened
+from bayesrm.design.objectives import LOWEST, PairFunction, Screened
 from bayesrm.posteriors.pairs import ListedPairs
 
 Allowed = Callable[[PairIndex, PairIndex, PairIndex], Bool[np.ndarray, "pair"]]
@@ -24,8 +24,8 @@ Allowed = Callable[[PairIndex, PairIndex, PairIndex], Bool[np.ndarray, "pair"]]
 ROUNDING = 1e-9
 """Part of the largest score in a tile by which rounding may separate a tile's score from a list's."""
 SCREENED_AT_ONCE = 16_384
-LOWEST = float(torch.finfo(torch.float32).min)
-"""Below every score, and above what hides cells of a tile that are no candidates."""
+SCORED_AT_ONCE = 2_048
+"""Promising pairs of several tiles wait for each other until there are so many: a few are no quicker to score."""
 
 
 def top(
@@ -89,6 +89,7 @@ class _Best:
         self._threshold = floor
         self._kept: list[np.ndarray] = [np.empty((3, 0))]
         self._count = 0
+        self._waiting: list[tuple[PairIndex, ListedPairs]] = []
 
     def offer(self, positions: PairIndex, pairs: ListedPairs, clock: bool = False) -> None:
         """Score a list of candidates; with ``clock`` the score is the odds over an exponential variable."""
@@ -153,10 +154,21 @@ class _Best:
             reach = cells[part][bounds[part] >= self._threshold].cpu()
             if len(reach):
                 positions, pairs, _ = tile.locate(reach)
-                self.offer(positions, pairs)
+                self._waiting.append((positions, pairs))
+                if sum(len(waiting) for waiting, _ in self._waiting) >= SCORED_AT_ONCE:
+                    self._offer_waiting()
+
+    def _offer_waiting(self) -> None:
+        if not self._waiting:
+            return
+        positions, pairs = zip(*self._waiting, strict=True)
+        self._waiting = []
+        first, second = (torch.cat([getattr(part, end) for part in pairs]) for end in ("first", "second"))
+        self.offer(np.concatenate(positions), ListedPairs(first, second))
 
     def positions(self) -> PairIndex:
         """The best of all, in order."""
+        self._offer_waiting()
         return _best(np.concatenate(self._kept, axis=1), self._size)[0].astype(np.int64)
 
 

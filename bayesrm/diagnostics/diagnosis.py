@@ -82,7 +82,7 @@ def diagnose(
     reference: RewardPosterior | xr.DataTree | None = None,
     inference: str | Inference | None = None,
     sbc: int = 0,
-    draws: int = 1000,
+    draws: int = 1024,
     seed: int = 0,
     workers: int = 1,
 ) -> Diagnosis:

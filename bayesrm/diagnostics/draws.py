@@ -89,7 +89,7 @@ def from_chains(tree: xr.DataTree) -> bool:
 
 def label(tree: xr.DataTree) -> str:
     """What the draws came from, as a reader knows it."""
-    name = str(tree.attrs.get("inference", "given")).removesuffix("Posterior")
+    name = str(tree.attrs.get("inference", "given"))
     return SPELLED.get(name, name)
 
 

@@ -8,12 +8,13 @@ from typing import ClassVar
 import torch
 
 from bayesrm import rng
-from bayesrm.inference.linear_part import fit_linear_part
+from bayesrm.errors import InvalidInputError
+from bayesrm.inference.linear_part import fit_linear_part, linear_scales, network_helps
 from bayesrm.inference.trained import Split, Trained, seen_differences
 from bayesrm.models.context import Context
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.intercepts import PromptIntercepts
-from bayesrm.models.reward_model import RewardModel
+from bayesrm.models.reward_model import MOST_FEATURES, RewardModel
 from bayesrm.models.training import Descent, Fold, TrainingData, train
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Preferences, ResponsePool
@@ -44,9 +45,18 @@ def train_encoder(
     device: torch.device,
     method: type[Descent] | None = None,
 ) -> Trained:
-    """Train a copy of the model on the preferences, if its encoder has anything to train, by default for the MAP."""
+    """Train a copy of the model on the preferences, if its encoder has anything to train, by default for the MAP.
+
+    A model whose encoder is "auto" stays linear unless the network beside it predicts held-out labels better.
+    """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.encoder.fit_statistics(pool)
+    if fitted.features > MOST_FEATURES:
+        raise InvalidInputError(
+            f"expected at most {MOST_FEATURES} features for the last layer, got {fitted.features}: their information "
+            "matrix would not fit into memory; use an encoder that has fewer, such as encoder='mlp', or project the "
+            "embeddings onto their principal components"
+        )
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
     linear = fit_linear_part(fitted, pool, preferences, device)
@@ -55,7 +65,7 @@ def train_encoder(
     folds: list[Fold] = []
     if fitted.encoder.trainable and len(preferences):
         labels = TrainingData.gather(fitted, pool, preferences, device)
-        training = train(fitted, labels, rng.child(seed, "training"), method, linear)
+        training = train(fitted, labels, rng.child(seed, "training"), method)
         beta, nuisance, folds = training.beta, training.nuisance, training.folds
     fitted.encoder.eval().requires_grad_(False)
     data = labelled_differences(fitted, pool, preferences, device)
@@ -63,5 +73,7 @@ def train_encoder(
         Split(seen_differences(fold.model, fold.kept), seen_differences(fold.model, fold.held_out))
         for fold in folds
     ]
-    scales = {} if linear is None else linear.scales
-    return Trained(fitted, beta.double(), nuisance.double(), data, splits, scales)
+    trained = Trained(fitted, beta.double(), nuisance.double(), data, splits, linear_scales(linear))
+    if linear is not None and model.automatic and not network_helps(trained, linear, pool):
+        return linear
+    return trained

@@ -105,7 +105,9 @@ class BayesianNetwork(Inference):
             state, beta, nuisance = network.stacked(drawn)
         fitted.encoder.requires_grad_(False)
         refit = functools.partial(self.fit, model, pool, seed=seed, device=device)
-        return NetworkDraws(fitted, pool, preferences, state, beta, nuisance, precision, refit)
+        return NetworkDraws(
+            fitted, pool, preferences, state, beta, nuisance, precision, refit, inference=self.name
+        )
 
 
 class BayesianWeights:

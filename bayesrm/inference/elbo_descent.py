@@ -18,7 +18,7 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.inference.guides import site_order
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.models.training import Descent, Start, TrainingData
+from bayesrm.models.training import Descent, TrainingData
 
 GUIDE_RATE = 1e-2
 """Learning rate of the guide's spread, which has further to go than its mean and the encoder."""
@@ -28,12 +28,10 @@ PARTICLES = 2
 class ElboDescent(Descent):
     """Adam on the negative ELBO, encoder (in place) and guide together; parameters as in Descent."""
 
-    def __init__(
-        self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True, start: Start | None = None
-    ) -> None:
-        super().__init__(model, data, seed, prior, start)
+    def __init__(self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True) -> None:
+        super().__init__(model, data, seed, prior)
         first = torch.cat([self._nuisance, self._beta]).detach()
-        # Weights that are given to start with are free here: the guide has a spread for all.
+        # The guide is over all of β, a linear block included.
         self._trained = torch.ones_like(self._trained)
         program: Any = self._program
         with rng.fenced(rng.child(seed, "guide")):

@@ -71,7 +71,9 @@ class Ensemble(Inference):
             differences = network_differences(fitted, state, self.members, pool, preferences, device)
             beta, nuisance = randomised_map(fitted, trained.data, differences, precision, seed)
         fitted.encoder.requires_grad_(False)
-        return NetworkDraws(fitted, pool, preferences, state, beta, nuisance, precision, refit)
+        return NetworkDraws(
+            fitted, pool, preferences, state, beta, nuisance, precision, refit, inference=self.name
+        )
 
 
 def _train(

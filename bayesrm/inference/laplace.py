@@ -64,4 +64,5 @@ def laplace_posterior(
         refit=refit,
         nuisance=mode.nuisance,
         joint_cholesky=mode.joint_cholesky,
+        inference=Laplace.name,
     )

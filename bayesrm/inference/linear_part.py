@@ -1,29 +1,25 @@
-r"""The linear part of a reward: the power of the embeddings' spectrum, prior scales by evidence, and its weights.
+r"""The linear part of a reward: the power of the embeddings' spectrum and prior scales, by evidence.
 
 For each power of a short list the evidence of a linear reward is maximised over the prior scale (and that of prompt
 intercepts); the power of the largest evidence is taken. A linear reward decides also for an encoder that is not
 linear: its evidence is exact up to Laplace's approximation, and no training has seen the labels before.
-
-An encoder that has a linear block beside a network takes over the linear weights as they are. The network learns what
-they leave over, so with few labels, where held-out comparisons gain nothing, the model *is* the linear one.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from bayesrm.inference.newton import maximise
-from bayesrm.inference.prior_scale import choose_prior_scale
-from bayesrm.inference.trained import Trained, seen_differences
+from bayesrm.inference.prior_scale import choose_prior_scale, log_predictive
+from bayesrm.inference.trained import Split, Trained
 from bayesrm.models.features import labelled_differences
+from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.models.spectrum import DEFAULT_POWER
-from bayesrm.models.training import MIN_COMPARISONS, TrainingData
+from bayesrm.models.training import MIN_COMPARISONS
 from bayesrm.types import Preferences, ResponsePool
 
 POWERS = (3.0, 2.0, 1.0, 0.0)
@@ -31,91 +27,81 @@ MOST_COMPARISONS = 1000
 """More labels than this are not needed for one exponent: the first so many decide."""
 
 
-@dataclass(frozen=True)
-class LinearPart:
-    """A linear reward beside a network.
-
-    Parameters
-    ----------
-    model
-        The model with both.
-    twin
-        The linear one, with its prior scales.
-    """
-
-    model: RewardModel
-    twin: RewardModel
-
-    @property
-    def scales(self) -> dict[str, float]:
-        """Prior scales of those blocks of the model that are the twin's."""
-        sd = self.twin.prior_sd()
-        blocks = {"linear": self.twin.blocks["features"]}
-        if "intercept" in self.twin.blocks:
-            blocks["intercept"] = self.twin.blocks["intercept"]
-        return {name: float(sd[block][0]) for name, block in blocks.items() if len(sd[block])}
-
-    def __call__(self, data: TrainingData) -> tuple[Float[Tensor, "feature"], Float[Tensor, "nuisance"]]:
-        """Its weights given labels, zero for the network's features; and nuisance parameters."""
-        twin = self.twin
-        precision = twin.prior_sd().to(data.embeddings.device).pow(-2)
-        mode = maximise(twin.log_joint(seen_differences(twin, data), precision))
-        beta = mode.beta.new_zeros(self.model.features)
-        beta[self.model.blocks["linear"]] = mode.beta[twin.blocks["features"]]
-        if "intercept" in twin.blocks:
-            beta[self.model.blocks["intercept"]] = mode.beta[twin.blocks["intercept"]]
-        return beta, mode.nuisance
-
-
 def fit_linear_part(
     model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
-) -> LinearPart | None:
-    """Set the power of the model's spectrum, if it has one; the linear part, if the encoder has one beside a network.
+) -> Trained | None:
+    """Set the power of the model's spectrum, if it has one; fit the linear reward, if it has one beside a network.
 
     A program of the user's has its own prior and nothing to choose; there the power is the default one.
+
+    Returns
+    -------
+    Trained | None
+        The linear reward alone, with its prior scales; None where the encoder has no linear block beside a network.
     """
     spectrum = model.encoder.spectrum
+    choosing = spectrum is not None and spectrum.informative and model.spectrum_power is None
     if spectrum is not None and spectrum.informative:
         model.encoder.set_power(DEFAULT_POWER if model.spectrum_power is None else model.spectrum_power)
-    beside = "linear" in model.blocks
-    choosing = spectrum is not None and spectrum.informative and model.spectrum_power is None
-    if model.program is not None or not (beside or choosing):
+    if model.program is not None:
         return None
-    twin = model.linear_twin()
     if choosing and len(preferences) >= MIN_COMPARISONS:
-        model.encoder.set_power(_best_power(twin, pool, preferences[:MOST_COMPARISONS], device))
-    if not beside:
+        model.encoder.set_power(_best_power(model, pool, preferences[:MOST_COMPARISONS], device))
+    if "linear" not in model.encoder.blocks:
         return None
-    twin = model.linear_twin()
-    if twin.prior_scale is None:
-        _with_scales(twin, pool, preferences, device)
-    return LinearPart(model, twin)
+    linear = _linear(model.linear_twin(), pool, preferences, device)
+    if linear.model.prior_scale is None:
+        linear.model.prior_scale = choose_prior_scale(linear, pool)
+    return linear
 
 
-def _best_power(twin: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> float:
+def linear_scales(linear: Trained | None) -> dict[str, float]:
+    """Prior scales of the linear reward, by the names that its blocks have beside a network."""
+    if linear is None:
+        return {}
+    sd, blocks = linear.model.prior_sd(), linear.model.blocks
+    names = {"linear": blocks["features"]} | {name: at for name, at in blocks.items() if name == "intercept"}
+    return {name: float(sd[block][0]) for name, block in names.items()}
+
+
+def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool:
+    """Whether a network beside the linear reward says more of held-out labels, beyond two standard errors."""
+    if not trained.splits:
+        return False
+    model, twin = trained.model, linear.model
+    model.prior_scale = choose_prior_scale(trained, pool, linear_scales(linear))
+    columns = [at for name, at in model.blocks.items() if name in ("linear", "intercept")]
+    device = trained.beta.device
+    gains = []
+    for split in trained.splits:
+        both = maximise(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
+        alone = Split(_only(split.seen, columns), _only(split.unseen, columns))
+        one = maximise(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
+        gains.append(log_predictive(model, both, split.unseen) - log_predictive(twin, one, alone.unseen))
+    gain = torch.cat(gains)
+    return bool(gain.sum() > 2 * gain.std() * len(gain) ** 0.5)
+
+
+def _only(data: LabelledDifferences, columns: list[slice]) -> LabelledDifferences:
+    return replace(data, difference=torch.cat([data.difference[:, at] for at in columns], dim=1))
+
+
+def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> float:
     """The power of largest evidence, which has one peak over powers."""
     best, chosen = -float("inf"), DEFAULT_POWER
     for power in POWERS:
-        linear = copy.deepcopy(twin)
-        linear.encoder.set_power(power)
-        evidence = _with_scales(linear, pool, preferences, device, coarse=True)
+        twin = copy.deepcopy(model.linear_twin())
+        twin.encoder.set_power(power)
+        linear = _linear(twin, pool, preferences, device)
+        twin.prior_scale = choose_prior_scale(linear, pool, coarse=True)
+        evidence = maximise(twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))).log_evidence
         if evidence < best:
             break
         best, chosen = evidence, power
     return chosen
 
 
-def _with_scales(
-    linear: RewardModel,
-    pool: ResponsePool,
-    preferences: Preferences,
-    device: torch.device,
-    coarse: bool = False,
-) -> float:
-    """Choose its prior scales by evidence; the log evidence with them."""
-    data = labelled_differences(linear, pool, preferences, device)
-    nuisance = linear.nuisance_space(data.context, device).start()
-    beta = torch.zeros(linear.features, dtype=torch.float64, device=device)
-    linear.prior_scale = choose_prior_scale(Trained(linear, beta, nuisance, data, []), pool, coarse=coarse)
-    precision = linear.prior_sd().to(device).pow(-2)
-    return maximise(linear.log_joint(data, precision)).log_evidence
+def _linear(twin: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> Trained:
+    data = labelled_differences(twin, pool, preferences, device)
+    nuisance = twin.nuisance_space(data.context, device).start()
+    return Trained(twin, torch.zeros(twin.features, dtype=torch.float64, device=device), nuisance, data, [])

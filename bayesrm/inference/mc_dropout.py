@@ -85,7 +85,9 @@ class MCDropout(Inference):
             differences = network_differences(fitted, state, self.draws, pool, preferences, device)
             beta, nuisance = randomised_map(fitted, trained.data, differences, precision, seed)
         refit = functools.partial(self.fit, model, pool, seed=seed, device=device)
-        return NetworkDraws(fitted, pool, preferences, state, beta, nuisance, precision, refit)
+        return NetworkDraws(
+            fitted, pool, preferences, state, beta, nuisance, precision, refit, inference=self.name
+        )
 
     def _with_dropout(self, model: RewardModel) -> nn.Module:
         body = model.encoder.body

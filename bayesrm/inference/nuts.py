@@ -135,6 +135,7 @@ def _sampled(
         refit=partial(refit, sampling, seed),
         nuisance=nu,
         drawn=drawn,
+        inference=Nuts.name,
         attributes={
             "tuning_draws": sampling.warmup,
             "divergences": int(drawn.stats["diverging"].sum()),

@@ -2,7 +2,8 @@ r"""Plug-in: the maximum-likelihood point, and its Fisher information for design
 
 With an encoder to train, the point is the network as it was trained. Without one (linear Bradley–Terry) it is
 found by Newton; separable labels have no finite maximum, so a ridge of 1e-6, the one of the paper's code,
-keeps it finite. The same ridge makes the information invertible, unless the model has a prior scale.
+keeps it finite. The same ridge makes the information invertible, unless the model has a prior scale. A linear block
+beside a network is not trained with it; there, as with "auto", the point is the MAP with prior scales from the labels.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.newton import cholesky_factor, maximise
+from bayesrm.inference.prior_scale import prior_precision
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
@@ -40,11 +42,14 @@ class Plugin(Inference):
         """Train, or maximise where there is nothing to train."""
         trained = train_encoder(model, pool, preferences, seed, device)
         fitted, latent = trained.model, torch.cat([trained.nuisance, trained.beta])
+        penalised = model.automatic or ("linear" in model.encoder.blocks and model.encoder.trainable)
         precision = torch.full_like(trained.beta, RIDGE)
-        if model.prior_scale is not None:
+        if penalised:
+            precision = prior_precision(trained, pool)
+        elif model.prior_scale is not None:
             precision = fitted.prior_sd().to(device).pow(-2)
         joint = fitted.log_joint(trained.data, precision)
-        if not model.encoder.trainable:
+        if penalised or not model.encoder.trainable:
             latent = maximise(joint).latent
         return _point(fitted, pool, preferences, joint, latent)
 
@@ -82,4 +87,5 @@ def _point(
         log_evidence=float("nan"),
         refit=refit,
         nuisance=nuisance,
+        inference=Plugin.name,
     )

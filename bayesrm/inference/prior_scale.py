@@ -182,23 +182,23 @@ def _held_out(model: RewardModel, splits: list[Split]) -> Score:
 
     def score(precision: Float[Tensor, "feature"]) -> float:
         return sum(
-            log_predictive(model, fit(precision), split.unseen) for fit, split in zip(fits, splits, strict=True)
+            float(log_predictive(model, fit(precision), split.unseen).sum())
+            for fit, split in zip(fits, splits, strict=True)
         )
 
     return score
 
 
-def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) -> float:
-    """Σ_k v_k log p(y_k) under the Gaussian posterior at the mode, each label on its own.
+def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) -> Float[Tensor, "comparison"]:
+    """v_k log p(y_k) under the Gaussian posterior at the mode, each label on its own.
 
-    Nuisance parameters are held at their mode. A label that is a tie is scored by the mean outcome.
+    Nuisance parameters are held at their mode.
     """
     values = model.nuisance_space(data.context, mode.beta.device).values(mode.nuisance)
     likelihood = model.likelihood.bound(values, data.context)
     spread = torch.linalg.solve_triangular(mode.cholesky, data.difference.T, upper=False)
-    p = likelihood.expected_probability(data.difference @ mode.beta, spread.square().sum(dim=0))
-    p = p.clamp(1e-12, 1 - 1e-12)
-    return float((data.weight * (data.outcome * p.log() + (1 - data.outcome) * (1 - p).log())).sum())
+    log_prob = likelihood.expected_log_prob(data.difference @ mode.beta, spread.square().sum(dim=0), data.outcome)
+    return data.weight * log_prob
 
 
 def _warm_started(model: RewardModel, data: LabelledDifferences) -> Callable[[Tensor], Mode]:

@@ -108,7 +108,7 @@ def _variational(
     seed: int,
 ) -> GaussianPosterior:
     laplace = laplace_posterior(model, pool, preferences, joint, maximise(joint, start))
-    laplace = replace(laplace, refit=partial(refit, particles, seed))
+    laplace = replace(laplace, refit=partial(refit, particles, seed), inference=Svi.name)
     found, cholesky = maximise_elbo(laplace, particles, seed)
     nu, beta = joint.split(found)
     _, precision = joint.prior(joint.nuisance.values(nu))

@@ -109,7 +109,7 @@ class Encoder(nn.Module):
             self.spectrum.set_power(power)
             for module in self.body.modules():
                 if isinstance(module, Leading):
-                    module.width = self.spectrum.kept
+                    module.directions = self.spectrum.directions
             with torch.no_grad():
                 probe = torch.zeros((1, self.dim), device=self.spectrum.scale.device)
                 self.features = int(self.body(probe).shape[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
@@ -16,10 +18,45 @@ RESPONSE_BLOCK = 8192
 """Responses that are encoded at once."""
 
 
+@dataclass(frozen=True, eq=False)
+class KnownFeatures:
+    """Features that were computed before, by a model that no longer changes.
+
+    Parameters
+    ----------
+    pool
+        The pool that the responses belong to.
+    responses
+        (response,) indices into it, ascending.
+    features
+        (response, feature) theirs.
+    """
+
+    pool: ResponsePool
+    responses: Int64[np.ndarray, "response"]
+    features: Float[Tensor, "response feature"]
+
+    def of(self, pool: ResponsePool, index: Int64[np.ndarray, "wanted"]) -> Float[Tensor, "wanted feature"] | None:
+        """The features of some responses; None where not all of them are known."""
+        if pool is not self.pool or len(self.responses) == 0:
+            return None
+        at = np.searchsorted(self.responses, index).clip(max=len(self.responses) - 1)
+        if not np.array_equal(self.responses[at], index):
+            return None
+        return self.features.index_select(0, torch.from_numpy(at).to(self.features.device))
+
+
 def encode(
-    model: RewardModel, pool: ResponsePool, index: Int64[np.ndarray, "response"], device: torch.device
+    model: RewardModel,
+    pool: ResponsePool,
+    index: Int64[np.ndarray, "response"],
+    device: torch.device,
+    known: KnownFeatures | None = None,
 ) -> Float[Tensor, "response feature"]:
     """Features, encoded in blocks so that only the features of all responses are held; then prompt intercepts."""
+    looked_up = None if known is None else known.of(pool, index)
+    if looked_up is not None:
+        return looked_up
     features = torch.zeros((len(index), model.features), dtype=torch.float64, device=device)
     encoded = features[:, : model.encoder.features]
     with torch.inference_mode():
@@ -32,11 +69,15 @@ def encode(
 
 
 def labelled_differences(
-    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+    model: RewardModel,
+    pool: ResponsePool,
+    preferences: Preferences,
+    device: torch.device,
+    known: KnownFeatures | None = None,
 ) -> LabelledDifferences:
     """Feature differences of the preferences; each response is encoded once."""
     used, first, second = compact(preferences.first, preferences.second)
-    features = encode(model, pool, used, device)
+    features = encode(model, pool, used, device, known)
     weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
     return LabelledDifferences(
         difference(features, torch.from_numpy(first), torch.from_numpy(second)),

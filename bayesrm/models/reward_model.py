@@ -91,10 +91,18 @@ class RewardModel(PyroModule):
         if inputs is None:
             recommended = automatic or (isinstance(encoder, str) and encoder == "mlp+linear")
             inputs = "within-prompt" if recommended else "standardized"
+        if inputs == "within-prompt" and dim > MOST_FEATURES:
+            raise InvalidInputError(
+                f"expected embeddings of at most {MOST_FEATURES} dimensions for inputs='within-prompt', got {dim}: its "
+                "covariance would not fit into memory; project the embeddings first or use inputs='standardized'"
+            )
         if spectrum_power is not None and not 0 <= spectrum_power < math.inf:
             raise InvalidInputError(f"expected a finite spectrum power of at least 0, got {spectrum_power}")
         self.dim = dim
-        self.encoder_name = encoder if isinstance(encoder, str) else type(encoder).__name__
+        self.automatic = automatic
+        self.encoder_name = (
+            "auto" if automatic else encoder if isinstance(encoder, str) else type(encoder).__name__
+        )
         self.hidden = tuple(hidden)
         self.custom_encoder = isinstance(encoder, nn.Module)
         with rng.fenced(0):
@@ -241,7 +249,7 @@ class RewardModel(PyroModule):
         settings: dict[str, Any] = {
             "dim": self.dim,
             "encoder": self.encoder_name,
-            "hidden": list(self.hidden) if "mlp" in self.encoder_name else None,
+            "hidden": list(self.hidden) if self.encoder_name in ("auto", "mlp", "mlp+linear") else None,
             "likelihood": self.likelihood.describe(),
             "prior_scale": self.prior_scale,
             "training": self.training_name,
@@ -254,6 +262,8 @@ class RewardModel(PyroModule):
         return settings
 
 
+MOST_FEATURES = 16_384
+"""The information matrix of so many features takes 2 GiB; posteriors keep a few of them."""
 TRAININGS = ("early-stopped", "paper")
 RECOMMENDED_ENCODER = "mlp+linear"
 """What ``encoder="auto"`` means, with inputs scaled within prompts and an intercept for each prompt."""

@@ -1,15 +1,18 @@
-r"""Coordinates of embeddings, scaled by how much the responses to one prompt vary along them.
+r"""Embeddings scaled by how much the responses to one prompt vary along each direction.
 
 With x standardised embeddings and C = Σ_n (x_n − x̄_prompt)(x_n − x̄_prompt)ᵀ / (n − P) = V diag(λ) Vᵀ their
-covariance within prompts, the coordinates are
+covariance within prompts, linear features are the leading coordinates of
 
     f = c · diag(λ^{a/2}) Vᵀ x.
 
 A prior that is the same for every weight of f then says of x: β ~ Normal(0, σ² C^a). Preferences are about responses
 to the same prompt, so rewards are expected to change along the directions in which such responses differ; what only
 prompts differ in cannot matter, and an isotropic prior spends most of its freedom there. No label is needed for it.
-The power a is chosen by evidence (:mod:`bayesrm.inference.spectrum_power`); a = 0 is a rotation, which changes nothing
-for a linear reward.
+The power a is chosen by evidence (:mod:`bayesrm.inference.linear_part`); a = 0 is a rotation, which changes nothing for
+a linear reward.
+
+A network sees V diag(λ^{a/4}) Vᵀ x: half the power, as it learns a scale of its own, and turned back, as it trains
+more easily on mixed coordinates than on very unequal ones.
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ class WithinPromptSpectrum(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
         self.power = 0.0
         self.kept = dim
+        self._directions = self.rotation
 
     @property
     def informative(self) -> bool:
@@ -78,26 +82,46 @@ class WithinPromptSpectrum(nn.Module):
         self.eigenvalues.copy_(eigenvalues.flip(0).clamp(min=1e-12 * float(eigenvalues[-1])))
 
     def set_power(self, power: float) -> None:
-        """Scale by λ^{a/2}, with c such that Σ_j E f_j² = p for responses to one prompt."""
-        weight = self.eigenvalues**power
-        share = self.eigenvalues * weight
+        """Scale by λ^{a/2} for linear features, by λ^{a/4} for a network."""
+        share = self.eigenvalues ** (1 + power)
         self.power = float(power)
-        self.scale.copy_((weight * len(share) / share.sum()).sqrt())
+        self.scale.copy_(self._scale(power / 2))
         remaining = 1 - (share / share.sum()).cumsum(dim=0)
         self.kept = int((remaining > NEGLIGIBLE).sum()) + 1
+        self._directions = self.rotation[:, : self.kept] * (self._scale(power) / self.scale)[: self.kept].to(
+            self.rotation
+        )
+
+    @property
+    def directions(self) -> Float[Tensor, "embedding kept"]:
+        """From what :meth:`forward` returns to linear features."""
+        return self._directions
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
-        """Rotate and scale."""
-        return (x @ self.rotation) * self.scale
+        """Scale along V and turn back."""
+        return ((x @ self.rotation) * self.scale) @ self.rotation.T
+
+    def _scale(self, power: float) -> Tensor:
+        """λ^{a/2}, with a constant such that responses to one prompt keep their mean square."""
+        weight = self.eigenvalues**power
+        return (weight * self.eigenvalues.sum() / (self.eigenvalues * weight).sum()).sqrt()
 
 
 class Leading(nn.Module):
-    """The first ``width`` coordinates: linear features."""
+    """Linear features: the inputs, or their coordinates along some directions."""
 
-    def __init__(self, width: int) -> None:
+    directions: Tensor | None
+
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.width = width
+        self.dim = dim
+        self.register_buffer("directions", None)
+
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        return self.dim if self.directions is None else int(self.directions.shape[1])
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
-        """Take them."""
-        return x[..., : self.width]
+        """Project."""
+        return x if self.directions is None else x @ self.directions

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -119,16 +118,11 @@ class Training:
     folds: list[Fold]
 
 
-Start = Callable[[TrainingData], tuple[Float[Tensor, "feature"], Float[Tensor, "nuisance"]]]
-"""From labels to the linear part of β, which training leaves as it is, and to nuisance parameters."""
-
-
 def train(
     model: RewardModel,
     data: TrainingData,
     seed: int,
     method: type[Descent] | None = None,
-    start: Start | None = None,
 ) -> Training:
     """Train the encoder in place, as the model's ``training_name`` says.
 
@@ -142,11 +136,8 @@ def train(
         Root of the random choices: folds, order of minibatches, initial β.
     method
         What is descended, by default the negative log joint density.
-    start
-        For an encoder with a linear block: its weights given labels. The rest starts at zero and learns what they
-        leave over, for no step at all where held-out comparisons do not gain from it.
     """
-    descend = partial(Descent if method is None else method, start=start)
+    descend = Descent if method is None else method
     if model.training_name == "paper":
         descent = descend(model, data, seed, prior=False)
         for _ in _steps(PAPER_STEPS, data):
@@ -155,8 +146,6 @@ def train(
     sets = data.context.choice_sets
     if (len(data) if sets is None else sets.count) < MIN_COMPARISONS:
         device = data.embeddings.device
-        if start is not None:
-            return Training(*start(data), [])
         space = model.nuisance_space(data.context, device)
         return Training(torch.zeros(model.features, device=device), space.start().float(), [])
     steps, folds = _hold_out(model, data, seed, descend)
@@ -204,26 +193,19 @@ class Descent:
         Root of the initial β, the minibatches, and random layers such as dropout.
     prior
         Whether the objective has the prior of β; without, it is the likelihood alone.
-    start
-        See :func:`train`.
     """
 
-    def __init__(
-        self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True, start: Start | None = None
-    ) -> None:
+    def __init__(self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True) -> None:
         self.model, self._data, self._seed, self._prior = model, data, seed, prior
         d = model.features
+        start = data.embeddings.new_tensor(rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d))
+        # A linear block beside a network needs no training: it is left to the last layer's own fit.
+        self._trained = torch.ones_like(start)
+        if len(model.encoder.blocks) > 1 and "linear" in model.encoder.blocks:
+            self._trained[model.blocks["linear"]] = 0.0
+        self._free = start.requires_grad_(True)
         self._space = model.nuisance_space(data.context, data.embeddings.device)
-        if start is None:
-            free = data.embeddings.new_tensor(rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d))
-            self._given, nuisance = torch.zeros_like(free), self._space.start()
-        else:
-            given, nuisance = start(data)
-            self._given = given.to(data.embeddings)
-            free = torch.zeros_like(self._given)
-        self._free = free.requires_grad_(True)
-        self._trained = self._given == 0
-        self._nuisance = nuisance.to(free).requires_grad_(True)
+        self._nuisance = self._space.start().to(start).requires_grad_(True)
         parameters = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam([self._free, self._nuisance, *parameters], lr=LEARNING_RATE)
         self._minibatches = rng.stream(seed, "minibatches")
@@ -231,7 +213,7 @@ class Descent:
 
     @property
     def _beta(self) -> Float[Tensor, "feature"]:
-        return torch.where(self._trained, self._free, self._given)
+        return self._free * self._trained
 
     def step(self) -> None:
         """One step, on all comparisons or on a minibatch of many."""

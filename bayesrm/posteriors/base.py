@@ -153,6 +153,8 @@ class RewardPosterior(ABC):
         The pool that the preferences refer to.
     preferences
         The preferences it was fitted to.
+    inference
+        The name of the inference that it came from, such as "laplace".
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"spread"})
@@ -161,6 +163,7 @@ class RewardPosterior(ABC):
     model: RewardModel
     pool: ResponsePool
     preferences: Preferences
+    inference: str
 
     # --- what a posterior must say ------------------------------------------------------------------------
 
@@ -189,8 +192,12 @@ class RewardPosterior(ABC):
         """The posterior after more preferences about the same pool, features and prior scale fixed."""
 
     @abstractmethod
-    def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
-        """ArviZ's groups: posterior, sample_stats, observed_data, constant_data, on request log_likelihood."""
+    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+        """ArviZ's groups, the same for every inference: see :mod:`bayesrm.posteriors.datatree`."""
+
+    def remembering(self, responses: Int64[np.ndarray, "_"]) -> RewardPosterior:
+        """The same posterior, ready to be asked again and again about these responses of its pool."""
+        return self
 
     def information_factor(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]

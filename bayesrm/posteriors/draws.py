@@ -25,6 +25,7 @@ from torch import Tensor
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardMoments
+from bayesrm.posteriors.datatree import moment_factor
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import ResponsePool
 
@@ -55,8 +56,12 @@ class DrawsPosterior(LastLayerPosterior):
     @cached_property
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:
         """Rᵀ with R from a QR of the centred draws: no wider than there are features."""
-        centred = (self.beta - self.location) / math.sqrt(len(self.beta) - 1)
-        return torch.linalg.qr(centred, mode="r").R.T.contiguous()
+        return moment_factor(self.beta)
+
+    @property
+    def latent_factor(self) -> Float[Tensor, "latent rank"]:
+        """As :attr:`covariance_factor`, of the draws of x."""
+        return moment_factor(self.drawn.latent.flatten(0, 1))
 
     def reward_moments(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
@@ -86,7 +91,7 @@ class DrawsPosterior(LastLayerPosterior):
         chosen = generator.choice(stored, draws, replace=draws > stored)
         return self.beta[torch.from_numpy(chosen).to(self.beta.device)]
 
-    def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
         """The posterior in ArviZ's groups, chains kept; of the sampler also how many draws diverged.
 
         Parameters

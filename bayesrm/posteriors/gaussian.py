@@ -35,14 +35,19 @@ class GaussianPosterior(LastLayerPosterior):
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
     ) -> RewardMoments:
         """E r = φᵀβ̂ and u = L⁻¹φ."""
-        features = self.features(pool, responses)
-        return RewardMoments(features @ self.location, self.whiten(features))
+        return RewardMoments(self.features(pool, responses) @ self.location, self.whitened(pool, responses))
 
     @property
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:
         """L⁻ᵀ, since Λ_β⁻¹ = L⁻ᵀ L⁻¹."""
         identity = torch.eye(len(self.location), dtype=torch.float64, device=self.location.device)
         return torch.linalg.solve_triangular(self.information_cholesky, identity, upper=False).T
+
+    @property
+    def latent_factor(self) -> Float[Tensor, "latent rank"]:
+        """Λ^(−½ᵀ), the inverse of the transposed Cholesky factor of Λ."""
+        identity = torch.eye(len(self.joint_cholesky), dtype=torch.float64, device=self.location.device)
+        return torch.linalg.solve_triangular(self.joint_cholesky, identity, upper=False).T
 
     def entropy(self) -> float:
         """Entropy of β in nats."""

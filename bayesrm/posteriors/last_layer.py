@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -23,12 +23,12 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
-from bayesrm.models.features import encode, labelled_differences
+from bayesrm.models.features import KnownFeatures, encode, labelled_differences
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.datatree import gaussian_approximation, last_layer_draws
+from bayesrm.posteriors.datatree import Gaussian, last_layer_draws
 from bayesrm.types import Preferences, ResponsePool, require_within
 
 
@@ -71,6 +71,10 @@ class LastLayerPosterior(RewardPosterior):
         The inference's own fit of the last layer, used by :meth:`condition`.
     nuisance
         (nuisance,) location of the unconstrained nuisance parameters.
+    inference
+        The name of the inference.
+    known
+        Features that need not be computed again, see :meth:`remembering`.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
@@ -84,11 +88,18 @@ class LastLayerPosterior(RewardPosterior):
     log_evidence: float
     refit: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior]
     nuisance: Float[Tensor, "nuisance"]
+    inference: str = field(kw_only=True)
+    known: KnownFeatures | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:
         """C with Cov(β) = C Cᵀ."""
+
+    @property
+    @abstractmethod
+    def latent_factor(self) -> Float[Tensor, "latent rank"]:
+        """C with Cov(x) = C Cᵀ, nuisance parameters unconstrained and before β."""
 
     @abstractmethod
     def latent_draws(self, draws: int, generator: np.random.Generator) -> LatentDraws:
@@ -107,7 +118,7 @@ class LastLayerPosterior(RewardPosterior):
 
     def joint_after(self, preferences: Preferences) -> LogJoint:
         """The log joint density given other labels, on the same features and with the same prior."""
-        data = labelled_differences(self.model, self.pool, preferences, self.location.device)
+        data = labelled_differences(self.model, self.pool, preferences, self.location.device, self.known)
         return self.model.log_joint(data, self.prior_precision)
 
     def features(
@@ -120,13 +131,31 @@ class LastLayerPosterior(RewardPosterior):
                 f"got {pool.dim}: was this pool embedded with another model?"
             )
         index = np.arange(len(pool)) if responses is None else responses
-        return encode(self.model, pool, index, self.location.device)
+        return encode(self.model, pool, index, self.location.device, self.known)
+
+    def remembering(self, responses: Int64[np.ndarray, "_"]) -> LastLayerPosterior:
+        """Encode some responses of the pool once, and the labelled ones, for this and all refits of it."""
+        labelled = (self.preferences.first, self.preferences.second)
+        index = np.unique(np.concatenate([responses, *labelled]))
+        return replace(self, known=KnownFeatures(self.pool, index, self.features(self.pool, index)))
 
     def information_factor(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]
     ) -> Float[Tensor, "response rank"]:
         """u = L⁻¹φ."""
-        return self.whiten(self.features(pool, responses))
+        return self.whitened(pool, responses)
+
+    def whitened(
+        self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
+    ) -> Float[Tensor, "response feature"]:
+        """Rows L⁻¹φ of some responses of a pool (default: of all)."""
+        index = np.arange(len(pool)) if responses is None else responses
+        known = None if self._known_whitened is None else self._known_whitened.of(pool, index)
+        return self.whiten(self.features(pool, index)) if known is None else known
+
+    @cached_property
+    def _known_whitened(self) -> KnownFeatures | None:
+        return None if self.known is None else replace(self.known, features=self.whiten(self.known.features))
 
     def whiten(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response feature"]:
         """Rows L⁻¹φ."""
@@ -137,15 +166,16 @@ class LastLayerPosterior(RewardPosterior):
         require_within(preferences, self.pool)
         refitted = self.refit(self, self.preferences.append(preferences))
         assert isinstance(refitted, type(self))
-        return refitted
+        return refitted if self.known is None else replace(refitted, known=self.known)
 
-    def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
         """The posterior in ArviZ's groups.
 
         Parameters
         ----------
         draws
-            Number of posterior draws of β (one for a point).
+            Number of posterior draws of β (one for a point). Where it is a square, as the default is, both lines of
+            ArviZ smooth the same tail of importance weights, and ``az.loo(tree, reff=1.0)`` is the same number.
         seed
             Root of the draws.
         log_likelihood
@@ -160,11 +190,11 @@ class LastLayerPosterior(RewardPosterior):
             self.preferences,
             stats=drawn.stats,
             log_q=None if drawn.log_q is None else drawn.log_q.cpu().numpy(),
-            approximation=gaussian_approximation(self.location, self.covariance_factor, information),
-            constants={"prior_precision": ("feature", self.prior_precision.cpu().numpy())},
+            approximation=Gaussian(torch.cat([self.nuisance, self.location]), self.latent_factor, information),
+            prior_precision=self.prior_precision.cpu().numpy(),
             log_likelihood=log_likelihood,
             attributes={
-                "inference": type(self).__name__,
+                "inference": self.inference,
                 "model": json.dumps(self.model.describe(), sort_keys=True),
                 "posterior_seed": seed,
                 "log_evidence": float(self.log_evidence),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,7 @@ from bayesrm.models.features import RESPONSE_BLOCK, difference, labelled_differe
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs
-from bayesrm.posteriors.datatree import last_layer_draws
+from bayesrm.posteriors.datatree import Gaussian, last_layer_draws, moment_factor
 from bayesrm.types import Preferences, ResponsePool, require_within
 
 DRAWS_AT_ONCE = 8
@@ -60,6 +60,8 @@ class NetworkDraws(RewardPosterior):
         (feature,) diagonal of the prior's precision of each β.
     refit
         The inference's fit to other preferences of the same pool, from the same seed; used by :meth:`condition`.
+    inference
+        The name of the inference.
     """
 
     model: RewardModel
@@ -70,6 +72,7 @@ class NetworkDraws(RewardPosterior):
     nuisance: Float[Tensor, "draw nuisance"]
     prior_precision: Float[Tensor, "feature"]
     refit: Callable[[Preferences], NetworkDraws]
+    inference: str = field(kw_only=True)
 
     def reward_moments(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
@@ -100,8 +103,10 @@ class NetworkDraws(RewardPosterior):
         require_within(preferences, self.pool)
         return self.refit(self.preferences.append(preferences))
 
-    def to_datatree(self, draws: int = 1000, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
         """Last layers in ArviZ's groups, one chain; ``lp`` is their log joint density given their draw's features.
+
+        Weights of the encoders are not in it, and ``approximation`` has the moments of all last layers.
 
         Parameters
         ----------
@@ -115,12 +120,12 @@ class NetworkDraws(RewardPosterior):
         picked = self._pick(min(draws, len(self.beta)), rng.stream(seed, "posterior draws"))
         used, first, second = local_pairs(self.preferences)
         reward = self._rewards(self.pool, used).T[picked]
-        latent = torch.cat([self.nuisance, self.beta], dim=1)[picked]
+        networks = torch.cat([self.nuisance, self.beta], dim=1)
         data = labelled_differences(self.model, self.pool, self.preferences, self.beta.device)
         parts = last_layer_draws(
             self.model.log_joint(data, self.prior_precision),
             self.model.blocks,
-            latent[None],
+            networks[picked][None],
             rng.child(seed, "predictive draws"),
             logit=(reward[:, first] - reward[:, second])[None],
         )
@@ -128,11 +133,11 @@ class NetworkDraws(RewardPosterior):
             self.preferences,
             stats={},
             log_q=None,
-            approximation=None,
-            constants={"prior_precision": ("feature", self.prior_precision.cpu().numpy())},
+            approximation=Gaussian(networks.mean(dim=0), moment_factor(networks)),
+            prior_precision=self.prior_precision.cpu().numpy(),
             log_likelihood=log_likelihood,
             attributes={
-                "inference": type(self).__name__,
+                "inference": self.inference,
                 "model": json.dumps(self.model.describe(), sort_keys=True),
                 "posterior_seed": seed,
             },

@@ -32,6 +32,11 @@ class PointPosterior(LastLayerPosterior):
         """Of width zero."""
         return self.location.new_empty((len(self.location), 0))
 
+    @property
+    def latent_factor(self) -> Float[Tensor, "latent rank"]:
+        """Of width zero."""
+        return self.location.new_empty((len(self.nuisance) + len(self.location), 0))
+
     def entropy(self) -> float:
         """A point has no entropy in nats: raises CapabilityError."""
         raise CapabilityError(

@@ -1,17 +1,17 @@
-"""Entropy sampling: f(C) = Σ H(p_m) in nats, p the predictive probability (paper, eq. 5; Settles 2009)."""
+"""Entropy sampling: f(C) = Σ H(p_m) in nats, p the predictive distribution (paper, eq. 5; Settles 2009).
+
+Over all outcomes that the likelihood knows: with ties, that a pair is likely to tie counts for what it is.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
-
+from bayesrm.design.answers import answer_entropy
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.objectives import Objective, SumObjective
-from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.pairs import PairBlock
 
 
 class Entropy(Criterion):
@@ -22,10 +22,7 @@ class Entropy(Criterion):
     selects_itself: ClassVar[bool] = True
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
-        """Predictive entropies; the posterior's mean probability, or the point's."""
+        """Predictive entropies; the posterior's mean probabilities, or the point's."""
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
-
-        def score(pairs: PairBlock) -> Tensor:
-            return binary_entropy(moments.of(pairs).probability(posterior.likelihood))
-
-        return SumObjective(score)
+        likelihood = posterior.likelihood
+        return SumObjective(lambda pairs: answer_entropy(moments, likelihood, pairs))

@@ -17,7 +17,9 @@ from bayesrm.design.constrained import Tally
 from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
 from bayesrm.design.selectors.greedy import SHORTLIST, Greedy
+from bayesrm.design.selectors.top import Top
 from bayesrm.design.shortlist import Shortlist
+from bayesrm.posteriors.pairs import PairBlock
 
 MAX_PASSES = 10
 TOLERANCE = 1e-9
@@ -59,3 +61,13 @@ class Exchange(Selector):
             if not swapped:
                 break
         return shortlist.positions[chosen]
+
+    def next(
+        self,
+        objective: Objective,
+        candidates: CandidateSet,
+        generator: np.random.Generator,
+        near: PairBlock | None = None,
+    ) -> PairIndex:
+        """The pair of largest gain."""
+        return Top().next(objective, candidates, generator, near)

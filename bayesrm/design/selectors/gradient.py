@@ -12,9 +12,10 @@ import numpy as np
 
 from bayesrm.design.base import Selector
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import per_cost, take_best
+from bayesrm.design.constrained import per_cost, take_best, take_next
 from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
+from bayesrm.posteriors.pairs import PairBlock
 
 
 class Gradient(Selector):
@@ -27,3 +28,14 @@ class Gradient(Selector):
     ) -> PairIndex:
         """Rank by ∂f/∂w at w = 1, per unit of cost."""
         return take_best(candidates, per_cost(objective.gradient(candidates), candidates), size, generator)
+
+    def next(
+        self,
+        objective: Objective,
+        candidates: CandidateSet,
+        generator: np.random.Generator,
+        near: PairBlock | None = None,
+    ) -> PairIndex:
+        """The largest gradient, for which all candidates are summed up first."""
+        score = per_cost(objective.gradient(candidates), candidates)
+        return take_next(candidates, score, generator, near)

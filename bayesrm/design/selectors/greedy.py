@@ -17,7 +17,9 @@ from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.constrained import Tally
 from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
+from bayesrm.design.selectors.top import Top
 from bayesrm.design.shortlist import Shortlist
+from bayesrm.posteriors.pairs import PairBlock
 
 SHORTLIST = 20_000
 
@@ -52,3 +54,13 @@ class Greedy(Selector):
             if candidates.constraints.limited:
                 free = shortlist.open(tally)
         return np.array(chosen, dtype=np.int64)
+
+    def next(
+        self,
+        objective: Objective,
+        candidates: CandidateSet,
+        generator: np.random.Generator,
+        near: PairBlock | None = None,
+    ) -> PairIndex:
+        """The pair of largest gain."""
+        return Top().next(objective, candidates, generator, near)

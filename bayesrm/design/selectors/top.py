@@ -8,9 +8,10 @@ import numpy as np
 
 from bayesrm.design.base import Selector
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import per_cost, take_best
+from bayesrm.design.constrained import first_gain, take_best, take_next
 from bayesrm.design.numbering import PairIndex
 from bayesrm.design.objectives import Objective
+from bayesrm.posteriors.pairs import PairBlock
 
 
 class Top(Selector):
@@ -22,8 +23,14 @@ class Top(Selector):
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
     ) -> PairIndex:
         """Rank by what they add to an empty batch."""
-        batch = objective.batch()
-        score = batch.score()
-        if candidates.constraints.cost is not None:
-            score = per_cost(lambda pairs: batch.gain(batch.score()(pairs)), candidates)
-        return take_best(candidates, score, size, generator)
+        return take_best(candidates, first_gain(objective, candidates), size, generator)
+
+    def next(
+        self,
+        objective: Objective,
+        candidates: CandidateSet,
+        generator: np.random.Generator,
+        near: PairBlock | None = None,
+    ) -> PairIndex:
+        """The highest score."""
+        return take_next(candidates, first_gain(objective, candidates), generator, near)

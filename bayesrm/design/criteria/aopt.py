@@ -1,0 +1,32 @@
+r"""A-optimality: f(C) = tr Λ⁻¹ − tr (Λ + Σ_C w z zᵀ)⁻¹, the fall of β's total variance (Chaloner & Verdinelli 1995).
+
+Unlike D-optimality it depends on the scale of the features. β includes prompts' intercepts where the model has them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.fisher import fisher_weight
+from bayesrm.design.linear_optimality import LinearObjective
+from bayesrm.design.objectives import Objective
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior
+
+
+class AOptimal(Criterion):
+    """Least variance of the last layer's weights summed up, given past labels."""
+
+    name: ClassVar[str] = "aopt"
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """The targets are the axes of β, L⁻¹e_k."""
+        assert isinstance(posterior, LastLayerPosterior)
+        axes = torch.eye(len(posterior.location), dtype=torch.float64, device=posterior.location.device)
+        whitened = posterior.information_factor(candidates.pool, candidates.responses)
+        return LinearObjective(whitened, fisher_weight(posterior, candidates), posterior.whiten(axes))

@@ -1,0 +1,65 @@
+r"""EPIG: f(C) = mean_t I(y_C; y_t), what the batch tells of answers to target pairs t (Bickford Smith et al. 2023).
+
+Both answers as Gaussian observations of their logits with precisions w, the expected Fisher weights:
+
+    I(y_C; y_t) = ½ log (1 + w_t Var η_t) / (1 + w_t Var(η_t | C)),
+
+so a target whose answer is sure (w_t ≈ 0) counts for nothing, and one of small w_t by its variance. The targets are by
+default 256 random pairs within prompts of the candidates' pool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.fisher import fisher_weight
+from bayesrm.design.objectives import Objective
+from bayesrm.design.target_objective import TargetLoss, TargetObjective
+from bayesrm.design.targets import target_logits
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.types import Pairs, ResponsePool
+
+
+@dataclass(frozen=True)
+class EPIG(Criterion):
+    """Most information about the answers to target pairs, by default random ones within prompts.
+
+    Parameters
+    ----------
+    targets
+        Pairs of the candidates' pool; or a pool, of which pairs within prompts are drawn; by default the candidates'.
+    size
+        How many targets are drawn at most.
+    """
+
+    name: ClassVar[str] = "epig"
+
+    targets: Pairs | ResponsePool | None = None
+    size: int = 256
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """The mean information about the targets, in nats."""
+        targets = target_logits(posterior, candidates, self.targets, self.size)
+        whitened = posterior.information_factor(candidates.pool, candidates.responses)
+        loss = _Information(targets.weight)
+        return TargetObjective(whitened, fisher_weight(posterior, candidates), targets.whitened, loss)
+
+
+@dataclass(frozen=True)
+class _Information(TargetLoss):
+    weight: Float[Tensor, "target"]
+
+    def total(self, left: Float[Tensor, "*pair target"]) -> Float[Tensor, "*pair"]:
+        """mean_t ½ log(1 + w_t σ_t²)."""
+        return torch.log1p(self.weight * left).mean(dim=-1) / 2
+
+    def price(self, left: Float[Tensor, "target"]) -> Float[Tensor, "target"]:
+        """½ w_t / (1 + w_t σ_t²), of the mean."""
+        return self.weight / (1 + self.weight * left) / (2 * len(left))

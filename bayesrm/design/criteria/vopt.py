@@ -1,0 +1,56 @@
+r"""V-optimality: f(C) = mean_t [Var η_t − Var(η_t | C)] over target pairs t (Chaloner & Verdinelli 1995).
+
+Under a Gaussian posterior the variance that is left follows by rank-one updates, Var(η_t | C) = tᵀ(Λ + Σ_C w z zᵀ)⁻¹t.
+By default the targets are the candidates themselves, or 2,000 of them drawn at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bayesrm import rng
+from bayesrm.design.base import Criterion
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.fisher import fisher_weight
+from bayesrm.design.linear_optimality import LinearObjective
+from bayesrm.design.objectives import Objective
+from bayesrm.design.targets import target_logits
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.types import Comparisons, Pairs, ResponsePool
+
+
+@dataclass(frozen=True)
+class VOptimal(Criterion):
+    """Least variance of the logits of the candidates, or of other target pairs.
+
+    Parameters
+    ----------
+    targets
+        Pairs of the candidates' pool; or a pool, of which pairs within prompts are drawn; by default candidates.
+    size
+        How many targets are drawn at most.
+    """
+
+    name: ClassVar[str] = "vopt"
+
+    targets: Pairs | ResponsePool | None = None
+    size: int = 2_000
+
+    def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
+        """The fall of the mean variance of the targets."""
+        targets = candidate_pairs(candidates, self.size) if self.targets is None else self.targets
+        aimed = target_logits(posterior, candidates, targets, self.size).whitened
+        whitened = posterior.information_factor(candidates.pool, candidates.responses)
+        return LinearObjective(whitened, fisher_weight(posterior, candidates), aimed / len(aimed) ** 0.5)
+
+
+def candidate_pairs(candidates: CandidateSet, size: int) -> Comparisons:
+    """At most so many of the candidates, always the same ones."""
+    positions = np.arange(len(candidates))
+    if len(candidates) > size:
+        positions = candidates.sample(size, rng.stream(0, "targets"))
+    first, second = candidates.pairs_at(positions)
+    return Comparisons(candidates.responses[first], candidates.responses[second])

@@ -1,0 +1,127 @@
+r"""One pair after another: a posterior that follows every label, and the pair to ask next.
+
+After each label the last layer is refitted exactly, by Newton's method from the old mode, and all candidates are
+scored again. What makes that fast enough for somebody who waits: features are computed once, for candidates and
+labelled responses alike; and the best of the pairs that were good before the label, scored anew, is a floor that the
+upper bounds of nearly all others lie below.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bayesrm import rng
+from bayesrm.design import make_design
+from bayesrm.design.base import Design, Selector
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.numbering import PairIndex
+from bayesrm.errors import InvalidInputError
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.pairs import ListedPairs
+from bayesrm.types import Pairs, Preferences, Selection
+
+REMEMBERED = 512
+"""Pairs that were good once, kept for a floor."""
+
+
+class Live:
+    """A session in which pairs are asked one at a time.
+
+    Parameters
+    ----------
+    posterior
+        What is known at the beginning. Features and prior scale stay as they are.
+    candidates
+        The pairs to choose from, without caps, which are about batches.
+    design, selector
+        As for :func:`bayesrm.select`.
+    seed
+        Root of random choices and of the breaking of ties.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the candidates have caps, or belong to another pool.
+    CapabilityError
+        Where the design needs what the posterior does not have.
+    """
+
+    def __init__(
+        self,
+        posterior: RewardPosterior,
+        candidates: CandidateSet,
+        design: str | Design | None = None,
+        selector: str | Selector | None = None,
+        seed: int = 0,
+    ) -> None:
+        if candidates.constraints.limited:
+            raise InvalidInputError(
+                f"expected candidates without caps, which are about batches, got {candidates.constraints}: "
+                "choose batches with bayesrm.select, or form candidates without them"
+            )
+        if candidates.pool is not posterior.pool:
+            raise InvalidInputError(
+                "expected candidates from the pool that the posterior was fitted on, got others"
+            )
+        self._design = make_design(design, selector)
+        self._design.require_offered(posterior)
+        self._posterior = posterior.remembering(candidates.responses)
+        self._candidates = candidates.without(posterior.preferences)
+        self._generator = rng.stream(seed, "live")
+        some = self._candidates.sample(min(REMEMBERED, len(self)), self._generator)
+        self._good = _ends(self._candidates, some)
+        self._next: Selection | None = None
+
+    @property
+    def posterior(self) -> RewardPosterior:
+        """Given all labels so far."""
+        return self._posterior
+
+    def __len__(self) -> int:
+        """How many candidates are left."""
+        return len(self._candidates)
+
+    def next(self) -> Selection:
+        """The pair to ask, of gain in the units of the design; the same one until something was told or left out.
+
+        Raises
+        ------
+        InvalidInputError
+            Where no candidate is left.
+        """
+        if self._next is None:
+            self._next = self._choose()
+        return self._next
+
+    def tell(self, preferences: Preferences) -> None:
+        """Refit with one answer or several, to whichever pairs of the pool; they are not asked again."""
+        self._posterior = self._posterior.condition(preferences)
+        self.leave_out(preferences)
+
+    def leave_out(self, pairs: Pairs) -> None:
+        """Never ask these pairs, in either orientation."""
+        self._candidates = self._candidates.without(pairs)
+        gone = {frozenset(ends) for ends in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}
+        self._good = [ends for ends in self._good if frozenset(ends) not in gone]
+        self._next = None
+
+    def _choose(self) -> Selection:
+        if len(self) == 0:
+            raise InvalidInputError("no candidates are left: all were asked or left out; begin with more of them")
+        rows = np.searchsorted(self._candidates.responses, np.array(self._good, dtype=np.int64).reshape(-1, 2))
+        near = ListedPairs(*torch.from_numpy(rows.T.copy()))
+        with torch.inference_mode():
+            objective = self._design.criterion.objective(self._posterior, self._candidates)
+            positions = self._design.selector.next(objective, self._candidates, self._generator, near)
+            gain = objective.gains(self._candidates.block_at(positions[:1]))
+        found = _ends(self._candidates, positions)
+        self._good = list(dict.fromkeys([*found, *self._good]))[:REMEMBERED]
+        first, second = np.array(found[:1]).T
+        return Selection(first, second, gain=gain.cpu().numpy(), design=self._design.criterion.name)
+
+
+def _ends(candidates: CandidateSet, positions: PairIndex) -> list[tuple[int, int]]:
+    """Some candidates, as pairs of indices into the pool."""
+    first, second = (candidates.responses[end].tolist() for end in candidates.pairs_at(positions))
+    return list(zip(first, second, strict=True))

@@ -1,0 +1,78 @@
+"""What a prediction-oriented design is to predict well: pairs of a pool, by default within prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates import candidates as form_candidates
+from bayesrm.errors import InvalidInputError
+from bayesrm.models.features import difference
+from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs
+from bayesrm.types import Comparisons, Pairs, ResponsePool, require_within
+
+
+@dataclass(frozen=True)
+class TargetLogits:
+    """Target pairs as designs see them.
+
+    Parameters
+    ----------
+    whitened
+        (target, rank) rows t, in the coordinates of the posterior's ``information_factor``: variances are ‖t‖².
+    mean
+        (target,) posterior means of their logits.
+    weight
+        (target,) expected Fisher weights: what an answer to a target would tell of it.
+    """
+
+    whitened: Float[Tensor, "target rank"]
+    mean: Float[Tensor, "target"]
+    weight: Float[Tensor, "target"]
+
+    @classmethod
+    def of(cls, posterior: RewardPosterior, pool: ResponsePool, pairs: Pairs) -> TargetLogits:
+        """Some pairs of a pool."""
+        if len(pairs.first) == 0:
+            raise InvalidInputError("expected at least one target pair, got none: give pairs, or leave targets out")
+        require_within(pairs, pool)
+        used, first, second = local_pairs(pairs)
+        factor, moments = posterior.information_factor(pool, used), posterior.reward_moments(pool, used)
+        return cls(
+            difference(factor, first, second),
+            difference(moments.mean, first, second),
+            moments.fisher_weight(posterior.likelihood, first, second),
+        )
+
+
+def within_prompts(pool: ResponsePool, size: int) -> Comparisons:
+    """At most so many random pairs within prompts of a pool, always the same ones."""
+    drawn = form_candidates(pool, "within-prompt", prompts=None, size=size, identical=True)
+    return Comparisons(drawn.first, drawn.second)
+
+
+def target_logits(
+    posterior: RewardPosterior, candidates: CandidateSet, targets: Pairs | ResponsePool | None, size: int
+) -> TargetLogits:
+    """Pairs of the candidates' pool as given, or random pairs within prompts of a pool (default: that of the candidates)."""
+    if targets is not None and not isinstance(targets, ResponsePool):
+        return TargetLogits.of(posterior, candidates.pool, targets)
+    pool = candidates.pool if targets is None else targets
+    return TargetLogits.of(posterior, pool, within_prompts(pool, size))
+
+
+def best_and_rivals(moments: RewardMoments, pool: ResponsePool) -> Comparisons:
+    """Each prompt's response of highest mean reward, with every other one to that prompt."""
+    mean = moments.mean.cpu().numpy()
+    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for members in pool.members:
+        best = members[np.argmax(mean[members])]
+        rivals = members[members != best]
+        first.append(np.full(len(rivals), best))
+        second.append(rivals)
+    return Comparisons(np.concatenate(first), np.concatenate(second))

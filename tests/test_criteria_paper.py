@@ -1,0 +1,84 @@
+"""The paper's designs against a direct implementation; the draw form of information designs against the Gaussian one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import bayesrm as brm
+from bayesrm import rng
+from bayesrm.design import CRITERIA
+from bayesrm.posteriors.base import RewardMoments
+
+
+@pytest.mark.parametrize("inference", ["plugin", "laplace"])
+@pytest.mark.parametrize("design", ["paper-dopt", "paper-pa-dopt", "paper-xtx"])
+@pytest.mark.parametrize("prior_scale", [None, 0.7])
+def test_the_paper_s_designs_are_a_direct_top_k(make_world, inference, design, prior_scale):
+    world = make_world(3, sizes=(10,) * 10, dim=8, comparisons=60)
+    model = brm.RewardModel(8, "linear", prior_scale=prior_scale)
+    posterior = brm.fit(model, world.pool, world.preferences, inference)
+    candidates = brm.candidates(world.pool, "cross-prompt", size=800)
+    phi, beta = posterior.features(world.pool), posterior.location
+    z = phi[candidates.first] - phi[candidates.second]
+    past = phi[world.preferences.first] - phi[world.preferences.second]
+    p, q = torch.sigmoid(z @ beta), torch.sigmoid(past @ beta)
+    w = torch.ones_like(p) if design == "paper-xtx" else p * (1 - p)
+    switch = torch.ones_like(w, requires_grad=True)
+    matrix = 1e-6 * torch.eye(8, dtype=torch.float64) + (z * (switch * w)[:, None]).T @ z
+    if design == "paper-pa-dopt":
+        matrix = matrix + (past * (q * (1 - q))[:, None]).T @ past
+    (score,) = torch.autograd.grad(torch.logdet(matrix), switch)
+    expected = score.argsort(descending=True)[:50].numpy()
+    batch = brm.select(posterior, candidates, design, 50)
+    assert batch.first.tolist() == candidates.first[expected].tolist()
+    assert batch.second.tolist() == candidates.second[expected].tolist()
+
+
+@pytest.mark.parametrize("design", ["paper-dopt", "paper-pa-dopt", "paper-xtx"])
+def test_one_pair_and_no_labels(pool, design):
+    prior = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, brm.Preferences.none())
+    assert np.isfinite(brm.select(prior, brm.candidates(pool, size=1), design, 1).gain).all()
+
+
+def test_information_of_draws_is_that_of_the_gaussian(laplace, pool):
+    """½ log det(I + W^½ K W^½) with K from draws, within five standard errors of a log-determinant."""
+
+    class Drawn(brm.RewardPosterior):
+        model, pool, preferences = laplace.model, laplace.pool, laplace.preferences
+        sample_rewards = entropy = condition = to_datatree = None
+
+        def reward_moments(self, pool, responses=None):
+            index = np.arange(len(pool)) if responses is None else responses
+            return RewardMoments.from_draws(
+                laplace.sample_rewards(pool, index, draws, rng.stream(0, "test")).T.contiguous()
+            )
+
+    draws = 4000
+    candidates = brm.candidates(pool, "cross-prompt", size=60)
+    block = candidates.block_at(np.arange(10))
+    ours, theirs = (CRITERIA["pa-dopt"]().objective(p, candidates).gains(block).sum() for p in (Drawn(), laplace))
+    # The log-determinant of a sample covariance of rank r has variance 2 r / n; its information is less sensitive.
+    assert float(ours) == pytest.approx(float(theirs), abs=5 * 0.5 * np.sqrt(2 * pool.dim / draws) + 0.01)
+    direct = laplace.logit_covariance(pool, *[brm.Comparisons(candidates.first[:10], candidates.second[:10])] * 2)
+    w = laplace.reward_moments(pool, candidates.responses).fisher_weight(laplace.likelihood, block.first, block.second)
+    gram = torch.eye(10, dtype=torch.float64) + w.sqrt()[:, None] * direct * w.sqrt()
+    assert float(theirs) == pytest.approx(0.5 * float(torch.logdet(gram)), rel=1e-9)
+
+
+def test_entropy_promised_is_entropy_found(laplace, pool):
+    """Conditioned on both answers with their expected weights, entropy falls by what was promised."""
+    candidates = brm.candidates(pool, "cross-prompt", size=60)
+    batch = brm.select(laplace, candidates, "pa-dopt", 12)
+    phi = laplace.features(pool)
+    z = phi[batch.first] - phi[batch.second]
+    w = laplace.likelihood.expected_fisher_weight(*laplace.logit_moments(pool, batch))
+    before = laplace.information_cholesky @ laplace.information_cholesky.T
+    after = before + (z * w[:, None]).T @ z
+    found = 0.5 * (torch.logdet(after) - torch.logdet(before))
+    assert batch.gain.sum() == pytest.approx(float(found), rel=1e-8)
+    # A refit does the same: half an answer of either kind leaves the weight where it was, and moves nothing by much.
+    half = brm.Preferences(batch.first, batch.second, laplace.preference_probability(pool, batch.first, batch.second))
+    fall = laplace.entropy() - laplace.condition(half).entropy()
+    assert fall == pytest.approx(batch.gain.sum(), rel=0.1)
