@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 import bayesrm as brm
 from bayesrm import rng
@@ -169,7 +168,6 @@ def test_dueling_pairs_are_two_champions(wide, pool):
     """Two draws, the best response to a prompt under each, asked again where both are the same."""
     prompt = int(np.argmax([len(members) for members in pool.members]))
     members = pool.members[prompt]
-    first, second = np.triu_indices(len(members), 1)
     candidates = brm.candidates(
         brm.ResponsePool(pool.embeddings[members], np.zeros(len(members))), prompts=None, size=None
     )
@@ -179,5 +177,3 @@ def test_dueling_pairs_are_two_champions(wide, pool):
     odds = objective.score(candidates.block_at(np.arange(len(candidates)))).numpy()
     a, b = candidates.pairs_at(np.arange(len(candidates)))
     np.testing.assert_allclose(odds, champion[a] * champion[b], atol=5 * math.sqrt(0.5 / 50_000))
-    assert len(first) == len(candidates)
-    assert torch.isfinite(torch.from_numpy(odds)).all()

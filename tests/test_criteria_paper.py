@@ -1,4 +1,4 @@
-"""The paper's designs against a direct implementation; the draw form of information designs against the Gaussian one."""
+"""The paper's designs against a direct implementation; information designs of draws against the Gaussian form."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def test_information_of_draws_is_that_of_the_gaussian(laplace, pool):
     # The log-determinant of a sample covariance of rank r has variance 2 r / n; its information is less sensitive.
     assert float(ours) == pytest.approx(float(theirs), abs=5 * 0.5 * np.sqrt(2 * pool.dim / draws) + 0.01)
     direct = laplace.logit_covariance(pool, *[brm.Comparisons(candidates.first[:10], candidates.second[:10])] * 2)
-    w = laplace.reward_moments(pool, candidates.responses).fisher_weight(laplace.likelihood, block.first, block.second)
+    w = laplace.reward_moments(pool, candidates.responses).fisher_weight(
+        laplace.likelihood, block.first, block.second
+    )
     gram = torch.eye(10, dtype=torch.float64) + w.sqrt()[:, None] * direct * w.sqrt()
     assert float(theirs) == pytest.approx(0.5 * float(torch.logdet(gram)), rel=1e-9)
 
@@ -79,6 +81,8 @@ def test_entropy_promised_is_entropy_found(laplace, pool):
     found = 0.5 * (torch.logdet(after) - torch.logdet(before))
     assert batch.gain.sum() == pytest.approx(float(found), rel=1e-8)
     # A refit does the same: half an answer of either kind leaves the weight where it was, and moves nothing by much.
-    half = brm.Preferences(batch.first, batch.second, laplace.preference_probability(pool, batch.first, batch.second))
+    half = brm.Preferences(
+        batch.first, batch.second, laplace.preference_probability(pool, batch.first, batch.second)
+    )
     fall = laplace.entropy() - laplace.condition(half).entropy()
     assert fall == pytest.approx(batch.gain.sum(), rel=0.1)

@@ -16,10 +16,10 @@ def one_minus_spearman(real_pool_folder):
     pool, golden = brm.load_pool(real_pool_folder / "pool"), brm.load_golden(real_pool_folder / "pool")
     test, test_golden = brm.load_pool(real_pool_folder / "test"), brm.load_golden(real_pool_folder / "test")
 
-    def measure(encoder: str, inference: str) -> float:
+    def measure(encoder: str, inference: str, scope: str = "within-prompt") -> float:
         figures = []
         for seed in range(SEEDS):
-            candidates = brm.candidates(pool, prompts=None, size=LABELS, seed=seed)
+            candidates = brm.candidates(pool, scope, prompts=None, size=LABELS, seed=seed)
             preferences = brm.GoldenAnnotator(golden, temperature=2.0, seed=seed).label(candidates)
             posterior = brm.fit(brm.RewardModel(pool.dim, encoder), pool, preferences, inference, seed=seed)
             figures.append(brm.evaluate(posterior, test, test_golden, 2.0)["one_minus_spearman"])
@@ -36,3 +36,9 @@ def test_evidence_keeps_a_linear_model_from_overfitting(one_minus_spearman):
 @pytest.mark.parametrize("inference", ["plugin", "laplace"])
 def test_the_mlp_stopped_early_does_not_lose_to_the_linear_model(one_minus_spearman, inference):
     assert one_minus_spearman("mlp", inference) < one_minus_spearman("linear", "laplace") + 0.03
+
+
+def test_what_auto_means_is_better_than_either_part_above_all_across_prompts(one_minus_spearman):
+    """Measured with 4 seeds at 250 labels: .54 across prompts, where the linear model is at .70 and the MLP at .72."""
+    assert one_minus_spearman("auto", "laplace") < 0.55
+    assert one_minus_spearman("auto", "laplace", "cross-prompt") < 0.57

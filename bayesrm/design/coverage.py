@@ -1,9 +1,9 @@
-r"""How well a batch covers a pool: each target at its squared distance from the nearest pair of the batch, or from zero.
+r"""How well a batch covers a pool: each target by its squared distance from the nearest chosen pair, or zero.
 
     f(C) = (1/T) Σ_t [‖t‖² − min(‖t‖², min_{m∈C} ‖t ∓ v_m‖²)],
 
-the facility-location form of k-medoids, submodular. A pair and its reverse are the same question, so the nearer of v and
-−v counts.
+the facility-location form of k-medoids, submodular. A pair and its reverse are the same question, so the nearer of
+v and −v counts.
 """
 
 from __future__ import annotations

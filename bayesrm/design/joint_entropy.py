@@ -70,15 +70,15 @@ class JointEntropyObjective(Objective):
 
     def batch(self) -> Batch:
         """The empty batch."""
-        return JointBatch(self)
+        return _JointBatch(self)
 
     def gains(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """What each adds to those before it; never below zero."""
-        return batch_gains(JointBatch(replace(self, lazy=False), ceiling=math.inf), pairs)
+        return batch_gains(_JointBatch(replace(self, lazy=False), ceiling=math.inf), pairs)
 
     def slope(self, pairs: PairBlock) -> PairFunction:
         """f(C ∪ {m}) − f(C), zero for m in C: as f is submodular no C' exceeds f(C) + Σ_C' slope."""
-        batch = JointBatch(self, ceiling=math.inf)
+        batch = _JointBatch(self, ceiling=math.inf)
         batch.track(pairs)
         for index in range(len(pairs)):
             batch.add(index)
@@ -99,7 +99,7 @@ class JointEntropyObjective(Objective):
         return self.likelihood.outcome_probabilities(logits).movedim(-1, 0).contiguous()
 
 
-class JointBatch(Batch):
+class _JointBatch(Batch):
     """Keeps the configurations y_C with their probabilities, and π(k | y_C) of each.
 
     Parameters
@@ -202,10 +202,10 @@ class JointBatch(Batch):
         return total.clamp_(min=0.0)
 
     def _own_information(self, pairs: PairBlock) -> Tensor:
-        return JointBatch(self._objective)._gain(pairs) if self._chosen else self._gain(pairs)
+        return _JointBatch(self._objective)._gain(pairs) if self._chosen else self._gain(pairs)
 
     def _beyond(self, pairs: PairBlock) -> Tensor:
-        return BEYOND * JointBatch(self._objective)._gain(pairs)
+        return BEYOND * _JointBatch(self._objective)._gain(pairs)
 
     def _compute(self, index: Tensor) -> None:
         self._scores[index] = self._gain(ListedPairs(self._pairs.first[index], self._pairs.second[index]))

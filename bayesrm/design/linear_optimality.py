@@ -82,7 +82,7 @@ class LinearObjective(Objective):
 
 
 class _LinearBatch(Batch):
-    """Adding v with a = A⁻¹v, c = w / (1 + w vᵀa): A⁻¹ loses c a aᵀ, both quadratic forms follow from u·a and u·A⁻¹G a."""
+    """Adding v with a = A⁻¹v, c = w / (1 + w vᵀa), A⁻¹ loses c a aᵀ; both forms follow from u·a and u·A⁻¹G a."""
 
     def __init__(self, objective: LinearObjective) -> None:
         self._u, self._weight, self._root = objective.whitened, objective.weight, objective.root()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,7 +38,9 @@ class TargetLogits:
     def of(cls, posterior: RewardPosterior, pool: ResponsePool, pairs: Pairs) -> TargetLogits:
         """Some pairs of a pool."""
         if len(pairs.first) == 0:
-            raise InvalidInputError("expected at least one target pair, got none: give pairs, or leave targets out")
+            raise InvalidInputError(
+                "expected at least one target pair, got none: give pairs, or leave targets out"
+            )
         require_within(pairs, pool)
         used, first, second = local_pairs(pairs)
         factor, moments = posterior.information_factor(pool, used), posterior.reward_moments(pool, used)
@@ -59,7 +60,7 @@ def within_prompts(pool: ResponsePool, size: int) -> Comparisons:
 def target_logits(
     posterior: RewardPosterior, candidates: CandidateSet, targets: Pairs | ResponsePool | None, size: int
 ) -> TargetLogits:
-    """Pairs of the candidates' pool as given, or random pairs within prompts of a pool (default: that of the candidates)."""
+    """Pairs of the candidates' pool as given, or random pairs within prompts of a pool, by default that pool."""
     if targets is not None and not isinstance(targets, ResponsePool):
         return TargetLogits.of(posterior, candidates.pool, targets)
     pool = candidates.pool if targets is None else targets

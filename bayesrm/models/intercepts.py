@@ -2,7 +2,8 @@ r"""A random intercept for each prompt: η = zᵀβ + b_first − b_second, b ~ 
 
 Across prompts an answer also says which prompt is the harder one. Without an intercept that reads as a property of
 the responses. Within a prompt intercepts cancel. They are further features of the last layer, one-hot columns after
-the encoder's, for those prompts of the pool that comparisons across prompts have touched.
+the encoder's, for those prompts of the pool that comparisons across prompts have touched. Any other prompt counts as
+one of average difficulty: the variance of a logit across prompts leaves out what is not known of it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""A diversified start for round 0: pairs whose differences of features stand for those of all candidates.
 
-Greedy k-medoids: with few labels typical pairs teach more than uncertain ones (Hacohen, Dekel & Weinshall 2022). Targets
-are 512 random candidates; in the coordinates of ``information_factor``, under the prior just the features by their prior
-scale, each counts by its squared distance from the nearest chosen pair, see :mod:`bayesrm.design.coverage`.
+Greedy k-medoids: with few labels typical pairs teach more than uncertain ones (Hacohen, Dekel & Weinshall 2022).
+Targets are 512 random candidates; in the coordinates of ``information_factor``, under the prior just the features by
+their prior scale, each counts by its squared distance from the nearest chosen pair: :mod:`bayesrm.design.coverage`.
 """
 
 from __future__ import annotations

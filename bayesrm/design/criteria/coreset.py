@@ -5,8 +5,8 @@ With x_m = y_m z_m, y_m = ±1 the answer, the sensitivity of pair m over ‖β�
     s_m = N / (1 + Σ_i |G_i⁻| exp(−R ‖x̄_i⁻ − x_m‖)),
 
 x̄_i⁻ and |G_i⁻| the mean and the size of a cluster without m (lemma 3.1 and algorithm 1): pairs far from all others have
-the largest. As answers are not known y_m is the predicted one. Features are scaled by the prior, so R is in its standard
-deviations. Clusters come from k-means over at most 5,000 candidates, and stand for all of them.
+the largest. As answers are not known y_m is the predicted one. Features are scaled by the prior, so R is in standard
+deviations of it. Clusters come from k-means over at most 5,000 candidates, and stand for all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bayesrm.design.objectives import Objective, SumObjective
 from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.posteriors.pairs import ListedPairs, PairBlock
+from bayesrm.posteriors.pairs import PairBlock
 
 CLUSTERED = 5_000
 PAIRS_AT_ONCE = 4_096

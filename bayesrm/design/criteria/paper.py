@@ -2,7 +2,7 @@ r"""The paper's information designs as its released code computes them, so that 
 
     score of m = w_m z_mᵀ M⁻¹ z_m,    M = 1e-6 I + Σ_{all candidates} w z zᵀ (+ Σ_{past} w z zᵀ),
 
-the gradient of log det M at the batch of all candidates (paper, eq. 8–10), halved; the k largest are taken. w = p̂(1 − p̂)
+the gradient of log det M at the batch of all candidates (paper, eq. 8–10); the k largest are taken. w = p̂(1 − p̂)
 is plugged in at one point, the posterior's mean where there is one, and the ridge stands for the prior, whatever prior
 the model has. The paper's other designs need no such form: with ``inference="plugin"``, ``random``, ``entropy`` and
 ``maxdiff`` are the paper's as they stand, and ``coreset`` and ``batchbald`` its methods in our implementation.
@@ -87,9 +87,7 @@ def _plugged_in(posterior: LastLayerPosterior, candidates: CandidateSet) -> Pair
 
 def _past_information(posterior: LastLayerPosterior) -> Float[Tensor, "feature feature"]:
     """1e-6 I + Σ_past w z zᵀ, weights at the posterior's location."""
-    data = labelled_differences(
-        posterior.model, posterior.pool, posterior.preferences, posterior.location.device
-    )
+    data = labelled_differences(posterior.model, posterior.pool, posterior.preferences, posterior.location.device)
     z = data.difference
     information = (z * posterior.likelihood.fisher_weight(z @ posterior.location)[:, None]).T @ z
     information.diagonal().add_(RIDGE)

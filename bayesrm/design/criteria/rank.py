@@ -1,9 +1,9 @@
 r"""Ranking within prompts: f(C) = mean_t ĥ(m_t, Δ_t), the regret that the batch takes off orderings of two responses.
 
-Ordering a pair t by the sign of its mean logit m_t is regretted by as much as the other was better. Taking Δ_t = Var η_t
-− Var(η_t | C) off the variance is worth ĥ, see :mod:`bayesrm.design.decisions` (after Frazier, Powell & Dayanik 2009):
-nothing for pairs whose order is clear, most for those that are close and uncertain. By default over 256 random pairs
-within prompts of the candidates' pool.
+Ordering a pair t by the sign of its mean logit m_t is regretted by as much as the other was better. Taking Δ_t =
+Var η_t − Var(η_t | C) off the variance is worth ĥ, see :mod:`bayesrm.design.decisions` (after Frazier, Powell &
+Dayanik 2009): nothing for pairs whose order is clear, most for those that are close and uncertain. By default over 256
+random pairs within prompts of the candidates' pool.
 """
 
 from __future__ import annotations
