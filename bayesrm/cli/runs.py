@@ -1,33 +1,23 @@
-"""The command line. Every command does what a few lines of Python would; see each one's ``--help``."""
+"""``bayesrm demo``, ``run`` and ``report``: campaigns simulated on a pool with golden rewards."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from bayesrm.errors import BayesRMError, InvalidInputError
+from bayesrm.cli.app import app, console
+from bayesrm.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesrm.config import RunConfig
 
-app = typer.Typer(
-    name="bayesrm",
-    help="Bayesian active reward modeling: which pairs to ask about, what was learned, how far to trust it.",
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-console = Console()
-
-QUICKSTART = Path(__file__).resolve().parent.parent / "data" / "quickstart"
+QUICKSTART = Path(__file__).resolve().parents[2] / "data" / "quickstart"
 DEMO_DESIGNS = ("pa-dopt", "entropy", "random")
 DEMO_INFERENCES = ("plugin", "laplace")
 
@@ -178,91 +168,6 @@ def report(
     console.print(f"The report is {write_report(directory)}.")
 
 
-@app.command(
-    epilog="Example:  [bold]bayesrm diagnose runs/first --pool data/quickstart/pool --test data/quickstart/test "
-    "--sbc 50[/bold]"
-)
-def diagnose(
-    run: Annotated[
-        Path, typer.Argument(help="Folder of a finished run; of several, the one with a posterior in results.nc.")
-    ],
-    pool: Annotated[
-        Path | None, typer.Option(help="The run's pool: its posterior is fitted again, for the options below.")
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="Test pool with golden rewards, for calibration and coverage.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="Inference to hold the posterior against, on the same labels, such as nuts.")
-    ] = None,
-    sbc: Annotated[
-        int,
-        typer.Option(min=0, help="Simulated data sets for simulation-based calibration; 100 is a good number."),
-    ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Root of all random choices.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes for the simulation, of one thread each.")] = 1,
-) -> None:
-    """How far to trust a run's posterior: verdicts in words, and a page with figures in its folder.
-
-    From the folder alone: Pareto k̂, mixing of chains, sensitivity to the prior. With --pool: effective rank of the
-    features, and what --test, --reference and --sbc add.
-    """
-    from bayesrm.diagnosed_run import diagnose_run
-
-    diagnosis, page = diagnose_run(run, pool, test, reference, sbc, seed, workers)
-    console.print(str(diagnosis), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nThe page is {page}.", soft_wrap=True)
-
-
-@app.command(epilog="Example:  [bold]bayesrm designs[/bold]")
-def designs() -> None:
-    """What can be asked for with --design, one line each."""
-    from bayesrm.design import CRITERIA
-
-    _print_lines(CRITERIA.lines())
-
-
-@app.command(epilog="Example:  [bold]bayesrm inferences[/bold]")
-def inferences() -> None:
-    """What can be asked for with --inference, one line each."""
-    from bayesrm.inference import INFERENCES
-
-    _print_lines(INFERENCES.lines())
-
-
-@app.command(epilog="Example:  [bold]bayesrm likelihoods[/bold]")
-def likelihoods() -> None:
-    """What an annotator's answer can be modelled as, one line each."""
-    from bayesrm.models.likelihoods import LIKELIHOODS
-
-    _print_lines(LIKELIHOODS.lines())
-
-
-def main() -> NoReturn:
-    """Entry point: exit status 0 where it did what was asked, 2 with one sentence for bad input."""
-    if len(sys.argv) == 1:
-        sys.argv.append("--help")
-    try:
-        app(standalone_mode=False)
-    except BayesRMError as error:
-        _refuse(str(error))
-    except KeyboardInterrupt:
-        print("bayesrm: stopped; run the same command again to continue.", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        # Usage errors of the parser; its classes live in different places in different versions of typer.
-        if not hasattr(error, "format_message"):
-            raise
-        _refuse(error.format_message())
-    sys.exit(0)
-
-
-def _refuse(message: str) -> NoReturn:
-    """One sentence on stderr, and status 2."""
-    print(f"bayesrm: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
-
-
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:
     from bayesrm.plots import learning_curves, save
     from bayesrm.report import write_report
@@ -317,14 +222,3 @@ def _print_table(table: pd.DataFrame) -> None:
             view.add_row(f"  {row['design']}", *(cell(row, name) for name in shown))
         view.add_section()
     console.print(view)
-
-
-def _print_lines(lines: dict[str, str]) -> None:
-    view = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, line in lines.items():
-        view.add_row(f"[bold]{name}[/bold]", line)
-    console.print(view)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,41 @@
+"""The command line, one file a group of commands. Each does what a few lines of Python would; see its ``--help``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from bayesrm.cli.app import app
+from bayesrm.errors import BayesRMError
+
+GROUPS = ("runs", "diagnose", "lists")
+"""The modules of this package that define commands, in the order in which ``--help`` lists them."""
+
+for _group in GROUPS:
+    import_module(f"bayesrm.cli.{_group}")
+
+
+def main() -> NoReturn:
+    """Entry point: exit status 0 where it did what was asked, 2 with one sentence for bad input."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    try:
+        app(standalone_mode=False)
+    except BayesRMError as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        print("bayesrm: stopped; run the same command again to continue.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        # Usage errors of the parser; its classes live in different places in different versions of typer.
+        if not hasattr(error, "format_message"):
+            raise
+        _refuse(error.format_message())
+    sys.exit(0)
+
+
+def _refuse(message: str) -> NoReturn:
+    """One sentence on stderr, and status 2."""
+    print(f"bayesrm: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

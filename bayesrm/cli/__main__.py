@@ -1,0 +1,5 @@
+"""``python -m bayesrm.cli``."""
+
+from bayesrm.cli import main
+
+main()

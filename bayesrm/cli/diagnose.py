@@ -1,0 +1,46 @@
+"""``bayesrm diagnose``: how far to trust the posterior of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesrm.cli.app import app, console
+
+
+@app.command(
+    epilog="Example:  [bold]bayesrm diagnose runs/first --pool data/quickstart/pool --test data/quickstart/test "
+    "--sbc 50[/bold]"
+)
+def diagnose(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a finished run; of several, the one with a posterior in results.nc.")
+    ],
+    pool: Annotated[
+        Path | None, typer.Option(help="The run's pool: its posterior is fitted again, for the options below.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test pool with golden rewards, for calibration and coverage.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Inference to hold the posterior against, on the same labels, such as nuts.")
+    ] = None,
+    sbc: Annotated[
+        int,
+        typer.Option(min=0, help="Simulated data sets for simulation-based calibration; 100 is a good number."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Root of all random choices.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for the simulation, of one thread each.")] = 1,
+) -> None:
+    """How far to trust a run's posterior: verdicts in words, and a page with figures in its folder.
+
+    From the folder alone: Pareto k̂, mixing of chains, sensitivity to the prior. With --pool: effective rank of the
+    features, and what --test, --reference and --sbc add.
+    """
+    from bayesrm.diagnosed_run import diagnose_run
+
+    diagnosis, page = diagnose_run(run, pool, test, reference, sbc, seed, workers)
+    console.print(str(diagnosis), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nThe page is {page}.", soft_wrap=True)

@@ -1,0 +1,38 @@
+"""``bayesrm designs``, ``inferences`` and ``likelihoods``: what there is, one line each."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from bayesrm.cli.app import app, console
+
+
+@app.command(epilog="Example:  [bold]bayesrm designs[/bold]")
+def designs() -> None:
+    """What can be asked for with --design, one line each."""
+    from bayesrm.design import CRITERIA
+
+    _print_lines(CRITERIA.lines())
+
+
+@app.command(epilog="Example:  [bold]bayesrm inferences[/bold]")
+def inferences() -> None:
+    """What can be asked for with --inference, one line each."""
+    from bayesrm.inference import INFERENCES
+
+    _print_lines(INFERENCES.lines())
+
+
+@app.command(epilog="Example:  [bold]bayesrm likelihoods[/bold]")
+def likelihoods() -> None:
+    """What an annotator's answer can be modelled as, one line each."""
+    from bayesrm.models.likelihoods import LIKELIHOODS
+
+    _print_lines(LIKELIHOODS.lines())
+
+
+def _print_lines(lines: dict[str, str]) -> None:
+    view = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, line in lines.items():
+        view.add_row(f"[bold]{name}[/bold]", line)
+    console.print(view)
