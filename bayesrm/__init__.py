@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates import CandidateSet, candidates
+    from bayesrm.design.live import Live
     from bayesrm.diagnostics import diagnose
     from bayesrm.inference import fit
     from bayesrm.inference.base import Inference
@@ -39,6 +40,7 @@ _HOME = {
     "GoldenAnnotator": "annotators.golden",
     "Inference": "inference.base",
     "Likelihood": "models.likelihoods.base",
+    "Live": "design.live",
     "Preferences": "types",
     "ResponsePool": "types",
     "RewardModel": "models.reward_model",
@@ -69,6 +71,7 @@ __all__ = [
     "GoldenAnnotator",
     "Inference",
     "Likelihood",
+    "Live",
     "Preferences",
     "ResponsePool",
     "RewardModel",

@@ -37,7 +37,7 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.progress import bar
 from bayesrm.results import RESULTS_FILE, open_results, run_tree, write_results
-from bayesrm.types import Preferences, ResponsePool, Selection
+from bayesrm.types import Pairs, Preferences, ResponsePool, Selection
 
 __all__ = ["RoundRecord", "run"]
 
@@ -50,6 +50,7 @@ def run(
     inference: str | Inference | None = None,
     design: str | Design | None = None,
     selector: str | None = None,
+    targets: Pairs | ResponsePool | None = None,
     scope: str = "within-prompt",
     prompts: int | None = 500,
     candidates: int | None = 20_000,
@@ -76,7 +77,7 @@ def run(
         Who answers: anything with ``label(batch) → Preferences``.
     test
         Test pool and its (response,) golden rewards, for the metrics after each round.
-    model, inference, design, selector
+    model, inference, design, selector, targets
         See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend.
     scope, prompts, candidates, identical
         See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all), and
@@ -110,7 +111,7 @@ def run(
         For settings that cannot work, and where ``out`` holds a run of another configuration.
     """
     model = RewardModel(pool.dim, encoder="auto") if model is None else model
-    plan = make_design(design, selector)
+    plan = make_design(design, selector, targets)
     name = RECOMMENDED_INFERENCE if inference is None else inference
     method = INFERENCES[name]() if isinstance(name, str) else name
     rounds, batch_size, seed, draws = map(operator.index, (rounds, batch_size, seed, draws))
@@ -142,6 +143,8 @@ def run(
         "model": model.describe(),
         "inference": method.name,
         "design": plan.criterion.name,
+        # None where all are the usual ones, as in folders of a time when they were not recorded.
+        "design_settings": plan.criterion.describe() or None,
         "selector": plan.selector.name,
         "scope": scope,
         "prompts": None if prompts is None else operator.index(prompts),

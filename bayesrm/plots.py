@@ -60,6 +60,34 @@ def _legend_title(trajectory: xr.Dataset) -> str:
     return "design" if seeds == 1 else f"design\n(mean ± 1 s.e.,\n{seeds} seeds)"
 
 
+def batch_projection(projection: xr.Dataset) -> Figure:
+    """Where a batch lies: responses as points, pairs as lines, darker the more they gained.
+
+    Parameters
+    ----------
+    projection
+        Of ``batch.explain()``.
+    """
+    figure = Figure(figsize=(6.4, 5.0), layout="constrained")
+    axis = figure.subplots()
+    position, gain = projection["position"].values, projection["gain"].values
+    axis.scatter(
+        position[:, 0], position[:, 1], s=6, color=BASELINE_COLOUR, alpha=0.4, linewidths=0, label="responses"
+    )
+    ends = np.stack([projection["first_position"].values, projection["second_position"].values], axis=1)
+    most = gain.max(initial=0.0)
+    # The first are drawn last: they gained most, and lie on top.
+    strength = 0.2 + 0.8 * (gain / most if most > 0 else np.ones(len(gain)))
+    for line, alpha in zip(ends[::-1], strength[::-1], strict=True):
+        axis.plot(*line.T, color=COLOURS[0], alpha=float(alpha), linewidth=1.0, marker="o", markersize=2.5)
+    share = projection["share"].values
+    axis.set_xlabel(f"direction 1, {share[0]:.0%} of the variance (standard deviations of a logit)")
+    axis.set_ylabel(f"direction 2, {share[1]:.0%} of the variance")
+    axis.set_title(f"{len(ends)} pairs chosen by {projection.attrs['design']}")
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (or by the path's suffix)."""
     figure.savefig(path, dpi=150)

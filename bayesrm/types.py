@@ -32,6 +32,12 @@ class Pairs(Protocol):
     def second(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
 
 
+class Explains(Protocol):
+    """A posterior, as a selection sees it."""
+
+    def explain(self, selection: Selection, pool: ResponsePool | None = None) -> Any: ...  # noqa: D102
+
+
 @dataclass(frozen=True, eq=False)
 class ResponsePool:
     """Responses of language models, as embeddings grouped by prompt. It holds no golden reward.
@@ -339,14 +345,18 @@ class Selection(Comparisons):
         An upper bound on the summed gain of *any* batch of this size, where the design has one: the batch is
         at most ``bound - gain.sum()`` below the best possible.
     inclusion
-        (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled: weights
-        1 / inclusion make a fit see the candidates as if all had been labelled. None where the choice was not random.
+        (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled; None where
+        the choice was not random. See :attr:`weight`.
+    posterior, pool
+        What it was chosen under and from, for :meth:`explain`; files do not keep them.
     """
 
     gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
     design: str = ""
     bound: float | None = None
     inclusion: Float[np.ndarray, "pair"] | None = None
+    posterior: Explains | None = field(default=None, repr=False)
+    pool: ResponsePool | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -367,6 +377,45 @@ class Selection(Comparisons):
     def shortfall(self) -> float | None:
         """At most so many nats below the best batch of this size; None where the design has no bound."""
         return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
+
+    @property
+    def weight(self) -> Float[np.ndarray, "pair"]:
+        """(pair,) what each answer has to count for that a fit sees the candidates and not the design's taste.
+
+        Horvitz & Thompson's 1 / inclusion, scaled to average one, so that a batch tells as much as it has answers:
+        ``dataclasses.replace(preferences, weight=batch.weight)``. Where a model is right it is better without, for
+        weights cost precision; where it is wrong they aim it at the candidates as they are. Ones where the
+        choice was not random.
+        """
+        if self.inclusion is None:
+            return np.ones(len(self))
+        return (1 / self.inclusion) / (1 / self.inclusion).mean()
+
+    def explain(self, posterior: Explains | None = None, pool: ResponsePool | None = None) -> Any:
+        """Why these pairs: a table with the probability, Fisher weight, variance and gain of each, and a projection.
+
+        Parameters
+        ----------
+        posterior, pool
+            What it was chosen under and from; only needed for a selection that was read from a file.
+
+        Returns
+        -------
+        Explanation
+            See :class:`bayesrm.posteriors.explanation.Explanation`; it shows itself as a table.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the posterior is neither known nor given.
+        """
+        posterior = self.posterior if posterior is None else posterior
+        if posterior is None:
+            raise InvalidInputError(
+                "expected the posterior that these pairs were chosen under, and a selection from a file has none: "
+                "give it, as in selection.explain(posterior)"
+            )
+        return posterior.explain(self, self.pool if pool is None else pool)
 
 
 def require_within(pairs: Pairs, pool: ResponsePool) -> None:

@@ -86,6 +86,23 @@ def test_sampled_configurations_come_close_to_all(wide, pool):
     assert float(objective.gains(candidates.block_at(positions)).sum()) > 0.97 * exact.gain.sum()
 
 
+def test_gains_over_sampled_configurations_are_close_for_every_pair(wide, pool):
+    """One random number for all configurations would answer alike in all of them, and be off by a third of a gain."""
+    candidates = brm.candidates(pool, "cross-prompt", size=100, seed=2)
+    block = candidates.block_at(np.arange(100))
+    gains = []
+    for configurations in (4096, 512):
+        batch = CRITERIA["batchbald"](configurations=configurations).objective(wide, candidates).batch()
+        batch.track(block)
+        for index in range(12):
+            batch.add(index)
+        gains.append(batch.score()(block)[12:].numpy())
+    exact, sampled = gains
+    # A gain is an average over 512 entropies, none of which is above log 2.
+    assert np.abs(sampled - exact).max() < 5 * np.log(2) / 2 / np.sqrt(512)
+    assert (sampled - exact).std() < 0.1 * exact.std()
+
+
 def test_lazy_greedy_is_greedy(wide, pool):
     plain = brm.candidates(pool, "cross-prompt", size=300, seed=2)
     capped = brm.candidates(pool, "cross-prompt", size=300, seed=2, per_prompt=1000)

@@ -152,6 +152,70 @@ def test_targets_can_be_pairs_a_pool_or_of_another_pool(make_world, wide, few):
         Design(CRITERIA["epig"](targets=brm.Comparisons([], [])), Greedy()).select(wide, few, 4)
 
 
+@pytest.mark.parametrize("design", ["epig", "rank", "regret", "vopt", "rank-vopt", "gopt"])
+def test_targets_are_given_to_select(make_world, wide, few, design):
+    """A pool of prompts like those that will be met is the public way; it is the criterion's own setting."""
+    other = make_world(5).pool
+    given = brm.select(wide, few, design, 4, targets=other)
+    own = Design(CRITERIA[design](targets=other), Greedy()).select(wide, few, 4)
+    assert _positions(few, given) == _positions(few, own)
+    np.testing.assert_array_equal(given.gain, own.gain)
+    aimed = brm.select(wide, few, Design(CRITERIA[design](), Greedy()), 4, targets=other)
+    np.testing.assert_array_equal(aimed.gain, own.gain)
+    assert given.gain.tolist() != brm.select(wide, few, design, 4).gain.tolist()
+
+
+def test_targets_teach_of_the_targets(make_world):
+    """Where target prompts differ along one direction only, pairs are chosen for what they tell of that one."""
+    world = make_world(4, sizes=(6,) * 12, dim=5, comparisons=10)
+    posterior = brm.fit(brm.RewardModel(5, "linear", prior_scale=0.3), world.pool, world.preferences)
+    candidates = brm.candidates(world.pool, size=150)
+    embeddings = np.zeros((40, 5), np.float32)
+    embeddings[:, 3] = np.random.default_rng(0).normal(size=40)
+    targets = brm.ResponsePool(embeddings, np.repeat(np.arange(10), 4))
+    left = {}
+    for name, aimed in (("aimed", {"targets": targets}), ("not", {})):
+        batch = brm.select(posterior, candidates, "epig", 8, **aimed)
+        z = posterior.features(world.pool)[batch.first] - posterior.features(world.pool)[batch.second]
+        w = posterior.likelihood.expected_fisher_weight(*posterior.logit_moments(world.pool, batch))
+        information = posterior.information_cholesky @ posterior.information_cholesky.T
+        left[name] = float(torch.linalg.inv(information + (z * w[:, None]).T @ z)[3, 3])
+    assert left["aimed"] < 0.9 * left["not"]
+
+
+def test_targets_that_cannot_be_are_refused(wide, few, pool):
+    with pytest.raises(InvalidInputError, match="'pa-dopt' has no targets"):
+        brm.select(wide, few, "pa-dopt", 3, targets=pool)
+    with pytest.raises(InvalidInputError, match=r"expected a pool as targets of regret.*got Comparisons"):
+        brm.select(wide, few, "regret", 3, targets=brm.Comparisons([0], [1]))
+    other = brm.ResponsePool(np.zeros((4, 3), np.float32), [0, 0, 1, 1])
+    for design in ("epig", "regret"):
+        with pytest.raises(InvalidInputError, match=r"targets of embedding dimension 6, .*got 3"):
+            brm.select(wide, few, design, 3, targets=other)
+
+
+def test_a_run_records_its_targets(world, make_world, tmp_path):
+    def run(targets):
+        return brm.run(
+            world.pool,
+            brm.GoldenAnnotator(world.golden),
+            model=brm.RewardModel(6, "linear", prior_scale=0.3),
+            design="epig",
+            targets=targets,
+            batch_size=3,
+            rounds=1,
+            draws=5,
+            out=tmp_path / "run",
+            progress=False,
+        )
+
+    other = make_world(5).pool
+    chosen = run(other)["selection"]
+    assert run(other)["selection"].identical(chosen)
+    with pytest.raises(InvalidInputError, match=r"design_settings is .*targets.*there and null here"):
+        run(None)
+
+
 def test_the_value_of_a_choice_is_that_of_simulated_means():
     """E max(0, −m') with m' ~ Normal(m, Δ), above where the line touches; below it, more."""
     draws = torch.from_numpy(np.random.default_rng(0).standard_normal(400_000))

@@ -43,8 +43,8 @@ LAYERS = (
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
-    "GoldenAnnotator", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "diagnose", "evaluate",
-    "fit", "load_golden", "load_pool", "open_results", "run", "save_pool", "select",
+    "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "diagnose",
+    "evaluate", "fit", "load_golden", "load_pool", "open_results", "run", "save_pool", "select",
 }  # fmt: skip
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Inference", "Likelihood",

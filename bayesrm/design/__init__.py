@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
-from bayesrm.types import Selection
+from bayesrm.types import Pairs, ResponsePool, Selection
 
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
@@ -15,13 +17,19 @@ RECOMMENDED_DESIGN = "within-first"
 """What ``design=None`` means: with a well-regularised model nothing has beaten random pairs within prompts."""
 
 
-def make_design(design: str | Design | None = None, selector: str | Selector | None = None) -> Design:
+def make_design(
+    design: str | Design | None = None,
+    selector: str | Selector | None = None,
+    targets: Pairs | ResponsePool | None = None,
+) -> Design:
     """A design by name; ``selector`` replaces the criterion's default where it leaves a choice."""
     if isinstance(design, Design):
         if selector is not None:
             raise InvalidInputError("expected a Design alone, which has its selector, and selector was given too")
-        return design
+        return design if targets is None else replace(design, criterion=design.criterion.aimed(targets))
     criterion = CRITERIA[RECOMMENDED_DESIGN if design is None else design]()
+    if targets is not None:
+        criterion = criterion.aimed(targets)
     if selector is not None and not isinstance(selector, str):
         return Design(criterion, selector)
     asked = SELECTORS[selector or criterion.default_selector]()
@@ -36,6 +44,7 @@ def select(
     size: int = 125,
     selector: str | Selector | None = None,
     seed: int = 0,
+    targets: Pairs | ResponsePool | None = None,
 ) -> Selection:
     """Choose the pairs to ask about next.
 
@@ -55,6 +64,10 @@ def select(
         asked.
     seed
         Root of random choices and of the breaking of ties.
+    targets
+        What the reward model is to predict well, for the designs that have targets (``epig``, ``rank``, ``regret``,
+        ``vopt``, …): a pool of prompts like those it will meet, whose embeddings need no labels; or pairs of the
+        candidates' pool. By default pairs of that pool, mostly within prompts: see each design.
 
     Returns
     -------
@@ -68,7 +81,7 @@ def select(
         Where a name is unknown, the batch is larger than the candidates, or the design needs what the posterior
         does not have.
     """
-    return make_design(design, selector).select(posterior, candidates, size, seed)
+    return make_design(design, selector, targets).select(posterior, candidates, size, seed)
 
 
 def designs() -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from bayesrm.design.ranking import top
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
-from bayesrm.types import Selection
+from bayesrm.types import Pairs, ResponsePool, Selection
 
 
 class Criterion(ABC):
@@ -48,6 +49,26 @@ class Criterion(ABC):
     def seeded(self, seed: int) -> Criterion:
         """This criterion with its random choices, if it makes any, rooted at ``seed``."""
         return self
+
+    def aimed(self, targets: Pairs | ResponsePool) -> Criterion:
+        """This criterion with other targets; InvalidInputError where it has none."""
+        if "targets" not in self._usual():
+            raise InvalidInputError(
+                f"the design {self.name!r} has no targets: leave targets out, or take one of the designs for "
+                "predictions, such as epig or rank"
+            )
+        return cast("Criterion", replace(cast("Any", self), targets=targets))
+
+    def describe(self) -> dict[str, Any]:
+        """Settings that are not the usual ones, ready for JSON; targets by their digest."""
+        settings = {name: (getattr(self, name), usual) for name, usual in self._usual().items()}
+        targets, usual = settings.pop("targets", (None, None))
+        told = {name: value for name, (value, default) in settings.items() if value != default}
+        return told if targets is usual else told | {"targets": _digest_of(targets)}
+
+    def _usual(self) -> dict[str, Any]:
+        """The default of each setting."""
+        return {field.name: field.default for field in fields(self)} if is_dataclass(self) else {}
 
 
 class Selector(ABC):
@@ -143,6 +164,8 @@ class Design:
             design=self.criterion.name,
             bound=bound,
             inclusion=inclusion,
+            posterior=posterior,
+            pool=candidates.pool,
         )
 
     def require_offered(self, posterior: RewardPosterior) -> None:
@@ -150,6 +173,17 @@ class Design:
         for need in sorted(self.criterion.needs - posterior.offers):
             reason = _WITHOUT[need].format(type(posterior).__name__)
             raise CapabilityError(f"the design {self.criterion.name!r} needs {reason}, or choose another design")
+
+
+def _digest_of(targets: Pairs | ResponsePool) -> str:
+    if isinstance(targets, ResponsePool):
+        parts = [targets.group, targets.rows(np.arange(len(targets)))]
+    else:
+        parts = [targets.first, targets.second]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
 
 
 _WITHOUT = {

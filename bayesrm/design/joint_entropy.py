@@ -8,7 +8,8 @@ Given a configuration y_C of the answers so far the draws have posterior π(k | 
 
 only y_C has to be enumerated or sampled, the answer to m and the draws are summed over exactly (Rao–Blackwell). All
 configurations are kept while there are at most S of them, ten binary answers for S = 1024; from then on S of their
-extensions are resampled systematically after every pair, with the same random numbers wherever a batch is the same.
+extensions are resampled in S strata after every pair, with the same random numbers wherever a batch is the same. Each
+stratum has a number of its own: one for all (systematic resampling) would give all configurations the same answer.
 
 f is submodular, so gains from earlier on bound gains from later on and only the most promising pairs are computed anew
 (Minoux 1978). It cannot pass log K: with fewer draws than the batch has bits, K draws are told apart and nothing
@@ -183,8 +184,8 @@ class _JointBatch(Batch):
 
     def _resampled(self, weight: Float[Tensor, "configuration"]) -> Tensor:
         count = self._objective.configurations
-        offset = rng.stream(self._objective.seed, "configurations", self._size).random()
-        steps = torch.from_numpy((np.arange(count) + offset) / count)
+        offsets = rng.stream(self._objective.seed, "configurations", self._size).random(count)
+        steps = torch.from_numpy((np.arange(count) + offsets) / count)
         share = (weight / weight.sum()).cumsum(dim=0)
         return torch.searchsorted(share, steps, right=True).clamp(max=int(torch.nonzero(weight > 0)[-1]))
 
@@ -199,7 +200,9 @@ class _JointBatch(Batch):
             # Σ_k π p may exceed 1 by rounding, where the entropy's term must not turn negative.
             predicted = (self._posterior @ p).clamp_(max=1.0)
             total += self._weight @ torch.special.entr(predicted) - torch.special.entr(p).mean(dim=0)
-        return total.clamp_(min=0.0)
+        # Sampled configurations may say a little more than is left to be said.
+        left = math.log(self._objective.draws.shape[1]) - self._information
+        return total.clamp_(min=0.0, max=max(left, 0.0))
 
     def _own_information(self, pairs: PairBlock) -> Tensor:
         return _JointBatch(self._objective)._gain(pairs) if self._chosen else self._gain(pairs)

@@ -118,7 +118,14 @@ class Live:
         found = _ends(self._candidates, positions)
         self._good = list(dict.fromkeys([*found, *self._good]))[:REMEMBERED]
         first, second = np.array(found[:1]).T
-        return Selection(first, second, gain=gain.cpu().numpy(), design=self._design.criterion.name)
+        return Selection(
+            first,
+            second,
+            gain=gain.cpu().numpy(),
+            design=self._design.criterion.name,
+            posterior=self._posterior,
+            pool=self._candidates.pool,
+        )
 
 
 def _ends(candidates: CandidateSet, positions: PairIndex) -> list[tuple[int, int]]:

@@ -63,8 +63,20 @@ def target_logits(
     """Pairs of the candidates' pool as given, or random pairs within prompts of a pool, by default that pool."""
     if targets is not None and not isinstance(targets, ResponsePool):
         return TargetLogits.of(posterior, candidates.pool, targets)
-    pool = candidates.pool if targets is None else targets
+    pool = target_pool(candidates, targets)
     return TargetLogits.of(posterior, pool, within_prompts(pool, size))
+
+
+def target_pool(candidates: CandidateSet, targets: ResponsePool | None) -> ResponsePool:
+    """The pool of the targets, by default that of the candidates, checked to be of the same embedding."""
+    if targets is None:
+        return candidates.pool
+    if targets.dim != candidates.pool.dim:
+        raise InvalidInputError(
+            f"expected targets of embedding dimension {candidates.pool.dim}, as the candidates have, got "
+            f"{targets.dim}: were both embedded with the same model?"
+        )
+    return targets
 
 
 def best_and_rivals(moments: RewardMoments, pool: ResponsePool) -> Comparisons:

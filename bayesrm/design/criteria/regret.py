@@ -20,10 +20,10 @@ from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.criteria.rank import choice_objective
 from bayesrm.design.decisions import value_of_choice
 from bayesrm.design.objectives import Objective
-from bayesrm.design.targets import TargetLogits, best_and_rivals
+from bayesrm.design.targets import TargetLogits, best_and_rivals, target_pool
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.types import Comparisons, ResponsePool
+from bayesrm.types import Comparisons, Pairs, ResponsePool
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,17 @@ class BestOfNRegret(Criterion):
     targets: ResponsePool | None = None
     size: int = 256
 
+    def aimed(self, targets: Pairs | ResponsePool) -> Criterion:
+        """At the prompts of another pool."""
+        if not isinstance(targets, ResponsePool):
+            raise InvalidInputError(
+                f"expected a pool as targets of regret, whose prompts are decided on, got {type(targets).__name__}"
+            )
+        return super().aimed(targets)
+
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The mean regret, in logits, that a batch is expected to save a prompt."""
-        pool = candidates.pool if self.targets is None else self.targets
+        pool = target_pool(candidates, self.targets)
         moments = posterior.reward_moments(pool)
         rivals = best_and_rivals(moments, pool)
         if len(rivals) == 0:
