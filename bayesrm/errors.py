@@ -18,3 +18,7 @@ class UnknownNameError(InvalidInputError, KeyError):
 
 class CapabilityError(BayesRMError, TypeError):
     """Something was asked of a part that it does not have, such as the disagreement of a point estimate."""
+
+
+class NoCandidatesError(InvalidInputError):
+    """Every pair was already asked, or cannot teach anything."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import os
+import warnings
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -24,10 +25,10 @@ from bayesrm.annotators.base import Annotator, SupportsLabel
 from bayesrm.data.golden import as_golden
 from bayesrm.design import make_design
 from bayesrm.design.base import Design
+from bayesrm.design.candidates import CandidateSet, require_scope
 from bayesrm.design.candidates import candidates as form_candidates
-from bayesrm.design.candidates import require_scope
 from bayesrm.design.constraints import Constraints
-from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
 from bayesrm.journal import Journal, Metrics, RoundRecord
@@ -86,7 +87,8 @@ def run(
         What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
         a response is in, and at least so many pairs within a prompt.
     batch_size, rounds
-        Labels a round, and number of rounds.
+        Labels a round, and number of rounds. Where fewer pairs are left to ask than that, a later round takes those;
+        where none is left the run ends early, with a warning.
     seed
         Root of every random choice of the run.
     out
@@ -176,11 +178,22 @@ def run(
             if selection is None:
                 if posterior is None:
                     posterior = posterior_after(labels)
-                pairs = form_candidates(
-                    pool, scope, prompts, candidates, rng.child(seed, "candidates", t), labels, identical
+                pairs = _candidates_left(
+                    pool,
+                    scope,
+                    prompts,
+                    candidates,
+                    rng.child(seed, "candidates", t),
+                    labels,
+                    identical,
+                    batch_size,
                 )
+                if pairs is None:
+                    break
                 pairs.constraints = constraints
-                selection = plan.select(posterior, pairs, batch_size, rng.child(seed, "selection", t))
+                # The first round's batch is as large as was asked for, or refused.
+                size = min(batch_size, len(pairs)) if len(labels) else batch_size
+                selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
                 journal.keep_selection(t, selection)
             asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator
             answered = _require_answers(asked.label(selection), selection)
@@ -193,10 +206,40 @@ def run(
         records.append(journal.record(t))
     if posterior is None:
         posterior = posterior_after(labels)
+    if len(records) < rounds:
+        warnings.warn(
+            f"no pair was left to ask after {len(records)} of {rounds} rounds and {len(labels)} labels: the run ends "
+            "there; give a larger pool, or scope='cross-prompt' for more pairs",
+            stacklevel=2,
+        )
     tree = run_tree(records, posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood), configuration)
     if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
         write_results(tree, directory / RESULTS_FILE)
     return tree
+
+
+def _candidates_left(
+    pool: ResponsePool,
+    scope: str,
+    prompts: int | None,
+    size: int | None,
+    seed: int,
+    labels: Preferences,
+    identical: bool,
+    wanted: int,
+) -> CandidateSet | None:
+    """The round's candidates; of all prompts where those drawn have too few left; None where none is left at all."""
+    if len(labels) == 0:
+        return form_candidates(pool, scope, prompts, size, seed, None, identical)
+    found = None
+    for drawn in dict.fromkeys((prompts, None)):
+        try:
+            found = form_candidates(pool, scope, drawn, size, seed, labels, identical)
+        except NoCandidatesError:
+            continue
+        if len(found) >= wanted:
+            break
+    return found
 
 
 def _finished(directory: Path, rounds: int) -> xr.DataTree | None:

@@ -21,7 +21,7 @@ from bayesrm import rng
 from bayesrm.design.constraints import NO_CONSTRAINTS, Constraints, Cost
 from bayesrm.design.identical import identical_pairs, same_embedding
 from bayesrm.design.numbering import PairIndex, PairNumbering
-from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.posteriors.pairs import ListedPairs, TiledPairs
 from bayesrm.types import Comparisons, Pairs, ResponsePool, compact, require_within
 
@@ -368,7 +368,7 @@ def _draw(
 
 def _require_some(count: int) -> None:
     if count == 0:
-        raise InvalidInputError(
+        raise NoCandidatesError(
             "no candidates are left: every pair of the drawn prompts was already asked or has identical "
             "embeddings; draw more prompts, or stop"
         )
