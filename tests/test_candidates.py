@@ -11,6 +11,7 @@ import torch
 import bayesrm as brm
 from bayesrm import rng
 from bayesrm.design import candidates as candidates_module
+from bayesrm.design import near
 from bayesrm.design.candidates import AllPairs
 from bayesrm.design.numbering import PairNumbering
 from bayesrm.errors import CapabilityError, InvalidInputError
@@ -160,6 +161,37 @@ def test_identical_embeddings_are_left_out_unless_asked_for(pool):
         assert set(_listed(brm.candidates(changed, scope, size=None, identical=True))) == _possible(pool, scope)
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("few", [4, 64], ids=["by directions", "pair by pair"])
+def test_responses_that_are_as_good_as_the_same_are_not_compared(scope, few, monkeypatch):
+    """Twins at a ten-thousandth of the usual distance; at a hundredth they are two responses."""
+    monkeypatch.setattr(near, "_FEW", few)
+    random = np.random.default_rng(0)
+    base = 5 + random.normal(size=(60, 12))
+    twins = [base + size * random.normal(size=base.shape) for size in (1e-4, 1e-2)]
+    pool = brm.ResponsePool(
+        np.concatenate([base, *twins]).astype(np.float32), np.tile(np.repeat([0, 1, 2], 20), 3)
+    )
+    for size in (None, 100_000):
+        candidates = brm.candidates(pool, scope, size=size)
+        left_out = _possible(pool, scope) - set(_listed(candidates))
+        assert left_out == {(k, k + 60) for k in range(60)}
+    assert set(_listed(brm.candidates(pool, scope, size=None, identical=True))) == _possible(pool, scope)
+
+
+def test_near_pairs_are_found_among_many_responses():
+    """Two thousand copies with a little noise among ten thousand responses of few directions, and no other pair."""
+    random = np.random.default_rng(0)
+    base = random.normal(size=(10_000, 20)) * np.geomspace(1, 0.01, 20)
+    copied = random.choice(10_000, 2_000, replace=False)
+    copies = base[copied] + 1e-5 * random.normal(size=(2_000, 20))
+    pool = brm.ResponsePool(np.concatenate([base, copies]).astype(np.float32), np.zeros(12_000))
+    found = near.near_pairs(pool, [np.arange(12_000)])
+    assert set(zip(found.first.tolist(), found.second.tolist(), strict=True)) == {
+        (int(k), 10_000 + n) for n, k in enumerate(copied)
+    }
+
+
 @pytest.mark.parametrize("n", [2, 3, 1000, 200_000])
 def test_a_large_group_is_decoded_exactly(n):
     numbering = PairNumbering(np.arange(n), np.array([n]))
@@ -195,6 +227,31 @@ def test_encode_undoes_decode():
 def test_settings_rejected(pool, settings, message):
     with pytest.raises(InvalidInputError, match=message):
         brm.candidates(pool, **settings)
+
+
+def test_a_list_of_ones_own(pool, laplace):
+    """Each pair once whatever its orientation, without those asked already and those of the same embeddings."""
+    rows = pool.embeddings.copy()
+    rows[9] = rows[8]
+    changed = brm.ResponsePool(rows, pool.prompt)
+    own = brm.Comparisons([3, 5, 3, 8, 1, 7], [5, 3, 4, 9, 2, 0])
+    candidates = brm.candidates(changed, pairs=own, exclude=brm.Comparisons([2], [1]), per_response=1)
+    assert list(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True)) == [
+        (3, 5),
+        (3, 4),
+        (7, 0),
+    ]
+    assert set(_listed(brm.candidates(changed, pairs=own, identical=True))) == {
+        (3, 5),
+        (3, 4),
+        (8, 9),
+        (1, 2),
+        (0, 7),
+    }
+    batch = brm.select(laplace, candidates, "pa-dopt", 2)
+    assert (7, 0) in zip(batch.first.tolist(), batch.second.tolist(), strict=True)
+    with pytest.raises(InvalidInputError, match="no candidates are left"):
+        brm.candidates(changed, pairs=own, exclude=own)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.design.constraints import NO_CONSTRAINTS, Constraints, Cost
-from bayesrm.design.identical import identical_pairs, same_embedding
+from bayesrm.design.near import near_pairs, squared_distances, too_near
 from bayesrm.design.numbering import PairIndex, PairNumbering
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.posteriors.pairs import ListedPairs, TiledPairs
@@ -284,6 +284,7 @@ def candidates(
     per_response: int | None = None,
     min_within: int = 0,
     cost: Cost | None = None,
+    pairs: Pairs | None = None,
 ) -> CandidateSet:
     """Form candidate comparisons as the paper does (section 5.1): draw prompts, then pairs of their responses.
 
@@ -303,9 +304,12 @@ def candidates(
     exclude
         Pairs that are not to be candidates, such as those already asked; orientation does not matter.
     identical
-        Whether to keep pairs whose two embeddings are the same: no answer to them teaches a model anything.
+        Whether to keep pairs whose two embeddings are the same, or nearer than a thousandth of the usual distance:
+        no answer to them teaches a model anything.
     per_prompt, per_response, min_within, cost
         What a batch chosen from them has to respect, see :class:`~bayesrm.design.constraints.Constraints`.
+    pairs
+        A list of your own to choose from: nothing is drawn, whatever scope, prompts, size and seed say.
 
     Raises
     ------
@@ -317,6 +321,11 @@ def candidates(
     for name, value in (("prompts", prompts), ("size", size)):
         if value is not None and value < 1:
             raise InvalidInputError(f"expected {name} of at least 1 (or None for all), got {value}")
+    if pairs is not None:
+        own = _of_ones_own(pool, pairs, exclude, identical)
+        _require_some(len(own))
+        own.constraints = constraints
+        return own
     smallest = 2 if scope == "within-prompt" else 1
     eligible = np.flatnonzero(np.bincount(pool.group) >= smallest)
     if len(eligible) == 0 or len(pool) < 2:
@@ -330,7 +339,7 @@ def candidates(
     groups = groups if scope == "within-prompt" else [np.concatenate(groups)]
     asked = [] if exclude is None else [exclude]
     if size is None:
-        everything = AllPairs(pool, groups, asked if identical else [*asked, identical_pairs(pool, groups)])
+        everything = AllPairs(pool, groups, asked if identical else [*asked, near_pairs(pool, groups)])
         _require_some(len(everything))
         everything.constraints = constraints
         return everything
@@ -351,19 +360,34 @@ def require_scope(scope: str) -> None:
 def _draw(
     possible: AllPairs, size: int, generator: np.random.Generator, identical: bool
 ) -> tuple[PairIndex, PairIndex]:
-    """A uniform sample in random order; only the responses in it are read to see which are identical."""
+    """A uniform sample in random order; only the responses in it are read to see which are the same."""
     size = min(size, len(possible))
     drawn = size
     while True:
         first, second = possible.pairs_at(possible.sample(drawn, generator))
         first, second = possible.responses[first], possible.responses[second]
-        if not identical and drawn > 0:
-            different = ~same_embedding(possible.pool, first, second)
+        if not identical:
+            squared = squared_distances(possible.pool, first, second)
+            different = ~too_near(squared, squared)
             first, second = first[different], second[different]
         missing = size - len(first)
         if missing <= 0 or drawn == len(possible):
             return first[:size], second[:size]
         drawn = min(len(possible), drawn + 4 * missing + 100)
+
+
+def _of_ones_own(pool: ResponsePool, pairs: Pairs, exclude: Pairs | None, identical: bool) -> ExplicitCandidates:
+    """Each pair of a list once, whatever its orientation."""
+    require_within(pairs, pool)
+    ends = np.sort(np.stack([pairs.first, pairs.second], axis=1), axis=1)
+    kept = np.sort(np.unique(ends, axis=0, return_index=True)[1])
+    first, second = pairs.first[kept], pairs.second[kept]
+    if not identical:
+        squared = squared_distances(pool, first, second)
+        different = ~too_near(squared, squared)
+        first, second = first[different], second[different]
+    own = ExplicitCandidates(pool, Comparisons(first, second))
+    return own if exclude is None else own.without(exclude)
 
 
 def _require_some(count: int) -> None:
