@@ -77,6 +77,9 @@ def _one_pair(means: tuple[float, ...], sd: float) -> tuple[RewardMoments, Liste
 
 def _exact(likelihood: Likelihood, mean: float, sd: float) -> tuple[float, float]:
     """Entropy of the predictive and expected entropy, by quad over η where anything happens."""
+    if sd == 0:
+        p = likelihood.outcome_probabilities(torch.tensor([mean], dtype=torch.float64))[0].numpy()
+        return float(-xlogy(p, p).sum()), float(-xlogy(p, p).sum())
     half = min(60.0, 12 * sd)
     low, high = (max(mean - 12 * sd, -60.0), min(mean + 12 * sd, 60.0)) if sd > 3 else (mean - half, mean + half)
 
@@ -102,7 +105,7 @@ def _exact(likelihood: Likelihood, mean: float, sd: float) -> tuple[float, float
 
 
 @pytest.mark.parametrize("likelihood", [BradleyTerry(), RaoKupper(2.5)], ids=["binary", "ties"])
-@pytest.mark.parametrize("sd", [1e-3, 0.1, 1.0, 1.99, 2.01, 8.0, 100.0, 1e4])
+@pytest.mark.parametrize("sd", [0.0, 1e-6, 1e-3, 0.1, 1.0, 1.99, 2.01, 8.0, 50.0, 1e4, 1e8])
 def test_any_spread_to_a_millionth_of_a_nat(sd, likelihood):
     moments, pairs = _one_pair(MEANS, sd)
     exact = np.array([_exact(likelihood, mean, sd) for mean in MEANS])

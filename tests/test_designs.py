@@ -18,7 +18,7 @@ from bayesrm.design import candidates as candidates_module
 from bayesrm.design.base import Design
 from bayesrm.design.candidates import AllPairs, CandidateSet, ExplicitCandidates
 from bayesrm.design.objectives import SumObjective
-from bayesrm.design.ranking import top
+from bayesrm.design.ranking import sample, top
 from bayesrm.design.selectors import greedy
 from bayesrm.errors import CapabilityError, InvalidInputError
 
@@ -268,8 +268,14 @@ def test_gradient_sample_has_odds_proportional_to_the_gradient(pool, laplace):
     candidates = brm.candidates(pool, "cross-prompt", size=8, seed=2)
     objective = CRITERIA["dopt"]().objective(laplace, candidates)
     gradient = objective.gradient(candidates)(candidates.block_at(np.arange(8))).numpy()
-    selector, generator, draws = SELECTORS["gradient-sample"](), rng.stream(0, "test"), 1500
-    chosen = np.array([selector.choose(objective, candidates, 2, generator) for _ in range(draws)])
+    generator, draws = rng.stream(0, "test"), 1500
+    asked = SELECTORS["gradient-sample"]().choose(objective, candidates, 2, rng.stream(1, "test"))
+    assert asked.tolist() == sample(candidates, objective.gradient(candidates), 2, rng.stream(1, "test")).tolist()
+    pairs = candidates.block_at(np.arange(8))
+    table = torch.zeros((len(candidates.responses),) * 2, dtype=torch.float64)
+    table[pairs.first, pairs.second] = torch.from_numpy(gradient)
+    # The same odds, computed once.
+    chosen = np.array([sample(candidates, lambda b: table[b.first, b.second], 2, generator) for _ in range(draws)])
     share = gradient / gradient.sum()
     # The second of two draws without replacement: Σ_{j≠i} share_j · share_i / (1 − share_j).
     odds = share[None] / (1 - share[:, None]) * share[:, None]

@@ -7,9 +7,9 @@ Given a configuration y_C of the answers so far the draws have posterior π(k | 
     f(C ∪ {m}) − f(C) = E_{y_C} H(Σ_k π(k | y_C) p(y_m | k)) − (1/K) Σ_k H(y_m | k):
 
 only y_C has to be enumerated or sampled, the answer to m and the draws are summed over exactly (Rao–Blackwell). All
-configurations are kept while there are at most S of them, ten binary answers for S = 1024; from then on S of their
-extensions are resampled in S strata after every pair, with the same random numbers wherever a batch is the same. Each
-stratum has a number of its own: one for all (systematic resampling) would give all configurations the same answer.
+configurations are kept while there are at most S of them, ten binary answers for S = 1024. From then on S are sampled
+anew after every pair, as many for each draw, with the same random numbers wherever a batch is the same: configurations
+that were kept and extended would carry their errors along, and greedy picks what is overestimated.
 
 f is submodular, so gains from earlier on bound gains from later on and only the most promising pairs are computed anew
 (Minoux 1978). It cannot pass log K: with fewer draws than the batch has bits, K draws are told apart and nothing
@@ -37,6 +37,7 @@ CEILING = 0.9
 BEYOND = 1e-9
 """What a pair's own information is scaled by beyond the ceiling, so that it stands behind every gain before it."""
 PAIRS_AT_ONCE = 1_024
+_TINY = 1e-300
 ANEW = 64
 """Pairs that are computed anew together."""
 
@@ -101,7 +102,7 @@ class JointEntropyObjective(Objective):
 
 
 class _JointBatch(Batch):
-    """Keeps the configurations y_C with their probabilities, and π(k | y_C) of each.
+    """Keeps configurations y_C with their probabilities, and π(k | y_C) of each.
 
     Parameters
     ----------
@@ -165,29 +166,43 @@ class _JointBatch(Batch):
         count = self._objective.draws.shape[1]
         self._weight = torch.ones(1, dtype=torch.float64)
         self._posterior = torch.full((1, count), 1 / count, dtype=torch.float64)
-        self._information, self._size = 0.0, 0
+        self._answers: list[Float[Tensor, "outcome draw"]] = []
+        self._information = 0.0
 
     def _take(self, index: int) -> None:
         pair = ListedPairs(self._pairs.first[[index]], self._pairs.second[[index]])
         self._information += float(self._gain(pair)[0])
-        joint = self._posterior[:, None, :] * self._objective.probabilities(pair)[None, :, :, 0]
+        p = self._objective.probabilities(pair)[:, :, 0]
+        self._answers.append(p)
+        if len(self._weight) * len(p) > self._objective.configurations:
+            self._posterior = self._sampled()
+            self._weight = torch.full((len(self._posterior),), 1 / len(self._posterior), dtype=torch.float64)
+            return
+        joint = self._posterior[:, None, :] * p[None]
         probability = joint.sum(dim=2)
         weight = (self._weight[:, None] * probability).flatten()
         kept = torch.nonzero(weight > 0)[:, 0]
-        if len(kept) > self._objective.configurations:
-            kept = self._resampled(weight)
-            self._weight = torch.full((len(kept),), 1 / len(kept), dtype=torch.float64)
-        else:
-            self._weight = weight[kept] / weight[kept].sum()
+        self._weight = weight[kept] / weight[kept].sum()
         self._posterior = joint.flatten(0, 1)[kept] / probability.flatten()[kept, None]
-        self._size += 1
 
-    def _resampled(self, weight: Float[Tensor, "configuration"]) -> Tensor:
-        count = self._objective.configurations
-        offsets = rng.stream(self._objective.seed, "configurations", self._size).random(count)
-        steps = torch.from_numpy((np.arange(count) + offsets) / count)
-        share = (weight / weight.sum()).cumsum(dim=0)
-        return torch.searchsorted(share, steps, right=True).clamp(max=int(torch.nonzero(weight > 0)[-1]))
+    def _sampled(self) -> Float[Tensor, "configuration draw"]:
+        """π(k | y_C) of configurations sampled from each draw, with strata for the answers to each pair."""
+        p = torch.stack(self._answers)
+        generator = rng.stream(self._objective.seed, "configurations", len(p))
+        draws, count = p.shape[2], self._objective.configurations
+        each = max(1, count // draws)
+        source = np.arange(draws)
+        if draws > count:
+            source = generator.choice(draws, count, replace=False)
+        place = generator.random((len(p), len(source), each))
+        uniform = torch.from_numpy((place.argsort(axis=2) + generator.random(place.shape)) / each)
+        below = p[:, :, source].cumsum(dim=1)[:, :-1]
+        outcome = (uniform[:, None] > below[..., None]).sum(dim=1).flatten(1)
+        log_p = p.clamp(min=_TINY).log()
+        total = torch.zeros((outcome.shape[1], draws), dtype=torch.float64)
+        for log_each, answers in zip(log_p, outcome, strict=True):
+            total += log_each[answers]
+        return total.softmax(dim=1)
 
     def _gain(self, pairs: PairBlock) -> Tensor:
         parts = zip(pairs.first.split(PAIRS_AT_ONCE), pairs.second.split(PAIRS_AT_ONCE), strict=True)
