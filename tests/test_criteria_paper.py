@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import k_means
 
 import bayesrm as brm
 from bayesrm import rng
-from bayesrm.design import CRITERIA
+from bayesrm.design import CRITERIA, SELECTORS
+from bayesrm.design.base import Design
 from bayesrm.posteriors.base import RewardMoments
 
 
@@ -34,6 +36,60 @@ def test_the_paper_s_designs_are_a_direct_top_k(make_world, inference, design, p
     batch = brm.select(posterior, candidates, design, 50)
     assert batch.first.tolist() == candidates.first[expected].tolist()
     assert batch.second.tolist() == candidates.second[expected].tolist()
+
+
+def test_each_of_the_eight_has_its_paper_mode():
+    eight = {"random", "entropy", "maxdiff", "xtx", "coreset", "batchbald", "dopt", "pa-dopt"}
+    assert {f"paper-{name}" for name in eight} == {name for name in CRITERIA if name.startswith("paper-")}
+
+
+@pytest.mark.parametrize("inference", ["plugin", "laplace"])
+def test_the_paper_s_level_sets_are_a_direct_top_k(make_world, inference):
+    world = make_world(3, sizes=(10,) * 10, dim=8, comparisons=60)
+    posterior = brm.fit(brm.RewardModel(8, "linear", prior_scale=0.7), world.pool, world.preferences, inference)
+    candidates = brm.candidates(world.pool, "cross-prompt", size=800)
+    score = (posterior.features(world.pool) @ posterior.location).numpy()
+    apart = np.abs(score[candidates.first] - score[candidates.second])
+    for design, order in (("paper-entropy", np.argsort(apart)), ("paper-maxdiff", np.argsort(-apart))):
+        batch = brm.select(posterior, candidates, design, 40)
+        assert batch.first.tolist() == candidates.first[order[:40]].tolist()
+        assert batch.second.tolist() == candidates.second[order[:40]].tolist()
+
+
+def test_the_paper_s_sensitivities_are_those_of_a_loop(make_world):
+    """As in the code of Huggins et al.: every cluster with its size and centre, less one point of its own."""
+    world = make_world(3, sizes=(10,) * 10, dim=4, comparisons=30)
+    posterior = brm.fit(brm.RewardModel(4, "linear"), world.pool, world.preferences, "plugin")
+    candidates = brm.candidates(world.pool, size=300)
+    phi = posterior.features(world.pool).numpy()
+    z = phi[candidates.first] - phi[candidates.second]
+    seed = rng.child(5, "k-means") % 2**32
+    centres, labels, _ = k_means(z, 10, n_init=1, max_iter=1, random_state=seed)
+    expected = np.empty(300)
+    for m in range(300):
+        total = 1.0 - np.exp(-np.linalg.norm(z[m] - centres[labels[m]]))
+        for i in range(10):
+            total += (labels == i).sum() * np.exp(-np.linalg.norm(z[m] - centres[i]))
+        expected[m] = 300 / total
+    objective = CRITERIA["paper-coreset"](seed=5).objective(posterior, candidates)
+    np.testing.assert_allclose(objective.score(candidates.block_at(np.arange(300))).numpy(), expected, rtol=1e-9)
+    batch = brm.select(posterior, candidates, "paper-coreset", 20, seed=1)
+    assert len(set(zip(batch.first.tolist(), batch.second.tolist(), strict=True))) == 20
+
+
+def test_the_paper_s_batchbald_goes_on_beyond_the_ceiling(make_world):
+    """Before it both choose alike; beyond it the paper's is still greedy in what the draws say."""
+    world = make_world(2, sizes=(10,) * 8, dim=20, comparisons=0)
+    posterior = brm.fit(brm.RewardModel(20, "linear", prior_scale=1.0), world.pool, brm.Preferences.none())
+    candidates = brm.candidates(world.pool, "cross-prompt", size=200)
+    ours, theirs = (
+        Design(CRITERIA[name](draws=12), SELECTORS["greedy"]()).select(posterior, candidates, 14)
+        for name in ("batchbald", "paper-batchbald")
+    )
+    reached = int(np.argmax(np.cumsum(ours.gain) > 0.9 * np.log(12))) + 1
+    assert 2 < reached < 12
+    assert ours.first[:reached].tolist() == theirs.first[:reached].tolist()
+    assert ours.first.tolist() != theirs.first.tolist()
 
 
 @pytest.mark.parametrize("design", ["paper-dopt", "paper-pa-dopt", "paper-xtx"])

@@ -58,6 +58,8 @@ class JointEntropyObjective(Objective):
         Root of the resampling.
     lazy
         Whether pairs that cannot be the best may keep an old score; not where the best may be forbidden or dear.
+    ceiling
+        The part of log K beyond which pairs are ordered by their own information.
     """
 
     draws: Float[Tensor, "response draw"]
@@ -65,6 +67,7 @@ class JointEntropyObjective(Objective):
     configurations: int
     seed: int
     lazy: bool = True
+    ceiling: float = CEILING
 
     def gradient(self, candidates: CandidateSet) -> PairFunction:
         """Each pair's own information: f has no value between in and out."""
@@ -76,11 +79,11 @@ class JointEntropyObjective(Objective):
 
     def gains(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """What each adds to those before it; never below zero."""
-        return batch_gains(_JointBatch(replace(self, lazy=False), ceiling=math.inf), pairs)
+        return batch_gains(_JointBatch(replace(self, lazy=False, ceiling=math.inf)), pairs)
 
     def slope(self, pairs: PairBlock) -> PairFunction:
         """f(C ∪ {m}) − f(C), zero for m in C: as f is submodular no C' exceeds f(C) + Σ_C' slope."""
-        batch = _JointBatch(self, ceiling=math.inf)
+        batch = _JointBatch(replace(self, ceiling=math.inf))
         batch.track(pairs)
         for index in range(len(pairs)):
             batch.add(index)
@@ -108,12 +111,10 @@ class _JointBatch(Batch):
     ----------
     objective
         f.
-    ceiling
-        The part of log K beyond which pairs are ordered by their own information.
     """
 
-    def __init__(self, objective: JointEntropyObjective, ceiling: float = CEILING) -> None:
-        self._objective, self._ceiling = objective, ceiling
+    def __init__(self, objective: JointEntropyObjective) -> None:
+        self._objective = objective
         self._empty()
         self._chosen: list[int] = []
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
@@ -160,7 +161,7 @@ class _JointBatch(Batch):
 
     @property
     def _reached(self) -> bool:
-        return self._information > self._ceiling * math.log(self._objective.draws.shape[1])
+        return self._information > self._objective.ceiling * math.log(self._objective.draws.shape[1])
 
     def _empty(self) -> None:
         count = self._objective.draws.shape[1]

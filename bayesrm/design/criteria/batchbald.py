@@ -14,7 +14,7 @@ from typing import ClassVar
 from bayesrm import rng
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.joint_entropy import JointEntropyObjective
+from bayesrm.design.joint_entropy import CEILING, JointEntropyObjective
 from bayesrm.design.objectives import Objective
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
@@ -36,6 +36,7 @@ class BatchBALD(Criterion):
 
     name: ClassVar[str] = "batchbald"
     needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    ceiling: ClassVar[float] = CEILING
 
     draws: int = 100
     configurations: int = 1024
@@ -62,4 +63,5 @@ class BatchBALD(Criterion):
             self.configurations,
             self.seed,
             lazy=candidates.constraints.unrestricted,
+            ceiling=self.ceiling,
         )

@@ -4,8 +4,7 @@ r"""The paper's information designs as its released code computes them, so that 
 
 the gradient of log det M at the batch of all candidates (paper, eq. 8–10); the k largest are taken. w = p̂(1 − p̂)
 is plugged in at one point, the posterior's mean where there is one, and the ridge stands for the prior, whatever prior
-the model has. The paper's other designs need no such form: with ``inference="plugin"``, ``random``, ``entropy`` and
-``maxdiff`` are the paper's as they stand, and ``coreset`` and ``batchbald`` its methods in our implementation.
+the model has. The paper's other designs are in ``paper_others.py``: all eight are ``paper-`` and their name.
 """
 
 from __future__ import annotations
