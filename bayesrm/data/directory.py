@@ -7,10 +7,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -112,7 +113,6 @@ def _write_golden(path: Path, golden: Float[np.ndarray, "response"]) -> None:
 
 
 def _card(name: str, pool: ResponsePool, directory: Path) -> dict[str, object]:
-    files = sorted(directory.iterdir())
     return {
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -120,6 +120,12 @@ def _card(name: str, pool: ResponsePool, directory: Path) -> dict[str, object]:
         "responses": len(pool),
         "prompts": pool.n_prompts,
         "dimension": pool.dim,
+    } | file_sums(sorted(directory.iterdir()))
+
+
+def file_sums(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Sizes and checksums of files, for the card of a pool."""
+    return {
         "bytes": {file.name: file.stat().st_size for file in files},
         "checksums": {file.name: f"sha256:{_sha256(file)}" for file in files},
     }

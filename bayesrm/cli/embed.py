@@ -1,0 +1,186 @@
+"""``bayesrm embed`` and ``merge-shards``: from texts to a pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesrm.cli.app import app, console
+from bayesrm.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bayesrm.data.texts import Texts
+    from bayesrm.embedding import EmbeddedPool
+
+BROKEN_SHOWN = 10
+"""Rows that were left out and are listed; the others are counted."""
+
+
+@app.command(
+    epilog="Example:  [bold]bayesrm embed data/examples/responses.jsonl --model sentence-transformers/all-MiniLM-L6-v2 "
+    "--out pools/mine[/bold]"
+)
+def embed(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Texts: a .jsonl, .json, .csv or .parquet file (.gz too), a folder of them, or a data set of the hub."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="Encoder or decoder: its name on the hub, or a folder with its files.")
+    ],
+    out: Annotated[Path, typer.Option(help="Pool to make; one that was begun with the same texts continues.")],
+    prompt_column: Annotated[str | None, typer.Option(help="What SOURCE calls the prompt, if not prompt.")] = None,
+    response_column: Annotated[
+        str | None, typer.Option(help="What SOURCE calls the response, or the list of responses.")
+    ] = None,
+    chosen_column: Annotated[
+        str | None, typer.Option(help="What SOURCE calls the preferred of two answers.")
+    ] = None,
+    rejected_column: Annotated[
+        str | None, typer.Option(help="What SOURCE calls the other of two answers.")
+    ] = None,
+    prompt_id_column: Annotated[
+        str | None, typer.Option(help="Which column groups responses; default, equal prompts are one.")
+    ] = None,
+    generator_column: Annotated[
+        str | None, typer.Option(help="Which column says what wrote the response.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of a data set of the hub; default train.")] = None,
+    config: Annotated[str | None, typer.Option(help="Configuration of a data set of the hub.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model.")] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            help="last, mean or first token; default what the model's files say, else last for decoders, "
+            "mean for encoders."
+        ),
+    ] = None,
+    layer: Annotated[int, typer.Option(help="Hidden layer: -1 the last, 0 the input embeddings.")] = -1,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            help="chat: the tokenizer's chat template; plain: prompt, empty line, response; pair: as two texts. "
+            "Default chat where there is a template."
+        ),
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Window; default the model's.")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="What the model computes in: float32, bfloat16 or float16; default float32 on a CPU, "
+            "else bfloat16."
+        ),
+    ] = None,
+    store: Annotated[str, typer.Option(help="What embeddings are kept in: float16 or float32.")] = "float16",
+    device: Annotated[
+        str | None, typer.Option(help="Where to compute, such as cuda; default a GPU where there is one.")
+    ] = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option(help="Tokens a batch, padding included; default 4,096 on a CPU, else 65,536.")
+    ] = None,
+    padding_side: Annotated[
+        str, typer.Option(help="right or left; makes no difference but for rounding.")
+    ] = "right",
+    shard: Annotated[
+        str,
+        typer.Option(
+            help="i/n: compute the i-th of n parts, each into its own --out; then [bold]bayesrm merge-shards[/bold]."
+        ),
+    ] = "1/1",
+) -> None:
+    """Turn texts into a pool: every response embedded with its prompt, and labels it came with kept beside it.
+
+    SOURCE may have prompts with responses, or pairs that somebody compared: TRL's chosen and rejected, UltraFeedback,
+    RewardBench 2, hh-rlhf, Arena or HelpSteer3, told by their columns. Labels go to preferences.parquet.
+
+    Texts longer than the window lose the middle of the prompt, never the response while it fits. Killed, the same
+    command goes on where it was.
+    """
+    from bayesrm.data.texts import read_texts
+    from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts
+
+    part = _shard(shard)
+    settings = EmbeddingSettings(
+        model, revision, pooling, layer, template, max_tokens, padding_side, dtype, batch_tokens
+    )
+    mapping = {
+        "prompt": prompt_column,
+        "response": response_column,
+        "chosen": chosen_column,
+        "rejected": rejected_column,
+        "prompt_id": prompt_id_column,
+        "generator": generator_column,
+    }
+    texts = read_texts(source, {name: column for name, column in mapping.items() if column}, split, config)
+    _tell_texts(texts)
+    made = embed_texts(texts, Embedder(settings, device), out, part, store)
+    _tell_pool(made)
+    if not made.complete:
+        console.print(
+            f"This is shard {shard}: when all are done, run  bayesrm merge-shards SHARD… --out POOL", markup=False
+        )
+
+
+@app.command(
+    name="merge-shards", epilog="Example:  [bold]bayesrm merge-shards pools/part-* --out pools/mine[/bold]"
+)
+def merge_shards(
+    shards: Annotated[list[Path], typer.Argument(help="Folders that embed --shard i/n made, all n of them.")],
+    out: Annotated[Path, typer.Option(help="Pool to make.")],
+) -> None:
+    """Put together what several processes or machines embedded with --shard."""
+    from bayesrm.embedding import merge_shards as merge
+
+    _tell_pool(merge(shards, out))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise InvalidInputError(f"expected --shard i/n with i from 1 to n, such as 2/4, got {text}")
+    return int(number), int(count)
+
+
+def _tell_texts(texts: Texts) -> None:
+    """What was read, and what was not."""
+    labels = "" if texts.preferences is None else f", {len(texts.preferences):,} labels"
+    console.print(
+        f"Read as {texts.format}: {len(texts):,} responses from {texts.rows:,} rows{labels}.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if texts.identical:
+        console.print(f"{texts.identical:,} labels compare a text with itself and were set aside.", markup=False)
+    if texts.broken:
+        console.print(f"{len(texts.broken):,} rows cannot be used and were left out:", highlight=False)
+        for row in texts.broken[:BROKEN_SHOWN]:
+            console.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)
+        if len(texts.broken) > BROKEN_SHOWN:
+            console.print(f"  and {len(texts.broken) - BROKEN_SHOWN:,} more", highlight=False)
+
+
+def _tell_pool(made: EmbeddedPool) -> None:
+    lines = []
+    if made.cut_prompts:
+        lines.append(
+            f"{made.cut_prompts:,} texts are longer than the window: their prompts were shortened, and "
+            f"{made.cut_responses:,} responses that alone are longer."
+        )
+    if made.unique < made.responses:
+        lines.append(
+            f"{made.responses - made.unique:,} responses read the same to the model as another and were computed once."
+        )
+    if made.resumed:
+        lines.append(f"{made.resumed:,} batches were there already, {made.computed:,} were computed now.")
+    beside = f", and {made.preferences:,} labels in preferences.parquet" if made.preferences else ""
+    lines.append(
+        f"{'The pool' if made.complete else 'The shard'} is {made.path}: {made.responses:,} responses to "
+        f"{made.prompts:,} prompts, of dimension {made.dim:,}{beside}."
+    )
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
