@@ -425,7 +425,7 @@ def test_the_program_scores_prior_and_labels(world):
     state, beta, _ = network.stacked([unit])
     assert torch.allclose(beta[0].float(), 0.5 * unit[bnn.BETA])
     assert torch.allclose(state["0.weight"][0], unit["0.weight"] * np.sqrt(2 / 6))
-    x = model.encoder.standardize(data.embeddings)
+    x = data.inputs
     reward = functional_call(model.encoder.body, {n: v[0] for n, v in state.items()}, (x,)) @ beta[0].float()
     logit = reward[data.first] - reward[data.second]
     log_prob = (data.outcome * logit - nn.functional.softplus(logit)).sum()

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -123,9 +122,8 @@ class BayesianWeights:
 
     def __init__(self, model: RewardModel, data: TrainingData) -> None:
         self.model = model
-        embeddings = model.encoder.prepare(data.embeddings)
-        self.data = replace(data, embeddings=embeddings)
-        self._space = model.nuisance_space(data.context, embeddings.device)
+        self.data = data
+        self._space = model.nuisance_space(data.context, data.inputs.device)
         self._fixed = {name: value.detach().clone() for name, value in model.encoder.body.state_dict().items()}
         self._sd, self._middle, self.start = {}, {}, {}
         for name, parameter in model.encoder.body.named_parameters():
@@ -135,10 +133,10 @@ class BayesianWeights:
                 self._sd[name] = math.sqrt(2 * len(value) / value.numel()) if matrix else VECTOR_SD
                 self._middle[name] = torch.zeros_like(value) if matrix and not model.custom_encoder else value
                 self.start[name] = (value - self._middle[name]) / self._sd[name]
-        self._beta_sd = model.prior_sd().to(embeddings)
+        self._beta_sd = model.prior_sd().to(data.inputs)
         self.start[BETA] = torch.zeros_like(self._beta_sd)
         if self._space.size:
-            self.start[NUISANCE] = self._space.start().to(embeddings)
+            self.start[NUISANCE] = self._space.start().to(data.inputs)
 
     def program(self, data: TrainingData) -> None:
         """Sample all weights and score the labels, those of a minibatch as if they were all."""
@@ -154,7 +152,7 @@ class BayesianWeights:
                 log_prior = self._space.log_prior(nu)
             # Sampled as a standard Normal for the closed form of the divergence; this puts its own prior in place.
             pyro.factor("nuisance prior", log_prior - dist.Normal(0.0, 1.0).log_prob(nu).sum())
-        features = functional_call(self.model.encoder.body, self._network(unit), (data.embeddings,))
+        features = functional_call(self.model.encoder.body, self._network(unit), (data.inputs,))
         reward = torch.cat([features, data.intercept], dim=1) @ (self._beta_sd * unit[BETA])
         log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
         pyro.factor("outcome", len(self.data) / len(data) * (data.weight * log_prob).sum())

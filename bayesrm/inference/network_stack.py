@@ -70,8 +70,8 @@ class NetworkStack:
         self._state = stack([model.fresh(own).encoder.body for own in seeds])
         d = model.features
         start = [torch.from_numpy(rng.stream(own, "beta").uniform(-1, 1, d) / math.sqrt(d)) for own in seeds]
-        self._beta = torch.stack(start).to(data.embeddings).requires_grad_(True)
-        self._space = model.nuisance_space(data.context, data.embeddings.device)
+        self._beta = torch.stack(start).to(data.inputs).requires_grad_(True)
+        self._space = model.nuisance_space(data.context, data.inputs.device)
         self._nuisance = self._space.start().to(self._beta).repeat(len(seeds), 1).requires_grad_(True)
         trainable = {name for name, value in model.encoder.body.named_parameters() if value.requires_grad}
         weights = [value.requires_grad_(True) for name, value in self._state.items() if name in trainable]
@@ -114,9 +114,7 @@ class NetworkStack:
         return state, self._beta.detach().double(), self._nuisance.detach().double()
 
     def _logit(self, data: TrainingData, at_once: int | None = None) -> Tensor:
-        encoder = self.model.encoder
-        x = encoder.prepare(data.embeddings)
-        reward = network_rewards(self._body, self._state, self._beta, x, data.intercept, at_once)
+        reward = network_rewards(self._body, self._state, self._beta, data.inputs, data.intercept, at_once)
         return reward[:, data.first] - reward[:, data.second]
 
     def _log_prob(self, logit: Tensor, data: TrainingData) -> Tensor:

@@ -38,9 +38,13 @@ MIN_COMPARISONS = 16
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Labelled comparisons with the embeddings of their responses, each response once."""
+    """Labelled comparisons with the inputs of their responses, each response once.
 
-    embeddings: Float[Tensor, "response embedding"]
+    Inputs are what the body of the encoder sees. Preparing embeddings learns nothing, so it is done once and not in
+    every step.
+    """
+
+    inputs: Float[Tensor, "response embedding"]
     first: Int64[Tensor, "comparison"]
     second: Int64[Tensor, "comparison"]
     outcome: Float[Tensor, "comparison"]
@@ -57,14 +61,16 @@ class TrainingData:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> TrainingData:
-        """Read the embeddings of the compared responses, and only those."""
+        """Read and prepare the embeddings of the compared responses, and only those."""
         used, first, second = compact(preferences.first, preferences.second)
         weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
         intercept = torch.zeros((len(used), model.features - model.encoder.features), device=device, dtype=dtype)
         if model.intercepts is not None:
             model.intercepts.mark(intercept, pool, used)
+        with torch.no_grad():
+            inputs = model.encoder.prepare(torch.from_numpy(pool.rows(used)).to(device))
         return cls(
-            torch.from_numpy(pool.rows(used)).to(device, dtype),
+            inputs.to(dtype),
             torch.from_numpy(first).to(device),
             torch.from_numpy(second).to(device),
             torch.from_numpy(preferences.outcome).to(device, dtype),
@@ -77,12 +83,12 @@ class TrainingData:
         return len(self.first)
 
     def take(self, index: Int64[Tensor, "part"]) -> TrainingData:
-        """Some of the comparisons, with the embeddings that they need."""
+        """Some of the comparisons, with the inputs that they need."""
         ends = torch.cat([self.first[index], self.second[index]])
         used, local = torch.unique(ends, return_inverse=True)
         k = len(index)
         return TrainingData(
-            self.embeddings[used],
+            self.inputs[used],
             local[:k],
             local[k:],
             self.outcome[index],
@@ -145,7 +151,7 @@ def train(
         return Training(*descent.finish(), [])
     sets = data.context.choice_sets
     if (len(data) if sets is None else sets.count) < MIN_COMPARISONS:
-        device = data.embeddings.device
+        device = data.inputs.device
         space = model.nuisance_space(data.context, device)
         return Training(torch.zeros(model.features, device=device), space.start().float(), [])
     steps, folds = _hold_out(model, data, seed, descend)
@@ -198,13 +204,13 @@ class Descent:
     def __init__(self, model: RewardModel, data: TrainingData, seed: int, prior: bool = True) -> None:
         self.model, self._data, self._seed, self._prior = model, data, seed, prior
         d = model.features
-        start = data.embeddings.new_tensor(rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d))
+        start = data.inputs.new_tensor(rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d))
         # A linear block beside a network needs no training: it is left to the last layer's own fit.
         self._trained = torch.ones_like(start)
         if len(model.encoder.blocks) > 1 and "linear" in model.encoder.blocks:
             self._trained[model.blocks["linear"]] = 0.0
         self._free = start.requires_grad_(True)
-        self._space = model.nuisance_space(data.context, data.embeddings.device)
+        self._space = model.nuisance_space(data.context, data.inputs.device)
         self._nuisance = self._space.start().to(start).requires_grad_(True)
         parameters = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.Adam([self._free, self._nuisance, *parameters], lr=LEARNING_RATE)
@@ -275,7 +281,7 @@ def log_joint(
 
     ``scale`` multiplies the likelihood of a minibatch; without ``prior`` it is the log-likelihood.
     """
-    reward = torch.cat([model.encoder(data.embeddings), data.intercept], dim=1) @ beta
+    reward = torch.cat([model.encoder.body(data.inputs), data.intercept], dim=1) @ beta
     at = space.at(nuisance)
     likelihood = model.likelihood.bound(at.values, data.context)
     log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
