@@ -190,7 +190,7 @@ def main() -> None:
     settings = {"batch_size": 125, "rounds": asked.rounds}
     seeds, inferences = range(asked.seeds), asked.inference or list(MODELS)
     if asked.tiny:
-        designs, seeds = list(FIRST[:3]), range(2)
+        designs, seeds = list(FIRST[:2]), range(2)
         settings = {"batch_size": 10, "rounds": 2, "prompts": 20, "candidates": 300, "draws": 16}
     if not asked.table:
         sweep(plan(asked.pool, asked.test, designs, inferences, seeds, **settings), asked.out, asked.workers)
