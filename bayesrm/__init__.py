@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bayesrm.design.candidates import CandidateSet, candidates
     from bayesrm.design.live import Live
     from bayesrm.diagnostics import diagnose
+    from bayesrm.export import load_reward_model, save_reward_model
     from bayesrm.inference import fit
     from bayesrm.inference.base import Inference
     from bayesrm.loop import RoundRecord, run
@@ -55,9 +56,11 @@ _HOME = {
     "fit": "inference",
     "load_golden": "data",
     "load_pool": "data",
+    "load_reward_model": "export",
     "open_results": "results",
     "run": "loop",
     "save_pool": "data",
+    "save_reward_model": "export",
     "select": "design",
 }
 
@@ -86,9 +89,11 @@ __all__ = [
     "fit",
     "load_golden",
     "load_pool",
+    "load_reward_model",
     "open_results",
     "run",
     "save_pool",
+    "save_reward_model",
     "select",
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
 from bayesrm.journal import RUN_FILE, read_records
 from bayesrm.models.likelihoods import LIKELIHOODS
+from bayesrm.models.likelihoods.described import make_likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.results import RESULTS_FILE, open_results, run_folders, write_results
@@ -155,18 +155,15 @@ def _model(described: dict[str, Any]) -> RewardModel:
                 f"the run has {part} of its own, which its folder does not hold: call brm.diagnose(posterior) "
                 "where it is"
             )
-    form = LIKELIHOODS[likelihood["name"]]
-    # A description also has what follows from the settings; a parameter that is estimated was not set.
-    given = {} if likelihood.get("estimated") else likelihood
-    settings = {name: given[name] for name in signature(form).parameters if name in given}
     return RewardModel(
         described["dim"],
         encoder=described["encoder"],
         hidden=tuple(described["hidden"] or ()),
-        likelihood=form(**settings),
+        likelihood=make_likelihood(likelihood),
         prior_scale=described["prior_scale"],
         training=described["training"],
         inputs=described["inputs"],
+        spectrum_power=described.get("spectrum_power"),
         prompt_intercept=described.get("prompt_intercept", False),
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from bayesrm.errors import InvalidInputError
 
@@ -25,6 +28,40 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(path: Path, what: str) -> Iterator[Path]:
+    """A new directory beside ``path`` that takes its place when it is complete, or is removed.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is something already; ``what`` names what was to be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise InvalidInputError(f"expected a directory to write {what} to, got the file {path}")
+    if path.exists() and any(path.iterdir()):
+        raise InvalidInputError(
+            f"expected a new or empty directory, but {path} is not empty: remove it or choose another name"
+        )
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            target.rmdir()
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

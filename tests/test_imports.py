@@ -29,6 +29,7 @@ LAYERS = (
     ("annotators",),
     ("metrics",),
     ("diagnostics",),
+    ("export",),
     ("journal",),
     ("results",),
     ("loop",),
@@ -44,7 +45,8 @@ LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
     "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "diagnose",
-    "evaluate", "fit", "load_golden", "load_pool", "open_results", "run", "save_pool", "select",
+    "evaluate", "fit", "load_golden", "load_pool", "load_reward_model", "open_results", "run", "save_pool",
+    "save_reward_model", "select",
 }  # fmt: skip
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Inference", "Likelihood",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +18,7 @@ from bayesrm.data.arrays import naming, open_npy
 from bayesrm.data.golden import as_golden
 from bayesrm.data.table import read_table, write_table
 from bayesrm.errors import InvalidInputError
+from bayesrm.storage import replacing_directory, sha256
 from bayesrm.types import ResponsePool
 from bayesrm.versions import versions
 
@@ -71,7 +68,7 @@ def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLik
     """
     path = Path(path)
     rewards = None if golden is None else as_golden(golden, len(pool))
-    with _replacing_directory(path) as directory:
+    with replacing_directory(path, "the pool") as directory:
         _write_embeddings(directory / EMBEDDINGS, pool)
         write_table(directory / RESPONSES, pool.prompt, pool.texts)
         if rewards is not None:
@@ -127,32 +124,5 @@ def file_sums(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Sizes and checksums of files, for the card of a pool."""
     return {
         "bytes": {file.name: file.stat().st_size for file in files},
-        "checksums": {file.name: f"sha256:{_sha256(file)}" for file in files},
+        "checksums": {file.name: f"sha256:{sha256(file)}" for file in files},
     }
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _replacing_directory(path: Path) -> Iterator[Path]:
-    """A new directory beside ``path`` that takes its place when it is complete, or is removed."""
-    if path.exists() and not path.is_dir():
-        raise InvalidInputError(f"expected a directory to write the pool to, got the file {path}")
-    if path.exists() and any(path.iterdir()):
-        raise InvalidInputError(
-            f"expected a new or empty directory, but {path} is not empty: remove it or choose another name"
-        )
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if target.exists():
-            target.rmdir()
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -70,6 +70,7 @@ class MCDropout(Inference):
         require_no_program(model)
         dropping = copy.deepcopy(model)
         dropping.encoder.body = self._with_dropout(model)
+        dropping.automatic = False  # "auto" without its network has nothing to drop
         trained = train_encoder(dropping, pool, preferences, seed, device)
         fitted = trained.model
         fitted.encoder.body, masks = _masked(fitted.encoder.body, model.dim, self.draws, rng.stream(seed, "masks"))

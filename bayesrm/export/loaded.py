@@ -1,0 +1,219 @@
+"""A reward model that was saved: scores of texts or embeddings, with what is not known of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.export.files import (
+    CONFIGURATION,
+    Description,
+    build_function,
+    damaged,
+    read_description,
+    read_tensors,
+    to_device,
+)
+from bayesrm.export.reward_function import RewardFunction
+from bayesrm.export.saved_likelihood import load_likelihood
+from bayesrm.export.trl import TRLReward
+from bayesrm.inference import as_device
+from bayesrm.models.likelihoods.base import Likelihood
+from bayesrm.posteriors.base import RewardMoments
+from bayesrm.types import ResponsePool
+
+if TYPE_CHECKING:
+    from bayesrm.embedding import Embedder
+
+Scorable = Any
+"""Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response), the prompt a text or messages."""
+
+
+class LoadedRewardModel:
+    """What :func:`load_reward_model` returns.
+
+    A reward is known up to a constant. Here it is measured from the average response of the pool that the model was
+    fitted on: mean and sd are those of r − r̄, and do not depend on what else is scored. Two responses are compared
+    through their difference, whose variance is not the sum of theirs: ask :meth:`preference_probability`.
+
+    Parameters
+    ----------
+    description
+        The configuration in the files.
+    function
+        From embeddings to moments of rewards.
+    likelihood
+        What annotators say of two responses; None where it is the user's own and was not given.
+    device
+        Where texts are embedded; None: a GPU where there is one.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        function: RewardFunction,
+        likelihood: Likelihood | None,
+        device: str | None = None,
+    ) -> None:
+        self.description, self.function, self.likelihood = description, function, likelihood
+        self._device = device
+        self._embedder: Embedder | None = None
+
+    def __repr__(self) -> str:
+        labels, model = self.description["labels"]["comparisons"], self.description["model"]["encoder"]
+        return (
+            f"LoadedRewardModel({model}, {self.description['inference']}, {labels} labels, dimension {self.dim})"
+        )
+
+    @property
+    def dim(self) -> int:
+        """The dimension p of an embedding."""
+        return self.function.encoder.dim
+
+    @property
+    def embedder(self) -> Embedder:
+        """What turns texts into embeddings; loaded when first used.
+
+        Raises
+        ------
+        CapabilityError
+            Where the files do not say how texts were embedded.
+        """
+        if self._embedder is None:
+            settings = self.description.get("embedding")
+            if not settings:
+                raise CapabilityError(
+                    "this reward model does not say how its embeddings were made, so it scores embeddings and no "
+                    "texts: embed them as its pool was, or export it again from a pool that `bayesrm embed` made"
+                )
+            from bayesrm.embedding import Embedder, EmbeddingSettings
+
+            self._embedder = Embedder(EmbeddingSettings.from_dict(settings), device=self._device)
+        return self._embedder
+
+    def reward(self, x: Scorable) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+        """Posterior mean and standard deviation of each reward, in logits, measured from the average pool response.
+
+        Parameters
+        ----------
+        x
+            Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response): each prompt a text or
+            a list of messages with role and content.
+
+        Returns
+        -------
+        mean, sd
+            (response,) each; sd is 0 for a point estimate.
+        """
+        return _mean_and_sd(self.moments(x))
+
+    def lower_bound(self, x: Scorable, kappa: float = 1.0) -> Float[np.ndarray, "response"]:
+        """mean − κ·sd: what a policy cannot raise by going where the reward model knows nothing."""
+        mean, sd = self.reward(x)
+        return mean - kappa * sd
+
+    def preference_probability(self, first: Scorable, second: Scorable) -> Float[np.ndarray, "pair"]:
+        """Posterior predictive probability that an annotator prefers the first of each pair, a tie counted as half.
+
+        Parameters
+        ----------
+        first, second
+            As for :meth:`reward`, of the same length. Across prompts the probability is that for two prompts of the
+            same difficulty.
+
+        Raises
+        ------
+        CapabilityError
+            Where the likelihood is the user's own, and was not given to ``load_reward_model``.
+        """
+        if self.likelihood is None:
+            raise CapabilityError(
+                "the likelihood of this reward model is the user's own, and code is not saved: give it, "
+                "load_reward_model(path, likelihood=...); rewards do not need it"
+            )
+        left, right = self._embeddings(first), self._embeddings(second)
+        if len(left) != len(right):
+            raise InvalidInputError(f"expected as many first as second, got {len(left)} and {len(right)}")
+        moments = self.function.moments(np.concatenate([left, right]))
+        index = torch.arange(len(left), device=self.function.device)
+        return moments.probability(self.likelihood, index, index + len(left)).cpu().numpy()
+
+    def moments(self, x: Scorable) -> RewardMoments:
+        """Mean and covariance factor of rewards: their joint posterior."""
+        return self.function.moments(self._embeddings(x))
+
+    def trl(self, kappa: float = 0.0, reference: str = "pool") -> TRLReward:
+        """A callable with the signature of TRL's reward functions, see :class:`~bayesrm.export.trl.TRLReward`."""
+        return TRLReward(self.embedder.embed, self.function.moments, kappa, reference)
+
+    def _embeddings(self, x: Scorable) -> Float[np.ndarray, "response embedding"]:
+        if isinstance(x, ResponsePool):
+            return x.rows(np.arange(len(x)))
+        if isinstance(x, torch.Tensor):
+            x = x.detach().cpu().float().numpy()
+        if isinstance(x, np.ndarray) and x.ndim == 2 and len(x):
+            return ResponsePool(x, np.zeros(len(x), dtype=np.int64)).rows(np.arange(len(x)))
+        if (
+            isinstance(x, Sequence)
+            and len(x)
+            and all(isinstance(text, tuple | list) and len(text) == 2 for text in x)
+        ):
+            return self.embedder.embed([prompt for prompt, _ in x], [response for _, response in x])
+        shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else ""
+        raise InvalidInputError(
+            f"expected embeddings (response, {self.dim}), a ResponsePool or a list of (prompt, response), "
+            f"got {type(x).__name__}{shape}"
+        )
+
+
+def load_reward_model(
+    path: str | os.PathLike[str],
+    encoder: nn.Module | None = None,
+    likelihood: Likelihood | Callable | None = None,
+    device: str | None = None,
+) -> LoadedRewardModel:
+    """Load a reward model that ``bayesrm export`` or ``save_reward_model`` wrote. Nothing is unpickled.
+
+    Parameters
+    ----------
+    path
+        Its directory.
+    encoder
+        Where the encoder was a module of one's own: one of the same architecture, to take the saved weights.
+    likelihood
+        Where the likelihood or the Pyro program was one's own: that, for probabilities.
+    device
+        Where to compute, such as "cuda"; default: rewards on the CPU, embeddings on a GPU where there is one.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the files are missing, damaged, or of another format.
+    """
+    path = Path(path)
+    described = read_description(path)
+    tensors = read_tensors(path, described)
+    with damaged(path / CONFIGURATION):
+        function = build_function(described, tensors, encoder)
+        values = {
+            name.removeprefix("likelihood."): value
+            for name, value in tensors.items()
+            if name.startswith("likelihood.")
+        }
+        own = load_likelihood(described["likelihood"], values, likelihood)
+        LoadedRewardModel(described, function, own).__repr__()
+    return LoadedRewardModel(described, to_device(function, as_device(device)), own, device)
+
+
+def _mean_and_sd(
+    moments: RewardMoments,
+) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+    return moments.mean.cpu().numpy(), moments.factor.square().sum(dim=1).sqrt().cpu().numpy()

@@ -1,0 +1,115 @@
+"""A reward function as TRL's trainers call it: ``(prompts, completions, **kwargs) → list of floats``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.posteriors.base import RewardMoments
+
+REFERENCES = ("pool", "prompt")
+Embed = Callable[[list[Any], list[str]], Float[np.ndarray, "response embedding"]]
+
+
+class TRLReward:
+    """Rewards for ``GRPOTrainer(reward_funcs=...)`` and its like.
+
+    Parameters
+    ----------
+    embed
+        From prompts and responses to embeddings.
+    moments
+        From embeddings to moments of rewards.
+    kappa
+        What is returned is mean − κ·sd. A policy that is trained on the mean alone finds responses that the reward
+        model overrates because it has seen none like them; their sd is large.
+    reference
+        What rewards are measured from: "pool", the average response of the pool of the fit, so that a score does not
+        depend on what else is in a call; "prompt", the average of the completions to the same prompt in the call, so
+        that sd leaves out what is unknown of all of them alike. A prompt with one completion then has reward 0.
+
+    Raises
+    ------
+    InvalidInputError
+        Where κ is not a number of at least 0, or the reference is none of the two.
+    """
+
+    def __init__(
+        self,
+        embed: Embed,
+        moments: Callable[[Float[np.ndarray, "response embedding"]], RewardMoments],
+        kappa: float = 0.0,
+        reference: str = "pool",
+    ) -> None:
+        if not 0 <= kappa < float("inf"):
+            raise InvalidInputError(f"expected a finite kappa of at least 0, got {kappa}")
+        if reference not in REFERENCES:
+            raise InvalidInputError(f"expected reference to be one of {', '.join(REFERENCES)}, got {reference!r}")
+        self._embed, self._moments, self.kappa, self.reference = embed, moments, kappa, reference
+        # Trainers log a reward under the name of its function.
+        self.__name__ = "bayesrm" if kappa == 0 else f"bayesrm_kappa_{kappa:g}"
+
+    def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **kwargs: Any) -> list[float]:
+        """Score completions.
+
+        Parameters
+        ----------
+        prompts
+            One for each completion: a text, or a list of messages with role and content.
+        completions
+            Texts, or lists of messages, of which what the assistant said last is the response.
+        kwargs
+            Whatever else a trainer passes (columns of the data set, token ids, its state); not used.
+        """
+        if len(prompts) != len(completions):
+            raise InvalidInputError(
+                f"expected a prompt for each completion, got {len(prompts)} and {len(completions)}"
+            )
+        if not len(completions):
+            return []
+        asked, answered = zip(*map(_dialogue, prompts, completions), strict=True)
+        moments = self._moments(self._embed(list(asked), list(answered)))
+        mean, factor = moments.mean, moments.factor
+        if self.reference == "prompt":
+            group = torch.from_numpy(_groups(prompts)).to(mean.device)
+            mean, factor = mean - _group_mean(mean, group), factor - _group_mean(factor, group)
+        scores = mean - self.kappa * factor.square().sum(dim=1).sqrt()
+        return [float(score) for score in scores]
+
+
+def _dialogue(prompt: Any, completion: Any) -> tuple[Any, str]:
+    """Prompt and response; turns of a completion before its last go to the prompt."""
+    if isinstance(completion, str):
+        return prompt, completion
+    if isinstance(completion, Mapping):
+        completion = [completion]
+    if (
+        not completion
+        or not isinstance(completion[-1], Mapping)
+        or not isinstance(completion[-1].get("content"), str)
+    ):
+        raise InvalidInputError(
+            f"expected completions to be texts or lists of messages with role and content, got {completion!r:.80}"
+        )
+    earlier = list(completion[:-1])
+    if earlier:
+        prompt = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+        prompt = prompt + earlier
+    return prompt, completion[-1]["content"]
+
+
+def _groups(prompts: Sequence[Any]) -> np.ndarray:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(repr(prompt), len(numbers)) for prompt in prompts])
+
+
+def _group_mean(values: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+    """For each row the mean of its group's rows."""
+    total = values.new_zeros((int(group.max()) + 1, *values.shape[1:])).index_add_(0, group, values)
+    count = torch.bincount(group).to(values)
+    return (total / count.reshape(-1, *[1] * (values.ndim - 1)))[group]
