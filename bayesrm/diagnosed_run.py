@@ -98,6 +98,14 @@ def diagnose_run(
     return diagnosis, page
 
 
+def refitted_run(directory: Path, pool: ResponsePool) -> RewardPosterior:
+    """The final posterior of a run, fitted again from its labels; of several runs, as for :func:`diagnose_run`."""
+    folder = _folder(directory)
+    with open_results(folder) as opened:
+        tree = opened.load()
+    return _refitted(folder, tree, json.loads(tree.attrs["configuration"]), pool)
+
+
 def _folder(directory: Path) -> Path:
     """The run itself, or of several the one whose posterior their combined results hold."""
     if not directory.is_dir():

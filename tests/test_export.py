@@ -230,7 +230,7 @@ def test_files_are_small_and_have_no_pickle(folder):
     [
         (lambda folder: (folder / TENSORS).unlink(), "copy the whole folder"),
         (lambda folder: (folder / TENSORS).write_bytes(b"no tensors"), "its SHA-256 differs"),
-        (lambda folder: (folder / CONFIGURATION).unlink(), "it has no reward_model.json: write one with `bayesrm export`"),
+        (lambda folder: (folder / CONFIGURATION).unlink(), "it has no reward_model.json: write one"),
         (lambda folder: (folder / CONFIGURATION).write_text("{"), "cannot be read as JSON"),
         (lambda folder: (folder / CONFIGURATION).write_text("[]"), "is not the configuration of a reward model"),
         (lambda folder: _edit(folder, format_version=2), "expected format 1 in .*, got 2, written by bayesrm"),

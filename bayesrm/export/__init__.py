@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayesrm.export.files import save_reward_model
 from bayesrm.export.loaded import LoadedRewardModel, load_reward_model
+from bayesrm.export.save import save_reward_model
 
 __all__ = ["LoadedRewardModel", "load_reward_model", "save_reward_model"]

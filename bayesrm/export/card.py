@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ KINDS = {
     "point": "a point estimate, without spread: every sd is 0",
 }
 
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
 
 def write_card(path: Path, name: str, described: dict[str, Any]) -> None:
     """Write the card of a reward model with this configuration."""
@@ -26,14 +29,16 @@ def write_card(path: Path, name: str, described: dict[str, Any]) -> None:
         lstrip_blocks=True,
         autoescape=False,
     )
+    model = (described["embedding"] or {}).get("model", "")
     likelihood = described["likelihood"]["settings"]["name"]
     text = environment.get_template("reward_model_card.md.j2").render(
         name=name,
         described=described,
         kind=KINDS[described["kind"]],
         likelihood=likelihood,
+        hub_name=model if HUB_NAME.fullmatch(model) and not Path(model).exists() else None,
         known=likelihood in LIKELIHOODS,
         own_encoder=described["encoder"]["body"]["layer"] == "custom",
-        transformers=described.get("transformers"),
+        transformers=described.get("transformers", {}).get("kind"),
     )
     path.write_text(text, encoding="utf-8")

@@ -5,12 +5,9 @@ Everything is in the JSON or a plain tensor, nothing is pickled, and the JSON ha
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,78 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.export.architecture import build_encoder, describe_encoder, load_encoder
-from bayesrm.export.card import write_card
-from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction, reward_function
-from bayesrm.export.saved_likelihood import describe_likelihood
-from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.storage import read_json, replacing_directory, sha256, write_json
-from bayesrm.versions import versions
+from bayesrm.export.architecture import build_encoder, load_encoder
+from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
+from bayesrm.storage import read_json, sha256
 
 CONFIGURATION, TENSORS, CARD = "reward_model.json", "reward_model.safetensors", "README.md"
 FORMAT, FORMAT_VERSION = "bayesrm reward model", 1
 Description = dict[str, Any]
 Tensors = dict[str, Tensor]
-
-
-def save_reward_model(
-    path: str | os.PathLike[str],
-    posterior: RewardPosterior,
-    embedding: Mapping[str, Any] | None = None,
-    name: str | None = None,
-) -> None:
-    """Write what a posterior knows of rewards, for others to load; whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The directory to make; it must not exist, or be empty.
-    posterior
-        Any that ``fit`` returned. Its pool and labels are not written; of prompt intercepts nothing is, see
-        :mod:`bayesrm.export.reward_function`.
-    embedding
-        How texts are embedded, such as the entry ``embedding`` in the card of the pool that ``bayesrm embed`` made.
-        Without it the model scores embeddings only.
-    name
-        What to call it; default: the name of the directory.
-
-    Raises
-    ------
-    InvalidInputError
-        Where the directory is not empty.
-    CapabilityError
-        Where the posterior is of another kind than bayesrm's own.
-    """
-    path = Path(path)
-    with replacing_directory(path, "the reward model") as directory:
-        described = write_files(directory, posterior, embedding)
-        write_card(directory / CARD, name or path.resolve().name, described)
-
-
-def write_files(directory: Path, posterior: RewardPosterior, embedding: Mapping[str, Any] | None) -> Description:
-    """Write tensors and configuration; returns the latter."""
-    function = reward_function(posterior)
-    likelihood, values = describe_likelihood(posterior)
-    kind, tensors = _tensors(function)
-    tensors |= {f"likelihood.{key}": value for key, value in values.items()}
-    _save(directory / TENSORS, tensors)
-    described = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-        "kind": kind,
-        "inference": posterior.inference,
-        "model": posterior.model.describe(),
-        "encoder": describe_encoder(posterior.model.encoder),
-        "prior_scale": _prior_scales(posterior),
-        "likelihood": likelihood,
-        "embedding": None if embedding is None else dict(embedding),
-        "labels": _labels(posterior),
-        "files": {TENSORS: {"bytes": (directory / TENSORS).stat().st_size, "sha256": sha256(directory / TENSORS)}},
-    }
-    write_json(directory / CONFIGURATION, described)
-    return described
 
 
 def read_description(path: Path) -> Description:
@@ -195,62 +128,5 @@ def to_device(function: RewardFunction, device: torch.device) -> RewardFunction:
     )
 
 
-def _tensors(function: RewardFunction) -> tuple[str, Tensors]:
-    """The kind of a reward function, and all its numbers."""
-    state = function.encoder.state_dict()
-    if isinstance(function, NetworkReward):
-        tensors = {f"encoder.{name}": value for name, value in state.items() if not name.startswith("body.")}
-        tensors |= {f"network.{name}": _once(value) for name, value in function.state.items()}
-        tensors |= {"reward.beta": function.beta, "reward.centre": function.centre}
-        return "networks", tensors
-    assert isinstance(function, FeatureReward)
-    tensors = {f"encoder.{name}": value for name, value in state.items()}
-    tensors |= {
-        "reward.location": function.location,
-        "reward.covariance_factor": function.covariance_factor,
-        "reward.centre": function.centre,
-    }
-    if function.draws is not None:
-        return "draws", tensors | {"reward.draws": function.draws}
-    return ("gaussian" if function.covariance_factor.shape[1] else "point"), tensors
-
-
-def _once(stacked: Tensor) -> Tensor:
-    """Weights that all draws share are written once."""
-    return stacked[:1] if stacked.stride(0) == 0 else stacked
-
-
-def _save(path: Path, tensors: Tensors) -> None:
-    from safetensors.torch import save_file
-
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    save_file(plain, path, metadata={"format": "pt"})
-
-
 def _under(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _prior_scales(posterior: RewardPosterior) -> dict[str, float]:
-    """The prior standard deviation of a weight in each block of features, as it was chosen."""
-    sd = posterior.prior_precision.rsqrt()  # type: ignore[attr-defined]
-    return {name: float(sd[at].mean()) for name, at in posterior.model.blocks.items()}
-
-
-def _labels(posterior: RewardPosterior) -> Description:
-    """What the posterior was fitted to."""
-    pool, preferences = posterior.pool, posterior.preferences
-    across = pool.group[preferences.first] != pool.group[preferences.second]
-    intercepts = posterior.model.intercepts
-    return {
-        "comparisons": len(preferences),
-        "across_prompts": int(across.sum()),
-        "prompt_intercepts": 0 if intercepts is None else len(intercepts),
-        "responses": len(pool),
-        "prompts": pool.n_prompts,
-    }
-
-
-def format_json(described: Description) -> str:
-    """As it stands in the file."""
-    return json.dumps(described, indent=2, sort_keys=True, ensure_ascii=False)

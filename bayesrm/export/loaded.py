@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import nn
 
+from bayesrm.embedding import Embedder, EmbeddingSettings
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.export.files import (
     CONFIGURATION,
@@ -29,9 +30,6 @@ from bayesrm.inference import as_device
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.posteriors.base import RewardMoments
 from bayesrm.types import ResponsePool
-
-if TYPE_CHECKING:
-    from bayesrm.embedding import Embedder
 
 Scorable = Any
 """Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response), the prompt a text or messages."""
@@ -94,8 +92,6 @@ class LoadedRewardModel:
                     "this reward model does not say how its embeddings were made, so it scores embeddings and no "
                     "texts: embed them as its pool was, or export it again from a pool that `bayesrm embed` made"
                 )
-            from bayesrm.embedding import Embedder, EmbeddingSettings
-
             self._embedder = Embedder(EmbeddingSettings.from_dict(settings), device=self._device)
         return self._embedder
 
@@ -178,6 +174,7 @@ def load_reward_model(
     path: str | os.PathLike[str],
     encoder: nn.Module | None = None,
     likelihood: Likelihood | Callable | None = None,
+    base: str | None = None,
     device: str | None = None,
 ) -> LoadedRewardModel:
     """Load a reward model that ``bayesrm export`` or ``save_reward_model`` wrote. Nothing is unpickled.
@@ -190,6 +187,8 @@ def load_reward_model(
         Where the encoder was a module of one's own: one of the same architecture, to take the saved weights.
     likelihood
         Where the likelihood or the Pyro program was one's own: that, for probabilities.
+    base
+        Where the model that embeds texts is, a name on the hub or a folder, if it is not where the files say.
     device
         Where to compute, such as "cuda"; default: rewards on the CPU, embeddings on a GPU where there is one.
 
@@ -210,6 +209,8 @@ def load_reward_model(
         }
         own = load_likelihood(described["likelihood"], values, likelihood)
         LoadedRewardModel(described, function, own).__repr__()
+        if base is not None and described["embedding"]:
+            described["embedding"]["model"] = base
     return LoadedRewardModel(described, to_device(function, as_device(device)), own, device)
 
 

@@ -51,7 +51,8 @@ class RewardFunction(ABC):
         """Where it computes."""
 
     @abstractmethod
-    def _moments(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments: ...
+    def moments_of(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+        """Moments of rewards of one block, float32, on the device."""
 
     def moments(self, embeddings: Float[np.ndarray, "response embedding"]) -> RewardMoments:
         """Moments of rewards, measured from the average response of the pool of the fit; computed block by block."""
@@ -62,7 +63,7 @@ class RewardFunction(ABC):
             )
         with torch.inference_mode():
             parts = [
-                self._moments(torch.from_numpy(embeddings[start : start + RESPONSE_BLOCK]).to(self.device))
+                self.moments_of(torch.from_numpy(embeddings[start : start + RESPONSE_BLOCK]).to(self.device))
                 for start in range(0, max(1, len(embeddings)), RESPONSE_BLOCK)
             ]
         draws = [part.draws for part in parts if part.draws is not None]
@@ -99,7 +100,8 @@ class FeatureReward(RewardFunction):
         """That of β."""
         return self.location.device
 
-    def _moments(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+    def moments_of(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+        """Linear in features."""
         features = self.encoder(rows).double() - self.centre
         draws = None if self.draws is None else features @ self.draws.T
         return RewardMoments(features @ self.location, features @ self.covariance_factor, draws)
@@ -128,7 +130,8 @@ class NetworkReward(RewardFunction):
         """That of β."""
         return self.beta.device
 
-    def _moments(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+    def moments_of(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+        """Of the draws."""
         return RewardMoments.from_draws(self.rewards(rows).double() - self.centre)
 
     def rewards(self, rows: Float[Tensor, "response embedding"]) -> Float[Tensor, "response draw"]:

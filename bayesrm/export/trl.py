@@ -86,21 +86,21 @@ def _dialogue(prompt: Any, completion: Any) -> tuple[Any, str]:
     """Prompt and response; turns of a completion before its last go to the prompt."""
     if isinstance(completion, str):
         return prompt, completion
-    if isinstance(completion, Mapping):
-        completion = [completion]
-    if (
-        not completion
-        or not isinstance(completion[-1], Mapping)
-        or not isinstance(completion[-1].get("content"), str)
-    ):
+    turns = [completion] if isinstance(completion, Mapping) else completion
+    if not isinstance(turns, Sequence) or not turns or not all(isinstance(turn, Mapping) for turn in turns):
         raise InvalidInputError(
             f"expected completions to be texts or lists of messages with role and content, got {completion!r:.80}"
         )
-    earlier = list(completion[:-1])
+    text = turns[-1].get("content")
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            f"expected a text as content of the last message of a completion, got {text!r:.80}"
+        )
+    earlier = list(turns[:-1])
     if earlier:
         prompt = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         prompt = prompt + earlier
-    return prompt, completion[-1]["content"]
+    return prompt, text
 
 
 def _groups(prompts: Sequence[Any]) -> np.ndarray:

@@ -1,0 +1,129 @@
+"""``bayesrm export`` and ``score``: a reward model for others, and what it says of texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesrm.cli.app import app, console
+
+BROKEN_SHOWN = 10
+"""Rows without scores that are listed; the others are counted."""
+
+
+@app.command(epilog="Example:  [bold]bayesrm export runs/labels --to models/mine[/bold]")
+def export(
+    directory: Annotated[Path, typer.Argument(help="Folder of a campaign, or of a finished run.")],
+    to: Annotated[Path, typer.Option(help="Folder to make.")],
+    pool: Annotated[Path | None, typer.Option(help="Pool of the run; of a campaign only if it was moved.")] = None,
+    inference: Annotated[
+        str | None,
+        typer.Option(help="See [bold]bayesrm inferences[/bold]; default as recommended. A run has its own."),
+    ] = None,
+    transformers: Annotated[
+        bool,
+        typer.Option(
+            "--transformers",
+            help="Write the base model too, for AutoModelForSequenceClassification; takes as much space as it.",
+        ),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it in its card; default the folder's name.")
+    ] = None,
+) -> None:
+    """Make a reward model that others can load: no pool, no labels, nothing pickled, with a card to read.
+
+    In Python brm.load_reward_model(TO) scores texts or embeddings, with their uncertainty, and is a reward function for
+    TRL's trainers.
+    """
+    from bayesrm.export.files import read_description
+    from bayesrm.exported_reward import export as write
+
+    posterior = write(directory, to, pool, inference, transformers, name)
+    labels = len(posterior.preferences)
+    lines = [
+        f"Fitted to {labels:,} labels ({posterior.inference}, {posterior.likelihood.name}) and written to {to}."
+    ]
+    described = read_description(to)
+    if described["embedding"] is None:
+        lines.append(
+            "The pool does not say how its texts were embedded, so this scores embeddings only; pools of "
+            "bayesrm embed say it."
+        )
+    else:
+        lines.append(f"Next: bayesrm score {to} FILE, or brm.load_reward_model({str(to)!r}).")
+    if described.get("transformers", {}).get("kind") == "registered":
+        lines.append("AutoModelForSequenceClassification loads it after `import bayesrm.export.auto`.")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Example:  [bold]bayesrm score models/mine data/examples/responses.jsonl --kappa 1 "
+    "--out scores.jsonl[/bold]"
+)
+def score(
+    model: Annotated[Path, typer.Argument(help="Folder that bayesrm export made.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Texts in .jsonl, .json, .csv or .parquet, in any form that bayesrm embed reads."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New .jsonl, .csv or .parquet file; default NAME.scored beside FILE, of its kind."),
+    ] = None,
+    kappa: Annotated[
+        float | None, typer.Option(min=0, help="Add reward_lower, the mean less so many standard deviations.")
+    ] = None,
+    prompt_column: Annotated[str | None, typer.Option(help="What FILE calls the prompt, if not prompt.")] = None,
+    response_column: Annotated[str | None, typer.Option(help="What FILE calls the response.")] = None,
+    chosen_column: Annotated[str | None, typer.Option(help="What FILE calls the first of two answers.")] = None,
+    rejected_column: Annotated[str | None, typer.Option(help="What FILE calls the other of two answers.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The model that embeds texts, if it is not where MODEL says.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where to compute, such as cuda; default a GPU for texts where there is one."),
+    ] = None,
+) -> None:
+    """Add rewards to a file of texts: columns reward and reward_sd, and for pairs preference_probability.
+
+    A reward is in logits, measured from the average response of the pool that the model was fitted on. Rows that cannot
+    be scored stay in the file, with the reason in reward_error.
+    """
+    from bayesrm.export import load_reward_model
+    from bayesrm.export.score_file import score_file
+
+    mapping = {
+        "prompt": prompt_column,
+        "response": response_column,
+        "chosen": chosen_column,
+        "rejected": rejected_column,
+    }
+    scored = score_file(
+        load_reward_model(model, base=base, device=device),
+        file,
+        out,
+        kappa,
+        {name: column for name, column in mapping.items() if column},
+    )
+    console.print(
+        f"Read as {scored.format}: {scored.responses:,} responses in {scored.rows:,} rows scored into {scored.path}.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if scored.broken:
+        console.print(
+            f"{len(scored.broken):,} rows have no scores, and {scored.unreadable:,} of them could not be read and are "
+            "not in the file:",
+            highlight=False,
+            soft_wrap=True,
+        )
+        for row in scored.broken[:BROKEN_SHOWN]:
+            console.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)
+        if len(scored.broken) > BROKEN_SHOWN:
+            console.print(f"  and {len(scored.broken) - BROKEN_SHOWN:,} more", highlight=False)

@@ -1,0 +1,217 @@
+"""Scores for a file of texts, row by row: what came in goes out again, with columns added.
+
+- ``reward``, ``reward_sd``: of the row's response; lists where a row has several (chosen and rejected, completions).
+- ``reward_lower``: mean − κ·sd, where κ is asked for.
+- ``preference_probability``: P(first is preferred), where a row has two responses; chosen is the first.
+- ``reward_error``: why a row has no scores, where one has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bayesrm.data.formats import Format
+from bayesrm.data.formats.base import Item
+from bayesrm.data.sources import SourceRow, read_rows
+from bayesrm.data.texts import SAMPLE, BrokenRow, mapped, recognise
+from bayesrm.errors import InvalidInputError
+from bayesrm.export.loaded import LoadedRewardModel
+from bayesrm.export.row_writers import ERROR, LOWER, PROBABILITY, REWARD, SD, WRITERS, RowWriter
+from bayesrm.posteriors.base import RewardMoments
+from bayesrm.progress import advancing
+from bayesrm.storage import replacing
+
+ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was written.
+
+    Parameters
+    ----------
+    path
+        The file.
+    rows
+        How many rows it has.
+    responses
+        How many responses were scored.
+    format
+        The form in which the source was read.
+    broken
+        Rows without scores, and why. Those that could not be read at all are not in the file.
+    unreadable
+        How many could not be read at all.
+    """
+
+    path: Path
+    rows: int
+    responses: int
+    format: str
+    broken: tuple[BrokenRow, ...]
+    unreadable: int
+
+
+def score_file(
+    model: LoadedRewardModel,
+    source: Path,
+    out: Path | None = None,
+    kappa: float | None = None,
+    mapping: Mapping[str, str] | None = None,
+    show_progress: bool = True,
+) -> Scored:
+    """Score every response of a file, a few hundred rows at a time, and write it whole or not at all.
+
+    Parameters
+    ----------
+    model
+        The reward model; it has to know how texts are embedded.
+    source
+        A file (.jsonl, .json, .csv, .parquet; .gz too) in any form that ``bayesrm embed`` reads.
+    out
+        Where to write: .jsonl, .csv or .parquet. Default: beside the source, ``NAME.scored`` and its kind.
+    kappa
+        Whether to add mean − κ·sd, and which κ.
+    mapping
+        What the source calls ``prompt``, ``response``, ``chosen``, ``rejected``, where its columns have other names.
+    show_progress
+        Whether to show a bar with the time left, on a terminal.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the source cannot be read, its columns are in no known form, or the place to write to is none.
+    """
+    if not source.is_file():
+        raise InvalidInputError(f"expected a file of texts, and {source} is none")
+    if kappa is not None and not 0 <= kappa < float("inf"):
+        raise InvalidInputError(f"expected a finite kappa of at least 0, got {kappa}")
+    target = _target(source) if out is None else out
+    if target.suffix not in WRITERS:
+        raise InvalidInputError(f"expected a file named {', '.join(WRITERS)} to write scores to, got {target}")
+    if target.exists():
+        raise InvalidInputError(
+            f"expected a new file, and {target} exists: remove it or choose another with --out"
+        )
+    rows = read_rows(str(source))
+    first = list(islice(rows, SAMPLE))
+    sample = [mapped(row, mapping or {}) for _, row in first if not isinstance(row, InvalidInputError)]
+    if not sample:
+        raise InvalidInputError(f"expected rows of texts in {source}, and there are none")
+    scoring = _Scoring(model, recognise(sample, str(source)), kappa, mapping or {})
+    scoring.look_at([row for _, row in first if not isinstance(row, InvalidInputError)], source)
+    total = sum(1.0 for _ in read_rows(str(source)))
+    with replacing(target) as temporary, ExitStack() as stack:
+        writer: RowWriter | None = None
+        advance = stack.enter_context(advancing("scoring", total, show_progress))
+        for block in _blocks(chain(first, rows)):
+            scored = scoring.score(block)
+            if scored:
+                if writer is None:
+                    writer = WRITERS[target.suffix](temporary, scored, source)
+                    stack.callback(writer.close)
+                writer.write(scored)
+            advance(float(len(block)))
+        if writer is None:
+            raise InvalidInputError(f"expected rows of texts in {source}, and none can be read")
+        stack.close()
+    return Scored(
+        target, scoring.rows, scoring.responses, scoring.form.name, tuple(scoring.broken), scoring.unreadable
+    )
+
+
+class _Scoring:
+    """Scores of blocks of rows, and what was wrong with some."""
+
+    def __init__(
+        self, model: LoadedRewardModel, form: Format, kappa: float | None, mapping: Mapping[str, str]
+    ) -> None:
+        self.model, self.form, self.kappa, self.mapping = model, form, kappa, mapping
+        self.several = self.pairs = False
+        self.broken: list[BrokenRow] = []
+        self.rows = self.responses = self.unreadable = 0
+
+    def look_at(self, sample: Sequence[Mapping[str, Any]], source: Path) -> None:
+        """Choose the columns by some rows; nothing of the source is written over."""
+        there = {REWARD, SD, LOWER, PROBABILITY, ERROR} & {name for row in sample for name in row}
+        if there:
+            raise InvalidInputError(
+                f"{source} has columns that scores go to ({', '.join(sorted(there))}): rename or drop them first"
+            )
+        for row in sample:
+            with suppress(InvalidInputError):
+                count = len(self.form.read(mapped(row, self.mapping)).answers)
+                self.several |= count > 1
+                self.pairs |= count == 2 and self.model.likelihood is not None
+
+    def score(self, block: Sequence[SourceRow]) -> list[dict[str, Any]]:
+        """Rows with their scores; rows that cannot be read are left out."""
+        items = [(row, item) for number, row in block if (item := self._read(number, row)) is not None]
+        texts = [
+            (item.prompt, answer.text) for _, item in items if isinstance(item, Item) for answer in item.answers
+        ]
+        self.rows, self.responses = self.rows + len(items), self.responses + len(texts)
+        moments = self.model.moments(texts) if texts else None
+        scored, at = [], 0
+        for row, item in items:
+            assert not isinstance(row, InvalidInputError)
+            if isinstance(item, str) or moments is None:
+                scored.append({**row, **self._columns([], [], None), ERROR: str(item)})
+                continue
+            index = slice(at, at + len(item.answers))
+            at = index.stop
+            sd = moments.factor[index].square().sum(dim=1).sqrt()
+            columns = self._columns(moments.mean[index].tolist(), sd.tolist(), self._probability(moments, index))
+            scored.append({**row, **columns, ERROR: None})
+        return scored
+
+    def _read(self, number: int, row: Mapping[str, Any] | InvalidInputError) -> Item | str | None:
+        """The item of a row, or why it cannot be scored; None where there is not even a row."""
+        try:
+            if isinstance(row, InvalidInputError):
+                raise row
+            item = self.form.read(mapped(row, self.mapping))
+            if len(item.answers) > 1 and not self.several:
+                raise InvalidInputError(
+                    f"expected one response, as in the rows at the beginning, got {len(item.answers)}"
+                )
+        except InvalidInputError as error:
+            self.broken.append(BrokenRow(number, str(error)))
+            if isinstance(row, InvalidInputError):
+                self.unreadable += 1
+                return None
+            return str(error)
+        return item
+
+    def _probability(self, moments: RewardMoments, index: slice) -> float | None:
+        if index.stop - index.start != 2 or self.model.likelihood is None:
+            return None
+        first = torch.tensor([index.start], device=moments.mean.device)
+        return float(moments.probability(self.model.likelihood, first, first + 1))
+
+    def _columns(self, mean: list[float], sd: list[float], probability: float | None) -> dict[str, Any]:
+        columns: dict[str, Any] = {REWARD: mean, SD: sd}
+        if self.kappa is not None:
+            columns[LOWER] = [m - self.kappa * s for m, s in zip(mean, sd, strict=True)]
+        if not self.several or not mean:
+            columns = {name: values[0] if values else None for name, values in columns.items()}
+        return columns | ({PROBABILITY: probability} if self.pairs else {})
+
+
+def _target(source: Path) -> Path:
+    """Beside the source: ``answers.jsonl.gz`` → ``answers.scored.jsonl``."""
+    plain = source.with_suffix("") if source.suffix == ".gz" else source
+    suffix = plain.suffix if plain.suffix in WRITERS else ".jsonl"
+    return plain.with_name(f"{plain.stem}.scored{suffix}")
+
+
+def _blocks(rows: Iterator[SourceRow]) -> Iterator[list[SourceRow]]:
+    while block := list(islice(rows, ROWS_AT_ONCE)):
+        yield block
