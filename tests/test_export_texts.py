@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bayesrm.embedding import Embedder, EmbeddingSettings
 
 import bayesrm as brm
+from bayesrm.embedding import Embedder, EmbeddingSettings
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.export.files import CONFIGURATION
 from bayesrm.export.score_file import score_file

@@ -39,6 +39,7 @@ LAYERS = (
     ("plots", "diagnostic_plots"),
     ("report", "diagnosis_report"),
     ("diagnosed_run",),
+    ("exported_reward",),
     ("cli", "__main__"),
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}

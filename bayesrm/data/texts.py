@@ -124,8 +124,8 @@ def read_texts(
         raise InvalidInputError(f"expected rows of texts in {source}, and there are none ({where}{reason})")
     columns = frozenset(name for row in readable for name in row)
     _require_columns(mapping, columns, source)
-    form = recognise([_mapped(row, mapping) for row in readable], source)
-    return _collect(form, ((number, _mapped(row, mapping)) for number, row in chain(first, rows)), source)
+    form = recognise([mapped(row, mapping) for row in readable], source)
+    return _collect(form, ((number, mapped(row, mapping)) for number, row in chain(first, rows)), source)
 
 
 def recognise(sample: Sequence[Mapping[str, Any]], source: str) -> Format:
@@ -292,7 +292,7 @@ def _require_columns(mapping: Mapping[str, str], columns: frozenset[str], source
             )
 
 
-def _mapped(row: Any, mapping: Mapping[str, str]) -> Any:
+def mapped(row: Any, mapping: Mapping[str, str]) -> Any:
     """A row under the names that formats know; of other text columns only those that nobody mapped otherwise."""
     if not mapping or isinstance(row, InvalidInputError):
         return row

@@ -55,6 +55,16 @@ class Embedder:
             )
 
     @property
+    def model(self) -> Any:
+        """The model, without any head."""
+        return self._loaded.model
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+        return self._loaded.tokenizer
+
+    @property
     def dim(self) -> int:
         """The dimension of an embedding."""
         return int(self._loaded.config.hidden_size)

@@ -115,7 +115,7 @@ def load(
     kind = AutoModelForSequenceClassification if head else AutoModel
     folder = Path(name) if Path(name).is_dir() else None
     number = getattr(torch, dtype or default_dtype(place))
-    with _quiet(), _explaining(name):
+    with quiet(), _explaining(name):
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
         model, report = kind.from_pretrained(
             name,
@@ -161,7 +161,7 @@ def default_dtype(device: torch.device) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars and warnings of loading: what matters of them is checked."""
     from transformers.utils import logging
 

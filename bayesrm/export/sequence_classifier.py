@@ -95,7 +95,7 @@ def _write_native(directory: Path, weights: Float[Tensor, "embedding"], embedder
         classifier = AutoModelForSequenceClassification.from_config(config)
     score: Any = getattr(classifier, "score", None)
     prefix = classifier.base_model_prefix
-    plain = isinstance(score, nn.Linear) and score.bias is None and score.out_features == 1
+    plain = isinstance(score, nn.Linear) and getattr(score, "bias", None) is None and score.out_features == 1
     if not plain or type(getattr(classifier, prefix)) is not type(embedder.model):
         return False
     setattr(classifier, prefix, embedder.model)
