@@ -1,17 +1,48 @@
-"""The settings of a run from the command line, validated; what a worker process needs to carry one out."""
+"""The settings of a run from the command line or a study, validated; what a worker process needs to carry one out."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from bayesrm.errors import InvalidInputError
 
+HIDDEN_LAYERS = 3
+"""As in the paper; a single number for ``hidden`` means so many layers of that size."""
+
+
+def _layers(value: object) -> object:
+    return (value,) * HIDDEN_LAYERS if isinstance(value, int) else value
+
+
+def _all(value: object) -> object:
+    return None if value == 0 and not isinstance(value, bool) else value
+
+
+Layers = Annotated[tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_layers)]
+CountOrAll = Annotated[PositiveInt | None, BeforeValidator(_all)]
+"""A number, or all there are: None, and 0 where a file cannot say None."""
+
 
 class RunConfig(BaseModel):
-    """One run on pools that lie in files. Field names are the arguments of :func:`bayesrm.run`."""
+    """One run on pools that lie in files.
+
+    Field names are the arguments of :func:`bayesrm.run`, of ``RewardModel``, and of the simulated annotator:
+    ``temperature``, ``flip``, ``annotators`` and ``annotator_spread``, see :mod:`bayesrm.annotators.crowd`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,26 +50,44 @@ class RunConfig(BaseModel):
     test: Path | None = None
     scope: Literal["within-prompt", "cross-prompt"] = "within-prompt"
     encoder: str = "auto"
-    hidden: tuple[PositiveInt, ...] = (64, 64, 64)
+    hidden: Layers = (64, 64, 64)
     training: Literal["early-stopped", "paper"] = "early-stopped"
+    inputs: Literal["raw", "standardized", "within-prompt"] | None = None
+    prompt_intercept: bool | None = None
     likelihood: str = "bradley-terry"
     prior_scale: PositiveFloat | None = None
     inference: str | None = None
     design: str | None = None
     selector: str | None = None
     temperature: PositiveFloat = Field(default=1.0, allow_inf_nan=False)
-    prompts: PositiveInt | None = 500
-    candidates: PositiveInt | None = 20_000
+    flip: NonNegativeFloat = Field(default=0.0, lt=0.5)
+    annotators: PositiveInt = 1
+    annotator_spread: NonNegativeFloat = Field(default=0.0, allow_inf_nan=False)
+    prompts: CountOrAll = 500
+    candidates: CountOrAll = 20_000
     identical: bool = False
     per_prompt: PositiveInt | None = None
     per_response: PositiveInt | None = None
-    min_within: int = Field(default=0, ge=0)
+    min_within: NonNegativeInt = 0
     batch_size: PositiveInt = 125
     rounds: PositiveInt = 10
-    seed: int = Field(default=0, ge=0)
+    seed: NonNegativeInt = 0
     draws: PositiveInt = 1024
     log_likelihood: bool = False
+    by_prompt: bool = False
     device: str | None = None
+
+    @model_validator(mode="after")
+    def _known_names(self) -> RunConfig:
+        from bayesrm.design import make_design
+        from bayesrm.inference import INFERENCES
+        from bayesrm.models.likelihoods import LIKELIHOODS
+
+        make_design(self.design, self.selector)
+        if self.inference is not None:
+            INFERENCES[self.inference]
+        LIKELIHOODS[self.likelihood]
+        return self
 
     @property
     def folder(self) -> str:
@@ -52,6 +101,17 @@ def make_config(**settings: object) -> RunConfig:
     try:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-")
-        raise InvalidInputError(f"--{option}: {first['msg']}, got {first['input']!r}") from error
+        key, message = first_complaint(error)
+        raise InvalidInputError(f"--{key.replace('_', '-')}: {message}" if key else message) from error
+
+
+def first_complaint(error: ValidationError) -> tuple[str, str]:
+    """The first thing that is wrong: the dotted key, empty where it is not about a single one, and a sentence."""
+    first: Any = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return key, "there is no such setting"
+    if first["type"] != "value_error":
+        message += f", got {first['input']!r}"
+    return key, message

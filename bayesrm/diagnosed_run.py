@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrm import rng
+from bayesrm.combine import run_folders
 from bayesrm.data import load_golden, load_pool
 from bayesrm.diagnosis_report import write_page
 from bayesrm.diagnostics import Diagnosis, diagnose
@@ -21,7 +22,7 @@ from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.described import make_likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.results import RESULTS_FILE, open_results, run_folders, write_results
+from bayesrm.results import RESULTS_FILE, open_results, write_results
 from bayesrm.types import Preferences, ResponsePool
 
 PAGE_FILE, TREE_FILE = "diagnosis.html", "diagnosis.nc"

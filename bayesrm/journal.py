@@ -72,7 +72,8 @@ class Journal:
         if path.exists():
             if any(directory.glob("rounds/*")):
                 _require_same(read_json(path), configuration, directory)
-        elif directory.exists() and any(directory.iterdir()):
+        elif directory.exists() and any(not entry.name.startswith(".") for entry in directory.iterdir()):
+            # Hidden ones are what a process left that was killed while it wrote its first file.
             raise InvalidInputError(
                 f"expected {directory} to be empty or the folder of a run, and it has other files: choose another"
             )

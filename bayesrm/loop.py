@@ -32,12 +32,13 @@ from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
 from bayesrm.journal import Journal, Metrics, RoundRecord
-from bayesrm.metrics import evaluate
+from bayesrm.metrics import predict, scores, spearman_by_prompt
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.progress import bar
 from bayesrm.results import RESULTS_FILE, open_results, run_tree, write_results
+from bayesrm.timing import stage
 from bayesrm.types import Pairs, Preferences, ResponsePool, Selection
 
 __all__ = ["RoundRecord", "run"]
@@ -65,6 +66,7 @@ def run(
     out: str | os.PathLike[str] | None = None,
     draws: SupportsIndex = 1024,
     log_likelihood: bool = False,
+    by_prompt: bool = False,
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
@@ -96,6 +98,9 @@ def run(
         an unfinished run continues and a finished one is opened. More rounds continue a finished run.
     draws, log_likelihood
         Posterior draws in the result, and whether to add their log-likelihood (for ``az.loo``).
+    by_prompt
+        Whether to keep 1 − Spearman of each test prompt, as ``one_minus_spearman_by_prompt``: for intervals that
+        allow for other prompts too, see :mod:`bayesrm.comparison`.
     device
         Where to compute; default the CPU.
     progress
@@ -158,6 +163,7 @@ def run(
         "seed": seed,
         "draws": draws,
         "log_likelihood": log_likelihood,
+        **({"by_prompt": True} if by_prompt else {}),  # absent otherwise, likewise
     }
     directory = None if out is None else Path(out)
     journal = Journal(directory, configuration)
@@ -166,7 +172,8 @@ def run(
         return finished
 
     def posterior_after(labels: Preferences) -> RewardPosterior:
-        return fit(model, pool, labels, method, seed=rng.child(seed, "fit"), device=device)
+        with stage("fit"):
+            return fit(model, pool, labels, method, seed=rng.child(seed, "fit"), device=device)
 
     labels = Preferences.none()
     posterior: RewardPosterior | None = None
@@ -178,31 +185,39 @@ def run(
             if selection is None:
                 if posterior is None:
                     posterior = posterior_after(labels)
-                pairs = _candidates_left(
-                    pool,
-                    scope,
-                    prompts,
-                    candidates,
-                    rng.child(seed, "candidates", t),
-                    labels,
-                    identical,
-                    batch_size,
-                )
+                with stage("candidates"):
+                    pairs = _candidates_left(
+                        pool,
+                        scope,
+                        prompts,
+                        candidates,
+                        rng.child(seed, "candidates", t),
+                        labels,
+                        identical,
+                        batch_size,
+                    )
                 if pairs is None:
                     break
                 pairs.constraints = constraints
                 # The first round's batch is as large as was asked for, or refused.
                 size = min(batch_size, len(pairs)) if len(labels) else batch_size
-                selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
-                journal.keep_selection(t, selection)
+                with stage("select"):
+                    selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
+                with stage("keep"):
+                    journal.keep_selection(t, selection)
             asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator
-            answered = _require_answers(asked.label(selection), selection)
-            journal.keep_labels(t, answered)
+            with stage("label"):
+                answered = _require_answers(asked.label(selection), selection)
+            with stage("keep"):
+                journal.keep_labels(t, answered)
         labels = labels.append(answered)
         posterior = None
         if journal.metrics(t) is None:
             posterior = posterior_after(labels)
-            journal.keep_metrics(t, _measure(posterior, test, getattr(annotator, "temperature", 1.0)))
+            with stage("evaluate"):
+                measured = _measure(posterior, test, getattr(annotator, "temperature", 1.0), by_prompt)
+            with stage("keep"):
+                journal.keep_metrics(t, measured)
         records.append(journal.record(t))
     if posterior is None:
         posterior = posterior_after(labels)
@@ -212,9 +227,12 @@ def run(
             "there; give a larger pool, or scope='cross-prompt' for more pairs",
             stacklevel=2,
         )
-    tree = run_tree(records, posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood), configuration)
-    if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
-        write_results(tree, directory / RESULTS_FILE)
+    with stage("draws"):
+        draws_tree = posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood)
+    with stage("keep"):
+        tree = run_tree(records, draws_tree, configuration)
+        if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
+            write_results(tree, directory / RESULTS_FILE)
     return tree
 
 
@@ -280,12 +298,19 @@ def _require_answers(answered: object, selection: Selection) -> Preferences:
 
 
 def _measure(
-    posterior: RewardPosterior, test: tuple[ResponsePool, ArrayLike] | None, temperature: float
+    posterior: RewardPosterior,
+    test: tuple[ResponsePool, ArrayLike] | None,
+    temperature: float,
+    by_prompt: bool = False,
 ) -> Metrics:
     """Test metrics, and what the posterior says of itself."""
     metrics: Metrics = {}
     if test is not None:
-        metrics |= evaluate(posterior, test[0], np.asarray(test[1]), temperature)
+        predicted = predict(posterior, test[0], np.asarray(test[1]), temperature)
+        metrics |= scores(predicted)
+        if by_prompt:
+            correlation = spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
+            metrics["one_minus_spearman_by_prompt"] = (1 - correlation).tolist()
     try:
         metrics["entropy"] = posterior.entropy()
     except CapabilityError:

@@ -107,7 +107,11 @@ def evaluate(
     InvalidInputError
         Where golden rewards do not fit the pool or are not finite, or the temperature is not above 0.
     """
-    predicted = predict(posterior, pool, golden, temperature)
+    return scores(predict(posterior, pool, golden, temperature))
+
+
+def scores(predicted: Predictions) -> Scores:
+    """What :func:`evaluate` returns, from predictions that are there already."""
     p, q = predicted.probability, predicted.golden_probability
     correlation = spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
     best = best_of_n_by_prompt(predicted.reward, predicted.golden, predicted.group, best_of_sizes(predicted.group))

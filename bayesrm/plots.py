@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,31 @@ BASELINE_COLOUR = "#7F7F7F"
 def learning_curves(
     trajectory: xr.Dataset, metrics: tuple[str, ...] = ("one_minus_spearman", "best_of_n")
 ) -> Figure:
-    """Metrics against labels: a row a metric, a column for each scope and inference, a line a design.
+    """Metrics against labels: a row a metric, a column for each setting that was run, a line a design.
 
     Parameters
     ----------
     trajectory
-        Combined ``trajectory`` (dimensions scope, inference, design, seed, round); bands are one
-        standard error over seeds. Of ``best_of_n`` the largest N is drawn.
+        Combined ``trajectory`` (dimensions design, seed, round, and any others, which are the settings); bands are
+        one standard error over seeds. Of ``best_of_n`` the largest N is drawn.
     metrics
         Names of variables.
     """
     metrics = tuple(name for name in metrics if name in trajectory)
-    columns = [(scope, inf) for scope in trajectory["scope"].values for inf in trajectory["inference"].values]
+    columns = _settings(trajectory, metrics[0])
     figure = Figure(figsize=(4.6 * len(columns) + 1.6, 3.4 * len(metrics)), layout="constrained")
     axes = figure.subplots(len(metrics), len(columns), squeeze=False, sharex=True, sharey="row")
     for i, metric in enumerate(metrics):
-        for j, (scope, inference) in enumerate(columns):
+        for j, place in enumerate(columns):
             axis = axes[i, j]
-            values = trajectory[metric].sel(scope=scope, inference=inference)
+            values = trajectory[metric].sel(place)
             name, better = METRIC_NAMES.get(metric, (metric, ""))
             if "n" in values.dims:
                 n = int(values["n"].max())
                 values, name = values.sel(n=n), name.replace("of N", f"of {n}")
             _lines(axis, values)
             if i == 0:
-                axis.set_title(f"{inference}, {scope} pairs")
+                axis.set_title(_title(place, trajectory))
             if j == 0:
                 axis.set_ylabel(f"{name}\n({better} is better)" if better else name)
             if i == len(metrics) - 1:
@@ -53,6 +54,28 @@ def learning_curves(
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, title=_legend_title(trajectory))
     return figure
+
+
+def _settings(trajectory: xr.Dataset, metric: str) -> list[dict[str, Any]]:
+    """The combinations of all dimensions but design, seed and round that have a value."""
+    names = [n for n in trajectory[metric].dims if n not in ("design", "seed", "round", "n", "test_prompt")]
+    places = [
+        dict(zip(map(str, names), labels, strict=True))
+        for labels in product(*(trajectory[n].values for n in names))
+    ]
+    return [place for place in places if bool(trajectory[metric].sel(place).notnull().any())]
+
+
+def _title(place: dict[str, Any], trajectory: xr.Dataset) -> str:
+    """Inference and scope always, other settings where they differ."""
+    shown = [str(place[name]) for name in ("inference",) if name in place]
+    shown += [f"{place[name]} pairs" for name in ("scope",) if name in place]
+    shown += [
+        str(value) if isinstance(value, str) else f"{name.replace('_', ' ')} {value}"
+        for name, value in place.items()
+        if name not in ("inference", "scope") and trajectory.sizes[name] > 1
+    ]
+    return ", ".join(shown)
 
 
 def _legend_title(trajectory: xr.Dataset) -> str:

@@ -10,11 +10,12 @@ import pandas as pd
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bayesrm.combine import combine, run_folders
 from bayesrm.errors import InvalidInputError
 from bayesrm.plots import learning_curves, svg
-from bayesrm.results import METRIC_NAMES, combine, run_folders
+from bayesrm.results import METRIC_NAMES
 from bayesrm.storage import replacing
-from bayesrm.summary import cell, final_table, verdict
+from bayesrm.summary import cell, final_table, setting_columns, verdict
 
 REPORT_FILE = "report.html"
 _HEADERS = {
@@ -56,8 +57,8 @@ def render(results: xr.DataTree, title: str) -> str:
     return template.render(
         title=title,
         verdict=verdict(table) if table is not None else "These runs had no test set, so nothing was measured.",
-        columns=["scope", "inference", "design", "seeds", "labels", *_metric_headers(table)],
-        rows=[] if table is None else [_cells(row) for _, row in table.iterrows()],
+        columns=[] if table is None else [*_place_columns(table), *_metric_headers(table)],
+        rows=[] if table is None else [_cells(row, _place_columns(table)) for _, row in table.iterrows()],
         curves=svg(learning_curves(trajectory)) if evaluated else "",
         quality=svg(learning_curves(trajectory, ("log_loss", "ece"))) if evaluated else "",
         progress=_progress(trajectory, configurations),
@@ -66,14 +67,16 @@ def render(results: xr.DataTree, title: str) -> str:
     )
 
 
-def _metric_headers(table: pd.DataFrame | None) -> list[str]:
-    if table is None:
-        return []
+def _place_columns(table: pd.DataFrame) -> list[str]:
+    return [*setting_columns(table), "design", "seeds", "labels"]
+
+
+def _metric_headers(table: pd.DataFrame) -> list[str]:
     return [_HEADERS[name] for name in _HEADERS if name in table]
 
 
-def _cells(row: pd.Series[Any]) -> list[str]:
-    cells = [str(row[name]) for name in ("scope", "inference", "design", "seeds", "labels")]
+def _cells(row: pd.Series[Any], places: list[str]) -> list[str]:
+    cells = [str(row[name]) for name in places]
     return cells + [cell(row, name) for name in _HEADERS if name in row.index]
 
 

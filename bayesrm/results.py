@@ -1,7 +1,7 @@
 """Results as ``xarray.DataTree`` in ArviZ's schema, and as netCDF on disk.
 
-A run has the groups of its final posterior, ``trajectory`` and ``selection``. Several runs combine into one
-``trajectory`` with a dimension for each setting that differs.
+A run has the groups of its final posterior, ``trajectory`` and ``selection``. How several runs combine is told in
+:mod:`bayesrm.combine`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
-from bayesrm.journal import RUN_FILE, RoundRecord, read_records
+from bayesrm.journal import RUN_FILE, RoundRecord
 from bayesrm.posteriors.datatree import dataset, provenance
-from bayesrm.storage import read_json, replacing
+from bayesrm.storage import replacing
 
 RESULTS_FILE = "results.nc"
-SETTINGS = ("scope", "inference", "design", "seed")
-"""What can become a dimension of combined results, outermost first."""
-
 BASELINE = "random"
 """The design that others are held against."""
+
+BY_PROMPT = "one_minus_spearman_by_prompt"
+"""The metric whose values for each test prompt can be kept."""
 
 METRIC_NAMES = {
     "one_minus_spearman": ("1 − Spearman within prompts", "lower"),
@@ -42,7 +41,7 @@ METRIC_NAMES = {
 def run_tree(records: Sequence[RoundRecord], posterior: xr.DataTree, configuration: dict[str, Any]) -> xr.DataTree:
     """The result of a run: the final posterior's groups with ``trajectory`` and ``selection``."""
     groups = {name: node.to_dataset() for name, node in posterior.children.items()}
-    groups["trajectory"] = _trajectory(records)
+    groups["trajectory"] = trajectory_of(records)
     groups["selection"] = _selection(records)
     for name in ("trajectory", "selection"):
         groups[name].attrs.update(provenance())
@@ -85,88 +84,13 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InvalidInputError(f"expected a netCDF results file, and {path} is not one: {error}") from error
 
 
-def combine(folders: Sequence[Path], posterior: bool = False) -> xr.DataTree:
-    """One tree whose ``trajectory`` has a dimension for each of ``SETTINGS``, from the folders of several runs.
-
-    Runs may be finished or still running: combinations that were not run, and rounds that a run has not come
-    to, are NaN. A design with another selector than its own is told apart by name, as in "dopt (gradient)".
-
-    Parameters
-    ----------
-    folders
-        Of the runs.
-    posterior
-        Whether to add ArviZ's groups of one run, so that the file opens in ArviZ: of the first finished run whose
-        posterior has draws. The attribute ``posterior_of`` says which.
-
-    Raises
-    ------
-    InvalidInputError
-        Where no run has finished a round, or two runs differ in other settings only.
-    """
-    parts, configurations = {}, []
-    for folder in folders:
-        configuration = read_json(folder / RUN_FILE)
-        records = read_records(folder)
-        if not records:
-            continue
-        place = {**configuration, "design": _design_label(configuration)}
-        key = tuple(place[name] for name in SETTINGS)
-        if key in parts:
-            raise InvalidInputError(
-                f"two runs below {folder.parent} have the same {', '.join(SETTINGS)} ({', '.join(map(str, key))}) "
-                "and differ in other settings: keep them in folders of their own"
-            )
-        parts[key] = _trajectory(records).expand_dims({name: [place[name]] for name in SETTINGS})
-        configurations.append(configuration)
-    if not parts:
-        raise InvalidInputError("no run has finished a round yet: there is nothing to combine")
-    labels = max((part["labels"] for part in parts.values()), key=lambda values: values.size)
-    combined = xr.combine_by_coords(
-        [part.drop_vars("labels") for part in parts.values()], combine_attrs="override"
-    )
-    assert isinstance(combined, xr.Dataset)
-    groups = {"trajectory": combined.assign_coords(labels=labels)}
-    attributes = provenance() | {"configurations": json.dumps(configurations, sort_keys=True)}
-    chosen = _with_draws(folders) if posterior else None
-    if chosen is not None:
-        with open_results(chosen) as tree:
-            groups |= {
-                name: node.to_dataset().load() for name, node in tree.children.items() if name != "trajectory"
-            }
-        attributes["posterior_of"] = chosen.name
-    combined_tree = xr.DataTree.from_dict(groups)
-    combined_tree.attrs.update(attributes)
-    return combined_tree
-
-
-def _with_draws(folders: Sequence[Path]) -> Path | None:
-    """The first finished run whose posterior has more than one draw, else the first finished one."""
-    finished = [folder for folder in folders if (folder / RESULTS_FILE).exists()]
-    for folder in finished:
-        with open_results(folder) as tree:
-            if tree["posterior"].sizes["draw"] > 1:
-                return folder
-    return finished[0] if finished else None
-
-
-def run_folders(directory: Path) -> list[Path]:
-    """Folders of runs at or below a directory, sorted."""
-    return sorted(path.parent for path in directory.glob(f"**/{RUN_FILE}"))
-
-
-def _design_label(configuration: dict[str, Any]) -> str:
-    design, selector = str(configuration["design"]), str(configuration["selector"])
-    usual = CRITERIA[design].default_selector if design in CRITERIA else selector
-    return design if selector == usual else f"{design} ({selector})"
-
-
-def _trajectory(records: Sequence[RoundRecord]) -> xr.Dataset:
+def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
+    """What was measured, with dimension ``round`` and coordinate ``labels``."""
     labels = np.cumsum([len(record.labels) for record in records])
     variables: dict[str, Any] = {
         name: (("round",), np.array([record.metrics[name] for record in records], dtype=np.float64))
         for name in records[0].metrics
-        if name != "best_of_n"
+        if name not in ("best_of_n", BY_PROMPT)
     }
     coordinates: dict[str, Any] = {
         "round": [record.round for record in records],
@@ -177,6 +101,10 @@ def _trajectory(records: Sequence[RoundRecord]) -> xr.Dataset:
         values = [[record.metrics["best_of_n"][size] for size in n] for record in records]
         variables["best_of_n"] = (("round", "n"), np.array(values, dtype=np.float64))
         coordinates["n"] = n
+    if BY_PROMPT in records[0].metrics:
+        by_prompt = np.array([record.metrics[BY_PROMPT] for record in records], dtype=np.float64)
+        variables[BY_PROMPT] = (("round", "test_prompt"), by_prompt)
+        coordinates["test_prompt"] = np.arange(by_prompt.shape[1])
     variables["gain"] = (("round",), np.array([record.selection.gain.sum() for record in records]))
     variables["shortfall"] = (
         ("round",),

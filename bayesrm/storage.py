@@ -19,7 +19,8 @@ from bayesrm.errors import InvalidInputError
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; on success it is synced to disk and takes its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not the process's number, which two machines that share the folder may have in common.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,48 +12,49 @@ from scipy.stats import t
 
 from bayesrm.results import BASELINE, METRIC_NAMES
 
+_WITHIN_A_CELL = ("round", "n", "test_prompt")
 CONFIDENCE = 0.95
 """A difference counts as clear where its two-sided Student t interval over seeds leaves out zero."""
 
 
 def final_table(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> pd.DataFrame:
-    """Every metric after the last round that all runs have come to, a row for each scope, inference and design.
+    """Every metric after the last round that all runs have come to, a row for each setting and design.
 
     Parameters
     ----------
     trajectory
-        Combined ``trajectory``, see :func:`bayesrm.results.combine`.
+        Combined ``trajectory``, see :mod:`bayesrm.combine`, with dimensions ``design``, ``seed`` and ``round``.
     metric
         The metric that is compared with random.
 
     Returns
     -------
     DataFrame
-        Columns ``scope, inference, design, seeds, labels``, and ``n``, the N of best-of-N; per metric ``<metric>``
-        (mean over seeds) and ``<metric>_se`` (its standard error, NaN for one seed); ``difference`` and
-        ``difference_se``: the mean paired difference of ``metric`` to random, seed by seed.
+        A column for each dimension but ``seed``, such as ``scope, inference, design``; ``seeds, labels``, and ``n``,
+        the N of best-of-N; per metric ``<metric>`` (mean over seeds) and ``<metric>_se`` (its standard error, NaN for
+        one seed); ``difference`` and ``difference_se``: the mean paired difference of ``metric`` to random, seed by
+        seed.
     """
     last = trajectory.isel(round=_last_common_round(trajectory, metric))
+    names = [str(name) for name in last[metric].dims if name not in (*_WITHIN_A_CELL, "seed")]
     rows = []
-    for scope in last["scope"].values:
-        for inference in last["inference"].values:
-            for design in last["design"].values:
-                place = {"scope": scope, "inference": inference, "design": design}
-                cell = last.sel(place).dropna("seed", subset=[metric])
-                if cell.sizes["seed"] == 0:
-                    continue
-                row = {**place, "seeds": cell.sizes["seed"], "labels": int(cell["labels"])}
-                for name in METRIC_NAMES:
-                    if name in cell:
-                        if "n" in cell[name].dims:
-                            row["n"] = int(cell["n"].max())
-                        values = cell[name].isel(n=-1) if "n" in cell[name].dims else cell[name]
-                        row[name], row[f"{name}_se"] = _mean_and_error(values.values)
-                if BASELINE in last["design"].values:
-                    baseline = last[metric].sel(place | {"design": BASELINE})
-                    paired = (last[metric].sel(place) - baseline).dropna("seed").values
-                    row["difference"], row["difference_se"] = _mean_and_error(paired)
-                rows.append(row)
+    for labels in product(*(last[name].values for name in names)):
+        place = dict(zip(names, labels, strict=True))
+        cell = last.sel(place).dropna("seed", subset=[metric])
+        if cell.sizes["seed"] == 0:
+            continue
+        row = {**place, "seeds": cell.sizes["seed"], "labels": int(cell["labels"])}
+        for name in METRIC_NAMES:
+            if name in cell:
+                if "n" in cell[name].dims:
+                    row["n"] = int(cell["n"].max())
+                values = cell[name].isel(n=-1) if "n" in cell[name].dims else cell[name]
+                row[name], row[f"{name}_se"] = _mean_and_error(values.values)
+        if BASELINE in last["design"].values:
+            baseline = last[metric].sel(place | {"design": BASELINE})
+            paired = (last[metric].sel(place) - baseline).dropna("seed").values
+            row["difference"], row["difference_se"] = _mean_and_error(paired)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -60,10 +62,9 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
     """What a :func:`final_table` means, in one or two sentences."""
     full_name, better = METRIC_NAMES[metric]
     best = table.sort_values(metric, ascending=better == "lower").iloc[0]
-    several_scopes = table["scope"].nunique() > 1
-    where = f" ({best['scope']} pairs)" if several_scopes else ""
+    where = setting(best, table)
     text = (
-        f"After {best['labels']} labels, {best['design']} under {best['inference']}{where} is at the front with "
+        f"After {best['labels']} labels, {best['design']}{f' under {where}' if where else ''} is at the front with "
         f"{full_name} {cell(best, metric)} ({better} is better)."
     )
     if table["seeds"].max() > 1 and "difference" not in table:
@@ -80,12 +81,26 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
     for these, verb in ((wins, "better"), (losses, "worse")):
         if len(these):
             named = ", ".join(
-                f"{row['design']} under {row['inference']}{' ' + row['scope'] if several_scopes else ''} "
+                f"{row['design']}{f' under {place}' if (place := setting(row, table)) else ''} "
                 f"({cell(row, 'difference')})"
                 for _, row in these.iterrows()
             )
-            text += f" Clearly {verb} than random with the same inference: {named}."
+            text += f" Clearly {verb} than random with the same settings: {named}."
     return text
+
+
+def setting_columns(table: pd.DataFrame) -> list[str]:
+    """The dimensions of a :func:`final_table` other than the design."""
+    return [name for name in table.columns[: list(table.columns).index("seeds")] if name != "design"]
+
+
+def setting(row: pd.Series[Any], table: pd.DataFrame) -> str:
+    """Where a row of a :func:`final_table` stands: the inference, and what else differs between its rows."""
+    names = [n for n in setting_columns(table) if n == "inference" or table[n].nunique() > 1]
+    names.sort(key=lambda name: name != "inference")
+    return " ".join(
+        str(row[name]) if isinstance(row[name], str) else f"{name.replace('_', ' ')} {row[name]}" for name in names
+    )
 
 
 def cell(row: pd.Series[Any], name: str) -> str:

@@ -1,103 +1,193 @@
-"""Several runs side by side, one thread a process; results do not depend on how many processes there are."""
+"""Many runs, on one machine or on a cluster, by ``dask.distributed``.
+
+Every cell is a run in a folder of its own and depends on nothing but its settings, so it does not matter how many
+workers there are, or in which order they work. A cell that is finished is never carried out again; one that was cut
+off goes on with the round that it had come to. Pools are opened by each worker from their files and memory-mapped:
+all processes of a machine share the pages. Workers on other machines need the same paths, on a shared disk.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
-import torch
 import xarray as xr
 
-from bayesrm.annotators.golden import GoldenAnnotator
+from bayesrm.cell import Cell
+from bayesrm.combine import combine_parts
 from bayesrm.config import RunConfig
-from bayesrm.data import load_golden, load_pool
-from bayesrm.loop import run
-from bayesrm.models.reward_model import RewardModel
+from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.progress import bar
-from bayesrm.results import RESULTS_FILE, combine, write_results
+from bayesrm.storage import replacing
+from bayesrm.worker import Outcome, carry_out
 
-RUNS = "runs"
+if TYPE_CHECKING:
+    from distributed import Client
 
-
-def execute(config: RunConfig, out: Path) -> Path:
-    """Carry out one run in a folder; the folder is returned."""
-    pool = load_pool(config.pool)
-    test = None if config.test is None else (load_pool(config.test), load_golden(config.test))
-    run(
-        pool,
-        GoldenAnnotator(load_golden(config.pool), config.temperature, seed=config.seed),
-        test=test,
-        model=RewardModel(
-            pool.dim,
-            encoder=config.encoder,
-            hidden=config.hidden,
-            likelihood=config.likelihood,
-            prior_scale=config.prior_scale,
-            training=config.training,
-        ),
-        inference=config.inference,
-        design=config.design,
-        selector=config.selector,
-        scope=config.scope,
-        prompts=config.prompts,
-        candidates=config.candidates,
-        identical=config.identical,
-        per_prompt=config.per_prompt,
-        per_response=config.per_response,
-        min_within=config.min_within,
-        batch_size=config.batch_size,
-        rounds=config.rounds,
-        seed=config.seed,
-        out=out,
-        draws=config.draws,
-        log_likelihood=config.log_likelihood,
-        device=config.device,
-        progress=False,
-    )
-    return out
+RUNS, FAILURES = "runs", "failures"
+SECONDS_TO_CONNECT = 10
 
 
-def sweep(configs: Sequence[RunConfig], out: Path, workers: int = 1, description: str = "Runs") -> xr.DataTree:
-    """Carry out runs in folders below ``out``; finished ones are not repeated.
+def cells_of(configs: Sequence[RunConfig], out: Path) -> list[Cell]:
+    """A cell for each run, in a folder below ``out`` that is named by its settings."""
+    return [
+        Cell({}, config.model_copy(update=_absolute(config)), (out / RUNS / config.folder).absolute())
+        for config in configs
+    ]
+
+
+def sweep(
+    cells: Sequence[Cell],
+    out: Path,
+    workers: int = 1,
+    scheduler: str | None = None,
+    description: str = "Runs",
+) -> dict[str, str]:
+    """Carry out those cells that are not finished.
 
     Parameters
     ----------
-    configs
-        The runs; each gets ``out/runs/<its folder>``.
+    cells
+        The runs, each with its folder.
     out
-        Where to put them, and their combined ``results.nc``.
+        Where tracebacks of failing cells go, in ``failures``.
     workers
-        How many processes, of one thread each.
+        How many processes, of one thread each; with one there is no other process than this.
+    scheduler
+        Address of a running Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers are used instead.
+    description
+        Stands beside the progress bar.
 
     Returns
     -------
-    DataTree
-        Combined ``trajectory`` and one run's posterior, see :func:`bayesrm.results.combine`.
+    failures
+        Name of a cell → one sentence. The other cells are finished.
+
+    Raises
+    ------
+    InvalidInputError
+        Where two cells share a folder, or there is no scheduler at that address.
+    BayesRMError
+        Where not a single cell could be carried out, or the scheduler was lost.
     """
-    folders = [out / RUNS / config.folder for config in configs]
-    for _ in bar(_completed(configs, folders, workers), description, len(configs)):
-        pass
-    combined = combine(folders, posterior=True)
-    write_results(combined, out / RESULTS_FILE)
-    return combined
+    names = [cell.name for cell in cells]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInputError(
+            f"two of the {len(cells)} runs have the same folder, {twice}: their settings agree"
+        )
+    waiting = [cell for cell in cells if not cell.is_finished()]
+    failures: dict[str, str] = {}
+    for outcome in bar(_outcomes(waiting, workers, scheduler), description, len(waiting)):
+        trace = out / FAILURES / f"{outcome.name}.txt"
+        if outcome.sentence is None:
+            trace.unlink(missing_ok=True)
+            continue
+        failures[outcome.name] = outcome.sentence
+        with replacing(trace) as temporary:
+            temporary.write_text(outcome.traceback)
+        if len(cells) > 1:
+            print(f"{outcome.name} failed: {' '.join(outcome.sentence.split())}", file=sys.stderr)
+    if cells and len(failures) == len(cells):
+        first = next(iter(failures.values()))
+        others = f" (and {len(failures) - 1} others failed, see {out / FAILURES})" if len(failures) > 1 else ""
+        raise BayesRMError(first + others)
+    return failures
 
 
-def _completed(configs: Sequence[RunConfig], folders: Sequence[Path], workers: int) -> Iterator[Path]:
-    if workers <= 1 or len(configs) == 1:
-        _one_thread()
-        for config, folder in zip(configs, folders, strict=True):
-            yield execute(config, folder)
+def combined(cells: Sequence[Cell], posterior: bool = False) -> xr.DataTree:
+    """The results of cells, see :func:`bayesrm.combine.combine_parts`."""
+    return combine_parts([cell.part() for cell in cells], posterior)
+
+
+def stage_seconds(cells: Sequence[Cell]) -> dict[str, float]:
+    """What the stages of all finished cells took together."""
+    total: dict[str, float] = {}
+    for cell in cells:
+        for stage, seconds in cell.seconds().items():
+            total[stage] = total.get(stage, 0.0) + seconds
+    return total
+
+
+def _outcomes(cells: Sequence[Cell], workers: int, scheduler: str | None) -> Iterator[Outcome]:
+    """What becomes of each cell, as it comes."""
+    if scheduler is None and min(workers, len(cells)) <= 1:
+        for cell in cells:
+            yield Outcome(**carry_out(cell.to_json()))
         return
-    with ProcessPoolExecutor(min(workers, len(configs)), get_context("spawn"), _one_thread) as executor:
-        jobs = [executor.submit(execute, config, folder) for config, folder in zip(configs, folders, strict=True)]
+    with _client(min(workers, len(cells)), scheduler) as client:
+        yield from _from_workers(client, cells)
+
+
+def _from_workers(client: Client, cells: Sequence[Cell]) -> Iterator[Outcome]:
+    from distributed import CancelledError, as_completed
+    from distributed.client import FutureCancelledError
+
+    # Earlier cells first. A key of its own for each: what an earlier client left at the scheduler is not taken over.
+    batch = uuid4().hex[:8]
+    cell_of = {
+        client.submit(carry_out, cell.to_json(), key=f"{cell.name}-{batch}", pure=False, priority=-i): cell
+        for i, cell in enumerate(cells)
+    }
+    try:
+        for future in as_completed(list(cell_of), loop=client.loop, raise_errors=False):
+            error = future.exception()
+            if error is None:
+                yield Outcome(**future.result())
+            else:
+                # Errors of a cell come as outcomes: this is what Dask says of a worker that died, or lacks bayesrm.
+                yield Outcome(cell_of[future].name, f"{type(error).__name__}: {error}", str(error))
+            future.release()
+    except (CancelledError, FutureCancelledError, OSError) as error:
+        raise BayesRMError(
+            f"the connection to the scheduler was lost ({error}): start it again and repeat the command; "
+            "what is finished is kept"
+        ) from error
+    finally:
+        if client.status == "running":
+            client.cancel(list(cell_of), force=True)
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
+    """A client of the scheduler, or of a cluster of this machine that lives as long as the context."""
+    from distributed import Client, LocalCluster
+
+    if scheduler is not None:
         try:
-            for job in as_completed(jobs):
-                yield job.result()
-        finally:
-            executor.shutdown(cancel_futures=True)
+            client = Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InvalidInputError(
+                f"there is no Dask scheduler at {scheduler}: start one with `dask scheduler`, and workers with "
+                "`dask worker ADDRESS --nthreads 1`"
+            ) from error
+        with client:
+            if not client.scheduler_info()["workers"]:
+                print(f"The scheduler at {scheduler} has no workers yet: waiting for them.", file=sys.stderr)
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            # Pages of mapped pools count as a worker's memory, though the system takes them back when it needs to.
+            memory_limit=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def _absolute(config: RunConfig) -> dict[str, Path]:
+    """Paths that a process in another folder finds too."""
+    paths = {"pool": config.pool, "test": config.test}
+    return {name: path.absolute() for name, path in paths.items() if path is not None}

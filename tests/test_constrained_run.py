@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import bayesrm as brm
+from bayesrm.cell import Cell
 from bayesrm.config import make_config
 from bayesrm.errors import InvalidInputError
-from bayesrm.sweep import execute
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_configuration_carries_them(world, tmp_path):
         pool=tmp_path / "pool", encoder="linear", design="random", batch_size=6, rounds=1, draws=5,
         scope="cross-prompt", per_prompt=4, per_response=1, min_within=3,
     )  # fmt: skip
-    execute(config, tmp_path / "out")
+    Cell({}, config, tmp_path / "out").carry_out()
     recorded = json.loads((tmp_path / "out" / "run.json").read_text())
     assert recorded["constraints"] == "per_prompt=4, per_response=1, min_within=3"
     with pytest.raises(InvalidInputError, match="--per-prompt"):

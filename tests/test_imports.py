@@ -19,7 +19,7 @@ import bayesrm as brm
 PACKAGE = Path(brm.__file__).parent
 
 LAYERS = (
-    ("errors", "progress", "registry", "rng", "rows", "storage", "types", "versions"),
+    ("errors", "progress", "registry", "rng", "rows", "storage", "timing", "types", "versions"),
     ("data",),
     ("embedding",),
     ("models",),
@@ -33,8 +33,13 @@ LAYERS = (
     ("journal",),
     ("results",),
     ("loop",),
+    ("combine",),
+    ("comparison",),
     ("config",),
+    ("cell",),
+    ("worker",),
     ("sweep",),
+    ("study",),
     ("summary",),
     ("plots", "diagnostic_plots"),
     ("report", "diagnosis_report"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import operator
@@ -50,8 +51,8 @@ class GoldenAnnotator(Annotator):
         self._calls = 0
         self._round: int | None = None
 
-    def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
-        """The probability that the first is preferred."""
+    def golden_difference(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
+        """Golden reward of the first less that of the second."""
         for name in ("first", "second"):
             index = getattr(pairs, name)
             if len(index) and index.max() >= len(self.golden):
@@ -59,8 +60,11 @@ class GoldenAnnotator(Annotator):
                     f"expected pairs of the {len(self.golden)} responses that have a golden reward, "
                     f"got response {index.max()}: do pool and golden rewards belong together?"
                 )
-        difference = self.golden[pairs.first] - self.golden[pairs.second]
-        return np.asarray(expit(self.temperature * difference))
+        return np.asarray(self.golden[pairs.first] - self.golden[pairs.second])
+
+    def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
+        """The probability that the first is preferred."""
+        return np.asarray(expit(self.temperature * self.golden_difference(pairs)))
 
     def label(self, pairs: Pairs) -> Preferences:
         """Draw an answer to each pair."""
@@ -69,12 +73,15 @@ class GoldenAnnotator(Annotator):
             self._calls += 1
         else:
             generator = rng.stream(self.seed, "round", self._round)
+        return self._answers(pairs, generator)
+
+    def _answers(self, pairs: Pairs, generator: np.random.Generator) -> Preferences:
         answers = generator.random(len(pairs.first)) < self.probability(pairs)
         return Preferences(pairs.first, pairs.second, answers.astype(np.float64))
 
     def at_round(self, round_index: int) -> GoldenAnnotator:
         """Draws that depend on the seed and the round only."""
-        annotator = GoldenAnnotator(self.golden, self.temperature, self.seed)
+        annotator = copy.copy(self)
         annotator._round = round_index
         return annotator
 

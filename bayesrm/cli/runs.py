@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from bayesrm.config import RunConfig
 
-QUICKSTART = Path(__file__).resolve().parents[2] / "data" / "quickstart"
 DEMO_DESIGNS = ("pa-dopt", "entropy", "random")
 DEMO_INFERENCES = ("plugin", "laplace")
 
@@ -113,19 +112,16 @@ def run(
         bool, typer.Option(help="Add the log-likelihood of every draw, for az.loo.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A running Dask scheduler to use instead, such as tcp://10.0.0.1:8786.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="Where to compute, such as cuda; default the CPU.")] = None,
 ) -> None:
     """Simulate active reward modeling on a pool with golden rewards, from the first label on."""
     from bayesrm.config import make_config
-    from bayesrm.design import make_design
-    from bayesrm.inference import INFERENCES
 
     asked_designs: list[str | None] = [*dict.fromkeys(design)] if design else [None]
     asked_inferences: list[str | None] = [*dict.fromkeys(inference)] if inference else [None]
-    for name in asked_designs:
-        make_design(name, selector)
-    for name in inference or []:
-        INFERENCES[name]
     configs = [
         make_config(
             pool=pool,
@@ -155,7 +151,7 @@ def run(
         for one_inference in asked_inferences
         for one_design in asked_designs
     ]
-    _sweep_and_show(configs, out, workers)
+    _sweep_and_show(configs, out, workers, scheduler)
 
 
 @app.command(epilog="Example:  [bold]bayesrm report runs/first[/bold]")
@@ -168,18 +164,22 @@ def report(
     console.print(f"The report is {write_report(directory)}.")
 
 
-def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:
+def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler: str | None = None) -> None:
+    from bayesrm.combine import combine
     from bayesrm.plots import learning_curves, save
     from bayesrm.report import write_report
-    from bayesrm.results import RESULTS_FILE
+    from bayesrm.results import RESULTS_FILE, write_results
     from bayesrm.summary import final_table, verdict
-    from bayesrm.sweep import sweep
+    from bayesrm.sweep import cells_of, sweep
 
     if not configs[0].pool.exists():
         raise InvalidInputError(f"there is no pool {configs[0].pool}")
     if out.exists() and not out.is_dir():
         raise InvalidInputError(f"expected --out to be a folder, and {out} is a file")
-    results = sweep(configs, out, workers, f"{len(configs)} runs")
+    cells = cells_of(configs, out)
+    failures = sweep(cells, out, workers, scheduler, f"{len(configs)} runs")
+    results = combine([cell.folder for cell in cells], posterior=True)
+    write_results(results, out / RESULTS_FILE)
     trajectory = results["trajectory"].to_dataset()
     written = [out / RESULTS_FILE]
     if "one_minus_spearman" in trajectory:
@@ -192,10 +192,18 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int) -> None:
     console.print(
         f"\nWritten: {', '.join(map(str, written))}; each run, with its posterior, is below {out / 'runs'}."
     )
+    if failures:
+        _incomplete(failures, out)
+
+
+def _incomplete(failures: dict[str, str], out: Path) -> NoReturn:
+    """Status 1: the rest is done, and what failed was said when it failed."""
+    print(f"bayesrm: {len(failures)} failed; their tracebacks are in {out / 'failures'}.", file=sys.stderr)
+    sys.exit(1)
 
 
 def _print_table(table: pd.DataFrame) -> None:
-    from bayesrm.summary import cell
+    from bayesrm.summary import cell, setting, setting_columns
 
     shown = {
         "one_minus_spearman": "1−Spearman ↓",
@@ -215,9 +223,8 @@ def _print_table(table: pd.DataFrame) -> None:
     view.add_column("design")
     for header in shown.values():
         view.add_column(header, justify="right", no_wrap=True)
-    several_scopes = table["scope"].nunique() > 1
-    for (scope, inference), rows in table.groupby(["scope", "inference"], sort=False):
-        view.add_row(f"[bold]{inference}[/bold]" + (f" {scope}" if several_scopes else ""))
+    for _, rows in table.groupby(setting_columns(table), sort=False):
+        view.add_row(f"[bold]{setting(rows.iloc[0], table)}[/bold]")
         for _, row in rows.sort_values("one_minus_spearman").iterrows():
             view.add_row(f"  {row['design']}", *(cell(row, name) for name in shown))
         view.add_section()
