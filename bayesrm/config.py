@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,7 +18,6 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    model_validator,
 )
 
 from bayesrm.errors import InvalidInputError
@@ -37,6 +39,22 @@ CountOrAll = Annotated[PositiveInt | None, BeforeValidator(_all)]
 """A number, or all there are: None, and 0 where a file cannot say None."""
 
 
+def _one_of(package: str, registry: str) -> Callable[[str], str]:
+    """A name that a registry has; it is opened when first asked, as that imports all its parts."""
+
+    def known(name: str) -> str:
+        getattr(import_module(f"bayesrm.{package}"), registry)[name]
+        return name
+
+    return known
+
+
+DesignName = Annotated[str, AfterValidator(_one_of("design", "CRITERIA"))]
+SelectorName = Annotated[str, AfterValidator(_one_of("design", "SELECTORS"))]
+InferenceName = Annotated[str, AfterValidator(_one_of("inference", "INFERENCES"))]
+LikelihoodName = Annotated[str, AfterValidator(_one_of("models.likelihoods", "LIKELIHOODS"))]
+
+
 class RunConfig(BaseModel):
     """One run on pools that lie in files.
 
@@ -54,11 +72,11 @@ class RunConfig(BaseModel):
     training: Literal["early-stopped", "paper"] = "early-stopped"
     inputs: Literal["raw", "standardized", "within-prompt"] | None = None
     prompt_intercept: bool | None = None
-    likelihood: str = "bradley-terry"
+    likelihood: LikelihoodName = "bradley-terry"
     prior_scale: PositiveFloat | None = None
-    inference: str | None = None
-    design: str | None = None
-    selector: str | None = None
+    inference: InferenceName | None = None
+    design: DesignName | None = None
+    selector: SelectorName | None = None
     temperature: PositiveFloat = Field(default=1.0, allow_inf_nan=False)
     flip: NonNegativeFloat = Field(default=0.0, lt=0.5)
     annotators: PositiveInt = 1
@@ -76,18 +94,6 @@ class RunConfig(BaseModel):
     log_likelihood: bool = False
     by_prompt: bool = False
     device: str | None = None
-
-    @model_validator(mode="after")
-    def _known_names(self) -> RunConfig:
-        from bayesrm.design import make_design
-        from bayesrm.inference import INFERENCES
-        from bayesrm.models.likelihoods import LIKELIHOODS
-
-        make_design(self.design, self.selector)
-        if self.inference is not None:
-            INFERENCES[self.inference]
-        LIKELIHOODS[self.likelihood]
-        return self
 
     @property
     def folder(self) -> str:

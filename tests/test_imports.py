@@ -19,7 +19,7 @@ import bayesrm as brm
 PACKAGE = Path(brm.__file__).parent
 
 LAYERS = (
-    ("errors", "progress", "registry", "rng", "rows", "storage", "timing", "types", "versions"),
+    ("checkout", "errors", "progress", "registry", "rng", "rows", "storage", "timing", "types", "versions"),
     ("data",),
     ("embedding",),
     ("models",),
@@ -34,6 +34,8 @@ LAYERS = (
     ("results",),
     ("loop",),
     ("combine",),
+    ("intervals",),
+    ("curves",),
     ("comparison",),
     ("config",),
     ("cell",),
@@ -42,7 +44,8 @@ LAYERS = (
     ("study",),
     ("summary",),
     ("plots", "diagnostic_plots"),
-    ("report", "diagnosis_report"),
+    ("study_output",),
+    ("report", "diagnosis_report", "study_report"),
     ("diagnosed_run",),
     ("exported_reward",),
     ("cli", "__main__"),
@@ -129,7 +132,7 @@ def test_no_import_cycles():
 @pytest.mark.parametrize("module", sorted(_modules()))
 def test_only_plots_and_report_import_matplotlib(module):
     drawing = {name for name in _imports(module, typing=True) if name.split(".")[0] == "matplotlib"}
-    assert not drawing or module in ("plots", "diagnostic_plots", "report"), (
+    assert not drawing or module in ("plots", "diagnostic_plots", "report", "study_output"), (
         f"bayesrm.{module} imports {drawing}: plotting lives in plots"
     )
 

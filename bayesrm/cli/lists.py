@@ -12,7 +12,7 @@ def designs() -> None:
     """What can be asked for with --design, one line each."""
     from bayesrm.design import CRITERIA
 
-    _print_lines(CRITERIA.lines())
+    print_lines(CRITERIA.lines())
 
 
 @app.command(epilog="Example:  [bold]bayesrm inferences[/bold]")
@@ -20,7 +20,7 @@ def inferences() -> None:
     """What can be asked for with --inference, one line each."""
     from bayesrm.inference import INFERENCES
 
-    _print_lines(INFERENCES.lines())
+    print_lines(INFERENCES.lines())
 
 
 @app.command(epilog="Example:  [bold]bayesrm likelihoods[/bold]")
@@ -28,10 +28,11 @@ def likelihoods() -> None:
     """What an annotator's answer can be modelled as, one line each."""
     from bayesrm.models.likelihoods import LIKELIHOODS
 
-    _print_lines(LIKELIHOODS.lines())
+    print_lines(LIKELIHOODS.lines())
 
 
-def _print_lines(lines: dict[str, str]) -> None:
+def print_lines(lines: dict[str, str]) -> None:
+    """Names and one line each."""
     view = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, line in lines.items():
         view.add_row(f"[bold]{name}[/bold]", line)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich import box
 from rich.table import Table
 
+from bayesrm.checkout import QUICKSTART
 from bayesrm.cli.app import app, console
 from bayesrm.errors import InvalidInputError
 
@@ -193,10 +195,10 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler
         f"\nWritten: {', '.join(map(str, written))}; each run, with its posterior, is below {out / 'runs'}."
     )
     if failures:
-        _incomplete(failures, out)
+        incomplete(failures, out)
 
 
-def _incomplete(failures: dict[str, str], out: Path) -> NoReturn:
+def incomplete(failures: dict[str, str], out: Path) -> NoReturn:
     """Status 1: the rest is done, and what failed was said when it failed."""
     print(f"bayesrm: {len(failures)} failed; their tracebacks are in {out / 'failures'}.", file=sys.stderr)
     sys.exit(1)

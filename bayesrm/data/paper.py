@@ -19,6 +19,44 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
 
 EMBEDDINGS_PREFIX, REWARD_PREFIX = "embd_", "reward_"
+_TRAIN, _TEST = "_train.npy", "_test.npy"
+
+
+def paper_settings(directory: Path) -> dict[str, tuple[Path, Path]]:
+    """The settings whose files are in a folder, the paper's six or some of them: label → pool and test pool.
+
+    The label has generator and task, as in "gemma2b harmless", and the embedder where it is another model.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there are none, or a file that belongs to one is missing.
+    """
+    if not directory.is_dir():
+        raise InvalidInputError(f"there is no folder {directory}")
+    settings = {}
+    for train in sorted(directory.glob(f"{EMBEDDINGS_PREFIX}*{_TRAIN}")):
+        parts = train.name.removeprefix(EMBEDDINGS_PREFIX).removesuffix(_TRAIN).split("_")
+        if len(parts) != 3:
+            raise InvalidInputError(
+                f"expected embd_GENERATOR_EMBEDDER_TASK_train.npy, as published with the paper, got {train.name}"
+            )
+        generator, embedder, task = parts
+        test = train.with_name(train.name.removesuffix(_TRAIN) + _TEST)
+        for path in (test, *(each.with_name(_rewards_name(each.name)) for each in (train, test))):
+            if not path.exists():
+                raise InvalidInputError(
+                    f"expected {path.name} beside {train.name} in {directory}: it belongs to it"
+                )
+        settings[f"{generator} {task}" if generator == embedder else f"{generator} by {embedder} {task}"] = (
+            train,
+            test,
+        )
+    if not settings:
+        raise InvalidInputError(
+            f"expected the paper's files in {directory}, such as embd_gemma2b_gemma2b_harmless_train.npy, found none"
+        )
+    return settings
 
 
 def load_npy(path: Path) -> ResponsePool:
@@ -49,7 +87,11 @@ def load_npy_golden(path: Path) -> Float[np.ndarray, "response"]:
     responses = None
     if path.name.startswith(EMBEDDINGS_PREFIX):
         responses = math.prod(open_npy(path).shape[:2])
-        path = path.with_name(REWARD_PREFIX + path.name.removeprefix(EMBEDDINGS_PREFIX))
+        path = path.with_name(_rewards_name(path.name))
     golden = open_npy(path)
     with naming(path):
         return as_golden(golden, responses)
+
+
+def _rewards_name(embeddings_name: str) -> str:
+    return REWARD_PREFIX + embeddings_name.removeprefix(EMBEDDINGS_PREFIX)

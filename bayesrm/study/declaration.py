@@ -30,6 +30,7 @@ Pools = Mapping[str, tuple[Path, Path | None]]
 DRAWS = 100
 """Posterior draws that each cell of a study keeps, where it does not say."""
 _LONGEST_NAME = 200
+_UNSAFE = re.compile(r"[^\w.+-]+")
 _PLACE_OF_POOLS = ("pool", "test")
 
 
@@ -179,7 +180,9 @@ def _read(path: Path) -> _Declaration:
 def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[str, Any]]:
     """Labels and what they stand for."""
     if name in _PLACE_OF_POOLS:
-        raise InvalidInputError(f"{path}: {key}: pools are given on the command line, or made by the script's pools()")
+        raise InvalidInputError(
+            f"{path}: {key}: pools are given on the command line, or made by the script's pools()"
+        )
     if name == "seed" and isinstance(values, int) and not isinstance(values, bool) and values > 0:
         values = list(range(values))
     if isinstance(values, Mapping) and values:
@@ -195,7 +198,7 @@ def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[s
         raise InvalidInputError(
             f"{path}: {key}: there is no such setting; a dimension of your own is a table of named settings"
         )
-    axis = {axis_label(value): {name: value} for value in values}
+    axis: dict[Label, Mapping[str, Any]] = {axis_label(value): {name: value} for value in values}
     if len(axis) < len(values):
         raise InvalidInputError(f"{path}: {key}: expected different values, got {values!r}")
     return axis
@@ -248,7 +251,8 @@ def _require_one_origin(path: Path, settings: Mapping[str, Any], grid: Mapping[s
 
 def _folder_name(place: Mapping[str, Label]) -> str:
     """A cell's place as the name of its folder; it does not change when labels are added to the grid."""
-    name = "_".join(f"{axis}-{re.sub(r'[^\w.+-]+', '-', str(label)).strip('-')}" for axis, label in place.items())
+    parts = [f"{axis}-{_UNSAFE.sub('-', str(label)).strip('-')}" for axis, label in place.items()]
+    name = "_".join(parts)
     if len(name.encode()) <= _LONGEST_NAME:
         return name
     return f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -56,7 +56,9 @@ def run_study(
         "question": study.question,
         "tiny": study.tiny,
         "settings": dict(study.settings),
-        "grid": {name: {str(label): dict(each) for label, each in axis.items()} for name, axis in study.grid.items()},
+        "grid": {
+            name: {str(label): dict(each) for label, each in axis.items()} for name, axis in study.grid.items()
+        },
         "pools": {str(cell.place["pool"]): [str(cell.config.pool), str(cell.config.test)] for cell in cells},
         "versions": versions(),
     }

@@ -1,0 +1,62 @@
+"""``bayesrm study``: what is declared in the folder ``studies``, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesrm.checkout import STUDIES
+from bayesrm.cli.app import app, console
+from bayesrm.cli.lists import print_lines
+from bayesrm.cli.runs import incomplete
+
+
+@app.command(epilog="Example:  [bold]bayesrm study annotation_efficiency --tiny --out runs/look[/bold]")
+def study(
+    name: Annotated[str | None, typer.Argument(help="Which study; without a name they are listed.")] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="A small setting, for a look; its numbers say nothing.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study; default runs/NAME.")] = None,
+    pool: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder with pools 'pool' and 'test', several for several; or one pool, with --test."),
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Test pool with golden rewards.")] = None,
+    paper_data: Annotated[
+        Path | None, typer.Option(help="Folder with the paper's embd_*.npy and reward_*.npy.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A running Dask scheduler to use instead, such as tcp://10.0.0.1:8786.")
+    ] = None,
+    studies: Annotated[Path, typer.Option(help="Folder of the studies' files.")] = STUDIES,
+) -> None:
+    """Run a study, or go on with it: its runs, figures, tables, and the answer to its question.
+
+    What is finished in its folder is not run again, whatever happened to the command that ran it.
+    """
+    from bayesrm import study as engine
+
+    if name is None:
+        print_lines(engine.studies(studies))
+        return
+    from bayesrm.results import RESULTS_FILE
+    from bayesrm.study_output import findings, write_findings
+
+    declared = engine.load_study(name, tiny, studies)
+    out = Path("runs") / f"{name}{'-tiny' if tiny else ''}" if out is None else out
+    given = pool or test is not None or paper_data is not None
+    pools = engine.study_pools(pool or (), test, paper_data) if given else None
+    results = engine.run_study(declared, out, pools, workers, scheduler)
+    found = findings(results)
+    written = [out / RESULTS_FILE, *write_findings(results, found)]
+    console.print(f"[bold]{declared.title}[/bold]\n{declared.question}\n", soft_wrap=True)
+    console.print(found.answer, markup=False, highlight=False, soft_wrap=True)
+    if tiny:
+        console.print("This was the tiny setting: the numbers say nothing.")
+    console.print(f"\nWritten: {', '.join(map(str, written))}.", soft_wrap=True)
+    if results.failures:
+        incomplete(dict(results.failures), out)
