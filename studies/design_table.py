@@ -20,10 +20,13 @@ import xarray as xr
 from scipy.stats import t
 
 import bayesrm as brm
+from bayesrm.combine import SETTINGS, Part, combine_parts, run_folders
 from bayesrm.config import RunConfig, make_config
 from bayesrm.design import CRITERIA
-from bayesrm.results import BASELINE, RESULTS_FILE, combine, write_results
-from bayesrm.sweep import RUNS, sweep
+from bayesrm.journal import RUN_FILE, read_records
+from bayesrm.results import BASELINE, RESULTS_FILE, write_results
+from bayesrm.storage import read_json
+from bayesrm.sweep import cells_of, sweep
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "data" / "quickstart"
 SCOPES = ("within-prompt", "cross-prompt")
@@ -156,10 +159,61 @@ def eligible(table: pd.DataFrame, name: str = METRICS[0]) -> pd.DataFrame:
     return difference[fine].loc[difference[fine].mean(axis=1).sort_values().index]
 
 
-def report(out: Path) -> str:
-    """Combine what is in a folder into results.nc, table.csv and table.md; return the latter."""
-    folders = sorted(path.parent for path in (out / RUNS).glob("*/run.json"))
-    tree = combine(folders)
+def contents(folders: list[Path], pool: brm.ResponsePool, golden: np.ndarray) -> pd.DataFrame:
+    """What the batches contain, means over all pairs of all rounds and seeds.
+
+    Returns
+    -------
+    DataFrame
+        By scope, inference and design: ``within``, the share of pairs within a prompt; ``prompts``, how many prompts a
+        batch touches for each of its pairs; ``gap``, |difference of golden rewards|; ``distance``, the squared
+        distance of the two standardised embeddings, and ``oddity``, the squared distance of either response from the
+        mean of its prompt, both as multiples of what they are for random pairs within prompts.
+    """
+    x = pool.rows(np.arange(len(pool))).astype(np.float64)
+    sd = x.std(axis=0)
+    x = np.where(sd > 1e-6 * sd.max(), (x - x.mean(axis=0)) / np.where(sd > 0, sd, 1), 0)
+    centred = x.copy()
+    for members in pool.members:
+        centred[members] -= x[members].mean(axis=0)
+    odd = np.square(centred).sum(axis=1)
+    usual = brm.candidates(pool, prompts=None, size=5_000)
+
+    def distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.square(x[first] - x[second]).sum(axis=1)
+
+    typical = distance(usual.first, usual.second).mean()
+    typical_oddity = odd[np.concatenate([usual.first, usual.second])].mean()
+    rows = []
+    for folder in folders:
+        place = read_json(folder / RUN_FILE)
+        for record in read_records(folder):
+            a, b = record.selection.first, record.selection.second
+            rows.append(
+                {name: place[name] for name in ("scope", "inference", "design")}
+                | {
+                    "within": (pool.group[a] == pool.group[b]).mean(),
+                    "prompts": len(np.unique(pool.group[np.concatenate([a, b])])) / len(a),
+                    "gap": np.abs(golden[a] - golden[b]).mean(),
+                    "distance": distance(a, b).mean() / typical,
+                    "oddity": odd[np.concatenate([a, b])].mean() / typical_oddity,
+                }
+            )
+    return pd.DataFrame(rows).groupby(["scope", "inference", "design"]).mean()
+
+
+def _plain(table: pd.DataFrame) -> str:
+    lines = [" | ".join(table.columns), " | ".join(["---"] * table.shape[1])]
+    for row in table.itertuples(index=False):
+        lines.append(" | ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def report(out: Path, pool: Path) -> str:
+    """Combine what is in a folder into results.nc, table.csv, contents.csv and table.md; return the latter."""
+    folders = run_folders(out)
+    places = [{name: read_json(folder / RUN_FILE)[name] for name in SETTINGS} for folder in folders]
+    tree = combine_parts([Part(folder, place) for folder, place in zip(folders, places, strict=True)])
     write_results(tree, out / RESULTS_FILE)
     trajectory = tree["trajectory"].to_dataset()
     table = paired_table(trajectory)
@@ -168,6 +222,9 @@ def report(out: Path) -> str:
     text += "\nNot worse than random in either scope beyond its interval, and better across prompts: "
     names = [f"{design} ({inference})" for inference, design in eligible(table).index]
     text += (", ".join(names) or "none") + ".\n"
+    inside = contents(folders, brm.load_pool(pool), brm.load_golden(pool))
+    inside.round(3).to_csv(out / "contents.csv")
+    text += "\nWhat the batches contain:\n\n" + _plain(inside.reset_index())
     (out / "table.md").write_text(text)
     return text
 
@@ -193,8 +250,9 @@ def main() -> None:
         designs, seeds = list(FIRST[:2]), range(2)
         settings = {"batch_size": 10, "rounds": 2, "prompts": 20, "candidates": 300, "draws": 16}
     if not asked.table:
-        sweep(plan(asked.pool, asked.test, designs, inferences, seeds, **settings), asked.out, asked.workers)
-    print(report(asked.out))
+        configs = plan(asked.pool, asked.test, designs, inferences, seeds, **settings)
+        sweep(cells_of(configs, asked.out), asked.out, asked.workers)
+    print(report(asked.out, asked.pool))
 
 
 if __name__ == "__main__":
