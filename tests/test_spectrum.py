@@ -9,7 +9,7 @@ import torch
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders import Standardize
-from bayesrm.models.spectrum import WithinPromptSpectrum
+from bayesrm.models.spectrum import DEFAULT_POWER, WithinPromptSpectrum
 from bayesrm.posteriors.base import PlainPairs
 
 
@@ -108,6 +108,21 @@ def test_evidence_finds_that_rewards_follow_the_spectrum():
     assert min(gains) > 0
     assert sum(gains) > 8
     assert np.mean(errors, axis=0)[0] < np.mean(errors, axis=0)[1]
+
+
+def test_noise_does_not_choose_the_power_and_clear_labels_do():
+    """Coin flips prefer no power; rewards along the directions of least variance speak against the default."""
+    for seed in range(6):
+        pool, _, preferences = _world(seed, 60, within=0.3)
+        coin = np.random.default_rng(seed).integers(2, size=60).astype(float)
+        flipped = brm.Preferences(preferences.first, preferences.second, coin)
+        fitted = brm.fit(brm.RewardModel(pool.dim, "linear", inputs="within-prompt"), pool, flipped)
+        assert fitted.model.encoder.spectrum.power == DEFAULT_POWER
+    values, vectors = np.linalg.eigh(_within_covariance(pool))
+    golden = 2 * (_standardized(pool) @ vectors[:, :6] / np.sqrt(values[:6])).sum(axis=1)
+    labels = brm.GoldenAnnotator(golden, seed=0).label(brm.candidates(pool, size=400))
+    fitted = brm.fit(brm.RewardModel(pool.dim, "linear", inputs="within-prompt"), pool, labels)
+    assert fitted.model.encoder.spectrum.power < DEFAULT_POWER
 
 
 def test_without_prompts_of_two_responses_there_is_no_spectrum():

@@ -1,8 +1,10 @@
 r"""The linear part of a reward: the power of the embeddings' spectrum and prior scales, by evidence.
 
 For each power of a short list the evidence of a linear reward is maximised over the prior scale (and that of prompt
-intercepts); the power of the largest evidence is taken. A linear reward decides also for an encoder that is not
-linear: its evidence is exact up to Laplace's approximation, and no training has seen the labels before.
+intercepts); the power of the largest evidence is taken, if it is clearly larger than that of the default power. With
+a hundred labels evidences of very different powers are within a tenth of a nat of each other, and the ranking is not:
+taking the largest would let noise choose. A linear reward decides also for an encoder that is not linear: its evidence
+is exact up to Laplace's approximation, and no training has seen the labels before.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from bayesrm.models.training import MIN_COMPARISONS
 from bayesrm.types import Preferences, ResponsePool
 
 POWERS = (3.0, 2.0, 1.0, 0.0)
+CLEARLY = 2.0
+"""Nats of evidence that another power than the default has to bring: odds of 7 to 1."""
 MOST_COMPARISONS = 1000
 """More labels than this are not needed for one exponent: the first so many decide."""
 
@@ -87,18 +91,18 @@ def _only(data: LabelledDifferences, columns: list[slice]) -> LabelledDifference
 
 
 def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> float:
-    """The power of largest evidence, which has one peak over powers."""
-    best, chosen = -float("inf"), DEFAULT_POWER
+    """The power of largest evidence, which has one peak over powers, where it is clearly better than the default."""
+    evidence: dict[float, float] = {}
     for power in POWERS:
         twin = copy.deepcopy(model.linear_twin())
         twin.encoder.set_power(power)
         linear = _linear(twin, pool, preferences, device)
         twin.prior_scale = choose_prior_scale(linear, pool, coarse=True)
-        evidence = maximise(twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))).log_evidence
-        if evidence < best:
+        evidence[power] = maximise(twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))).log_evidence
+        if power <= DEFAULT_POWER and evidence[power] < max(evidence.values()):
             break
-        best, chosen = evidence, power
-    return chosen
+    best = max(evidence, key=lambda power: evidence[power])
+    return best if evidence[best] > evidence[DEFAULT_POWER] + CLEARLY else DEFAULT_POWER
 
 
 def _linear(twin: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> Trained:

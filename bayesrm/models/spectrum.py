@@ -30,7 +30,7 @@ NEGLIGIBLE = 1e-3
 """Trailing directions that together hold less than this part of the prior variance of a reward are left out of linear
 features."""
 DEFAULT_POWER = 2.0
-"""Where there are too few labels to choose."""
+"""Until labels clearly say otherwise."""
 
 
 class WithinPromptSpectrum(nn.Module):
