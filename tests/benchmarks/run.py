@@ -1,8 +1,11 @@
 """Ratios against naive implementations of the same thing, in the same run, on one thread.
 
     python tests/benchmarks/run.py --out bench.json
+    python tests/benchmarks/run.py --only greedy_over_all_pairs --only next_of_all_pairs
+    python tests/benchmarks/run.py --only growth --plot growth.png
 
-Times are medians over alternating repetitions; results are checked to be the same before they are timed.
+Times are the processor's, medians over alternating repetitions; results are checked to be the same before they are
+timed. Last comes how the time of greedy grows with the responses, the batch and the features, as numbers and a plot.
 """
 
 from __future__ import annotations
@@ -41,9 +44,9 @@ def alternate(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) 
     times: dict[str, list[float]] = {"ours": [], "reference": []}
     for _ in range(repeats):
         for name, function in (("ours", ours), ("reference", theirs)):
-            start = time.perf_counter()
+            start = time.process_time()
             function()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     median = {name: statistics.median(values) for name, values in times.items()}
     return {
         "seconds": median["ours"],
@@ -224,29 +227,44 @@ def next_of_all_pairs() -> dict[str, Any]:
 
 
 def growth() -> list[dict[str, Any]]:
-    """How the time of greedy grows with n, k and d, one at a time."""
-    settings = [(n, 100, 64) for n in (1_250, 2_500, 5_000)]
-    settings += [(2_500, k, 64) for k in (50, 200, 400)]
-    settings += [(2_500, 100, d) for d in (16, 32, 128)]
-    return [time_implicit(n, k, d, False, "greedy", 1) for n, k, d in settings]
+    """How the time of greedy, and of the gradient selector, grows with n, k and d, one at a time."""
+    settings = {
+        "greedy": [(n, 100, 64) for n in (1_250, 2_500, 5_000)]
+        + [(2_500, k, 64) for k in (50, 200, 400)]
+        + [(2_500, 100, d) for d in (16, 32, 128)],
+        "gradient": [(n, 100, 64) for n in (2_500, 5_000, 10_000)]
+        + [(5_000, k, 64) for k in (50, 200, 400)]
+        + [(5_000, 100, d) for d in (16, 32, 128)],
+    }
+    return [
+        time_implicit(n, k, d, selector == "gradient", selector, 1)
+        for selector, rest in settings.items()
+        for n, k, d in rest
+    ]
 
 
 def draw_growth(results: list[dict[str, Any]], path: Path) -> None:
-    """Seconds over n, k and d, each with the other two fixed."""
+    """Seconds over n, k and d, each with the other two fixed; a line a selector."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3), layout="constrained")
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
     names = {"n": "responses n", "k": "pairs chosen k", "d": "features d"}
-    usual = {name: statistics.mode(result[name] for result in results) for name in names}
-    for axes, (name, label) in zip(figure.subplots(1, 3, sharey=True), names.items(), strict=True):
-        others = [other for other in names if other != name]
-        line = [result for result in results if all(result[other] == usual[other] for other in others)]
-        line.sort(key=lambda result: result[name])
-        axes.loglog([result[name] for result in line], [result["seconds"] for result in line], "o-")
-        axes.set_xlabel(f"{label}   ({', '.join(f'{other} = {usual[other]:,}' for other in others)})")
-    figure.axes[0].set_ylabel("seconds")
-    figure.suptitle("greedy over all pairs, one thread")
-    figure.savefig(path, dpi=150)
+    columns = figure.subplots(1, 3, sharey=True)
+    for selector, colour in (("greedy", "#0072B2"), ("gradient", "#D55E00")):
+        own = [result for result in results if result["selector"] == selector]
+        usual = {name: statistics.mode(result[name] for result in own) for name in names}
+        fixed = ", ".join(f"{name} = {value:,}" for name, value in usual.items())
+        for axes, name in zip(columns, names, strict=True):
+            line = [r for r in own if all(r[other] == usual[other] for other in names if other != name)]
+            line.sort(key=lambda result: result[name])
+            points = [result[name] for result in line], [result["seconds"] for result in line]
+            axes.loglog(*points, "o-", color=colour, label=f"{selector} (else {fixed})")
+    for axes, label in zip(columns, names.values(), strict=True):
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.25, which="both")
+    columns[0].set_ylabel("seconds, one thread")
+    figure.legend(*columns[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+    figure.savefig(path, dpi=120)
 
 
 def newton_against_lbfgs() -> dict[str, Any]:
@@ -303,27 +321,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     parser.add_argument("--full", action="store_true", help="also 1.25 billion pairs: a minute more")
+    parser.add_argument("--only", action="append", help="by name, or growth; default all")
+    parser.add_argument("--plot", type=Path, help="of how time grows; default beside the numbers, as SVG")
     arguments = parser.parse_args()
     out = arguments.out
     torch.set_num_threads(1)
     results = []
-    table = Table("benchmark", "seconds", "reference", "times faster")
-    for benchmark in (*BENCHMARKS, *([gradient_over_a_billion_pairs] if arguments.full else [])):
+    table = Table("benchmark", "seconds", "reference", "times faster", "peak GB")
+    everything = (*BENCHMARKS, *([gradient_over_a_billion_pairs] if arguments.full or arguments.only else []))
+    for benchmark in everything:
+        if arguments.only and benchmark.__name__ not in arguments.only:
+            continue
         measured = benchmark()
         if measured is None:  # what it is held against is not installed
             continue
         description = (benchmark.__doc__ or "").strip().splitlines()[0].removesuffix(".")
         results.append({"name": benchmark.__name__, "description": description, **measured})
-        figures = (f"{measured[key]:.3g}" for key in ("seconds", "reference_seconds", "times_faster"))
-        table.add_row(description, *figures)
+        figures = ("seconds", "reference_seconds", "times_faster", "peak_gigabytes")
+        table.add_row(description, *(f"{measured[key]:.3g}" if key in measured else "" for key in figures))
     machine = {"python": platform.python_version(), "machine": platform.machine(), "threads": 1}
-    grown = growth()
-    report = {"machine": machine, "versions": versions(), "results": results, "growth": grown}
+    report = {"machine": machine, "versions": versions(), "results": results}
+    written = [out]
+    if not arguments.only or "growth" in arguments.only:
+        report["growth"] = growth()
+        written.append(arguments.plot or out.with_suffix(".svg"))
+        draw_growth(report["growth"], written[-1])
     out.write_text(json.dumps(report, indent=2) + "\n")
-    plot = out.with_suffix(".svg")
-    draw_growth(grown, plot)
     Console().print(table)
-    print(f"Written: {out}, {plot}")
+    print(f"Written: {', '.join(map(str, written))}")
 
 
 if __name__ == "__main__":
