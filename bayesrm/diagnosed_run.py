@@ -66,7 +66,7 @@ def diagnose_run(
     InvalidInputError
         Where there is no finished run, the pool is another one, or something is asked that needs it.
     """
-    folder = _folder(directory)
+    folder = folder_of_run(directory)
     with open_results(folder) as opened:
         tree = opened.load()
     configuration: dict[str, Any] = json.loads(tree.attrs["configuration"])
@@ -101,13 +101,13 @@ def diagnose_run(
 
 def refitted_run(directory: Path, pool: ResponsePool) -> RewardPosterior:
     """The final posterior of a run, fitted again from its labels; of several runs, as for :func:`diagnose_run`."""
-    folder = _folder(directory)
+    folder = folder_of_run(directory)
     with open_results(folder) as opened:
         tree = opened.load()
     return _refitted(folder, tree, json.loads(tree.attrs["configuration"]), pool)
 
 
-def _folder(directory: Path) -> Path:
+def folder_of_run(directory: Path) -> Path:
     """The run itself, or of several the one whose posterior their combined results hold."""
     if not directory.is_dir():
         raise InvalidInputError(f"there is no folder {directory}")
@@ -128,16 +128,11 @@ def _refitted(
     folder: Path, tree: xr.DataTree, configuration: dict[str, Any], pool: ResponsePool
 ) -> RewardPosterior:
     """The posterior of the run, fitted again from its labels."""
-    there = configuration["pool"]
-    if (there["responses"], there["dimension"]) != (len(pool), pool.dim):
-        raise InvalidInputError(
-            f"expected the pool of the run, {there['responses']} responses of dimension {there['dimension']}, "
-            f"got {len(pool)} of dimension {pool.dim}"
-        )
+    require_pool_of_run(configuration, pool)
     labels = Preferences.none()
     for record in read_records(folder)[: tree["trajectory"].sizes["round"]]:
         labels = labels.append(record.labels)
-    model = _model(configuration["model"])
+    model = model_of_run(configuration["model"])
     posterior = fit(model, pool, labels, configuration["inference"], rng.child(configuration["seed"], "fit"))
     if "approximation" in tree.children:
         recorded = tree["approximation"].to_dataset()["location"].values
@@ -152,7 +147,17 @@ def _refitted(
     return posterior
 
 
-def _model(described: dict[str, Any]) -> RewardModel:
+def require_pool_of_run(configuration: dict[str, Any], pool: ResponsePool) -> None:
+    """InvalidInputError where this cannot be the pool of the run."""
+    there = configuration["pool"]
+    if (there["responses"], there["dimension"]) != (len(pool), pool.dim):
+        raise InvalidInputError(
+            f"expected the pool of the run, {there['responses']} responses of dimension {there['dimension']}, "
+            f"got {len(pool)} of dimension {pool.dim}"
+        )
+
+
+def model_of_run(described: dict[str, Any]) -> RewardModel:
     """The model that ``RewardModel.describe`` described."""
     likelihood = described["likelihood"]
     for part, kept in (

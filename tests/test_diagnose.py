@@ -14,7 +14,7 @@ import xarray as xr
 
 import bayesrm as brm
 from bayesrm import cli
-from bayesrm.diagnosed_run import _model, diagnose_run
+from bayesrm.diagnosed_run import diagnose_run, model_of_run
 from bayesrm.diagnosis_report import write_page
 from bayesrm.diagnostic_plots import FIGURES, draw
 from bayesrm.diagnostics.convergence import convergence
@@ -142,7 +142,7 @@ def test_a_run_is_diagnosed_from_its_folder_alone_and_more_with_its_pool(run):
 @pytest.mark.parametrize("likelihood", ["bradley-terry", "flips", Flips(0.1), "davidson", "annotators"])
 def test_a_model_is_made_again_from_its_description(likelihood):
     described = brm.RewardModel(7, "mlp", (5, 4), likelihood, prior_scale=0.3, prompt_intercept=True).describe()
-    assert _model(json.loads(json.dumps(described))).describe() == described
+    assert model_of_run(json.loads(json.dumps(described))).describe() == described
 
 
 def own_program(features, first, second, outcome=None):
@@ -155,9 +155,9 @@ def own_program(features, first, second, outcome=None):
 def test_a_model_of_ones_own_is_not_in_its_description():
     program = brm.RewardModel(10, encoder="linear", program=own_program)
     with pytest.raises(InvalidInputError, match="a likelihood of its own"):
-        _model(program.describe())
+        model_of_run(program.describe())
     with pytest.raises(InvalidInputError, match="an encoder of its own"):
-        _model(brm.RewardModel(10, encoder=torch.nn.Linear(10, 2)).describe())
+        model_of_run(brm.RewardModel(10, encoder=torch.nn.Linear(10, 2)).describe())
 
 
 def test_another_pool_is_refused(run):

@@ -7,7 +7,10 @@ import pytest
 from scipy.special import expit
 
 import bayesrm as brm
+from bayesrm import cli
 from bayesrm.errors import InvalidInputError
+from bayesrm.explained_run import explain_run
+from bayesrm.journal import read_records
 from bayesrm.plots import batch_projection, save
 
 
@@ -96,3 +99,57 @@ def test_a_selection_from_a_file_is_told_the_posterior(laplace, pool):
     with pytest.raises(InvalidInputError, match=r"from a file has none.*explain\(posterior\)"):
         read.explain()
     assert read.explain(laplace).table.equals(chosen.explain().table)
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory):
+    """A run of two rounds in a folder, and its pool."""
+    folder = tmp_path_factory.mktemp("explained")
+    brm.save_pool(folder / "pool", world.pool, world.golden)
+    pool = brm.load_pool(folder / "pool")
+    brm.run(
+        pool,
+        brm.GoldenAnnotator(world.golden),
+        model=brm.RewardModel(pool.dim, "linear"),
+        inference="laplace",
+        design="pa-dopt",
+        batch_size=5,
+        rounds=2,
+        draws=5,
+        out=folder / "run",
+        progress=False,
+    )
+    return folder, pool
+
+
+def test_rounds_of_a_run_are_explained_by_the_posterior_before_them(finished):
+    folder, pool = finished
+    explanation, (table, figure) = explain_run(folder / "run", folder / "pool")
+    records = read_records(folder / "run")
+    before = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, records[0].labels)
+    assert explanation.table.equals(records[1].selection.explain(before).table)
+    # The gains that were recorded are those that this posterior gives the first pair.
+    first = explanation.table.iloc[0]
+    assert first["gain"] == pytest.approx(
+        0.5 * np.log1p(first["fisher_weight"] * first["logit_variance"]), rel=1e-6
+    )
+    assert table.read_text().startswith("pair,first,second,first_prompt,second_prompt,probability,fisher_weight")
+    assert figure.stat().st_size > 5_000
+    assert explain_run(folder / "run", folder / "pool", 0)[0].table["first"].tolist() == (
+        records[0].selection.first.tolist()
+    )
+    with pytest.raises(InvalidInputError, match=r"between 0 and 1 of the run in .*, got 2"):
+        explain_run(folder / "run", folder / "pool", 2)
+
+
+def test_the_command_prints_the_table(finished, monkeypatch, capsys):
+    folder, _ = finished
+    arguments = ["explain", str(folder / "run"), "--pool", str(folder / "pool"), "--round", "1"]
+    monkeypatch.setattr("sys.argv", ["bayesrm", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "5 pairs chosen by pa-dopt" in printed
+    assert "logit_variance" in printed
+    assert "round_0001.csv" in printed

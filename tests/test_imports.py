@@ -48,6 +48,7 @@ LAYERS = (
     ("report", "diagnosis_report", "study_report"),
     ("diagnosed_run",),
     ("exported_reward",),
+    ("explained_run",),
     ("cli", "__main__"),
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
