@@ -14,7 +14,7 @@ from bayesrm import rng
 from bayesrm.design import CRITERIA, SELECTORS, objectives
 from bayesrm.design import candidates as candidates_module
 from bayesrm.design.candidates import AllPairs, CandidateSet
-from bayesrm.design.fisher import fisher_weight, gaussian_bound
+from bayesrm.design.fisher import fisher_weight, gaussian_bound, weight_waves
 from bayesrm.design.information import pair_information
 from bayesrm.design.objectives import PairFunction, Screened
 from bayesrm.design.ranking import sample
@@ -188,6 +188,15 @@ def test_the_gaussian_bound_on_the_weight_holds_everywhere_and_is_close():
         assert (bound >= exact[part]).all()
         usual = (m[part] < 3) & (v[part] < 4)
         assert (bound[usual] < 1.15 * exact[part][usual]).all()
+
+
+@pytest.mark.parametrize("widest", [0.0, 1.0, 20.0, 80.0])
+def test_waves_add_up_to_the_weight(widest):
+    reward = widest * (torch.rand(60, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.5)
+    p = torch.sigmoid(reward[:, None] - reward)
+    waves = weight_waves(reward, widest)
+    torch.testing.assert_close(waves @ waves.T, p * (1 - p), rtol=0, atol=1e-11)
+    assert waves.shape[1] < 60 + 7 * widest + 60
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -14,7 +14,9 @@ README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["corpus", "own arrays", "campaign", "models", "program"])
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=["corpus", "own arrays", "campaign", "pairs", "models", "program"]
+)
 def test_examples_run_as_pasted(example, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(ROOT / "data")

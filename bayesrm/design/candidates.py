@@ -125,6 +125,10 @@ class CandidateSet(ABC):
         """The rest of them, in tiles of so many rows and columns at most."""
         return iter(())
 
+    def tiled_groups(self) -> Iterator[Int64[Tensor, "member"]]:
+        """The responses of each group whose pairs come in tiles, all of them."""
+        return iter(())
+
     def hidden_in_tiles(self, size: int = PAIR_BLOCK) -> Iterator[ListedPairs]:
         """Pairs that tiles show though they are no candidates, in blocks."""
         return iter(())
@@ -252,13 +256,18 @@ class AllPairs(CandidateSet):
         for start, stop in bounds.reshape(-1, 2).tolist():
             yield from self._walk(start, stop, size)
 
-    def tiles(self, size: int = TILE) -> Iterator[Tile]:
-        """The upper triangles of the other groups."""
+    def tiled_groups(self) -> Iterator[Int64[Tensor, "member"]]:
+        """The other groups."""
         members = torch.from_numpy(self._numbering.members)
         for group in np.flatnonzero(self._numbering.sizes >= SMALLEST_TILED):
             begin, end = self._numbering.starts[group : group + 2].tolist()
-            start = int(self._numbering.pair_starts[group])
-            parts = members[begin:end].split(size)
+            yield members[begin:end]
+
+    def tiles(self, size: int = TILE) -> Iterator[Tile]:
+        """Their upper triangles."""
+        starts = self._numbering.pair_starts[np.flatnonzero(self._numbering.sizes >= SMALLEST_TILED)].tolist()
+        for start, members in zip(starts, self.tiled_groups(), strict=True):
+            parts = members.split(size)
             for across, columns in enumerate(parts):
                 for down, rows in enumerate(parts[: across + 1]):
                     yield Tile(rows, columns, start, down * size, across * size, self._excluded)

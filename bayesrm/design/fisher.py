@@ -4,6 +4,9 @@ In a tile of pairs no exponential is taken under Bradley–Terry. At a point, wi
 
     w = p(1 − p) = a_i a_j / (a_i + a_j)².
 
+It is a function of r_i − r_j alone, ¼ sech²((r_i − r_j)/2) with the Fourier transform πω / sinh πω, and so a sum of
+waves that falls off exponentially in their number: cos ω(r_i − r_j) is a product of rows (cos ωr, sin ωr).
+
 Under a Gaussian logit of mean m and variance s², with t = 1 + π s²/8 as in MacKay (1992) and x = m²/t,
 
     E w(η) ≤ 1.1 / (√t (4 + x + x²/12 + x³/360)),
@@ -29,6 +32,10 @@ from bayesrm.posteriors.pairs import PairBlock, Scratch, TiledPairs
 
 WIDEST_ODDS = 40.0
 """Rewards up to so far from their middle have odds whose products and squares exist in single precision."""
+FASTEST_WAVE = 10.5
+"""Waves of this frequency have an amplitude of 3e-13."""
+WIDEST_WEIGHT = 30.0
+"""Differences of rewards at which the weight is 1e-13: waves may repeat themselves so much farther out."""
 WIDEST_MEAN = WIDEST_VARIANCE = 1e4
 """Up to here single precision leaves the bound on E w within its margin."""
 MOST_ROUNDED_UP = 1e-3
@@ -49,7 +56,7 @@ def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairW
     reward = moments.mean - (moments.mean.max() + moments.mean.min()) / 2
     reach = float(reward.abs().max())
     if moments.factor.shape[1] == 0:
-        return _at_a_point(reward.exp(), weight, largest) if reach <= WIDEST_ODDS else PairWeight(weight, largest)
+        return _at_a_point(reward, weight, largest) if reach <= WIDEST_ODDS else PairWeight(weight, largest)
     variance = float((moments.factor - moments.factor.mean(dim=0)).square().sum(dim=1).max())
     if reach > WIDEST_MEAN or variance > WIDEST_VARIANCE:
         return PairWeight(weight, largest)
@@ -73,8 +80,8 @@ def _spread_cap(moments: RewardMoments, largest: float) -> SpreadCap:
     return SpreadCap(moments.factor, moments.mean, share, least)
 
 
-def _at_a_point(odds: Float[Tensor, "response"], listed: PairFunction, largest: float) -> PairWeight:
-    scratch = Scratch()
+def _at_a_point(reward: Float[Tensor, "response"], listed: PairFunction, largest: float) -> PairWeight:
+    odds, scratch = reward.exp(), Scratch()
 
     def tiled(tile: TiledPairs, scale: float = 1.0) -> Tensor:
         left, right = tile.ends(odds)
@@ -84,7 +91,21 @@ def _at_a_point(odds: Float[Tensor, "response"], listed: PairFunction, largest: 
     def weight(pairs: PairBlock) -> Tensor:
         return tiled(pairs) if isinstance(pairs, TiledPairs) else listed(pairs)
 
-    return PairWeight(weight, largest, lambda tile: tiled(tile, (1 + 1e-5) / largest))
+    def waves(responses: Tensor) -> Tensor:
+        return weight_waves(reward.index_select(0, responses.to(reward.device)), 2 * float(reward.abs().max()))
+
+    return PairWeight(weight, largest, lambda tile: tiled(tile, (1 + 1e-5) / largest), waves=waves)
+
+
+def weight_waves(reward: Float[Tensor, "response"], widest: float) -> Float[Tensor, "response wave"]:
+    """Rows g with p(1 − p) = g_i · g_j to 1e-11, for differences of rewards up to the widest."""
+    period = widest + WIDEST_WEIGHT
+    count = math.ceil(FASTEST_WAVE * period / (2 * math.pi))
+    omega = torch.arange(1, count + 1, dtype=reward.dtype, device=reward.device) * (2 * math.pi / period)
+    root = (2 * math.pi * omega / torch.sinh(math.pi * omega) / period).sqrt()
+    phase = reward[:, None] * omega
+    still = torch.full_like(reward, period**-0.5)[:, None]
+    return torch.cat([still, root * phase.cos(), root * phase.sin()], dim=1)
 
 
 def gaussian_bound(moments: RewardMoments, tile: TiledPairs, scale: float = 1.0) -> Float[Tensor, "pair"]:

@@ -7,6 +7,9 @@ symmetric matrix,
 
 so each tile adds to the row sums W 1 and to W U. Tiles are computed in single precision, summed up in double. That no
 weak direction of U drowns in the rounding of a strong one, U is first taken to principal axes of unit variance.
+
+Where the weight is a product of rows, W = G Gᵀ, no tile is needed: W 1 = G (Gᵀ1) and UᵀW U = (GᵀU)ᵀ(GᵀU) take as many
+steps as there are responses.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.models.features import difference
 from bayesrm.posteriors.pairs import PairBlock
 
+RESPONSES_AT_ONCE = 4_096
 LOST = 1e-12
 """Principal axes of less than this part of the largest variance are rounding."""
 
@@ -31,7 +35,8 @@ def pair_information(
     candidates: CandidateSet,
 ) -> Float[Tensor, "rank rank"]:
     """Σ w (u_i − u_j)(u_i − u_j)ᵀ over all candidates, float64."""
-    total = _of_tiles(rows, weight, candidates)
+    waves = getattr(weight, "waves", None)
+    total = _of_tiles(rows, weight, candidates) if waves is None else _of_waves(rows, waves, candidates)
     for _, pairs in candidates.listed():
         total += _of_list(rows, weight, pairs)
     for pairs in candidates.hidden_in_tiles():
@@ -62,6 +67,24 @@ def _of_tiles(
         product.index_add_(0, tile.rows, (w @ single[tile.columns]).double())
     cross = axes.T @ product
     total = (axes * degree[:, None]).T @ axes - cross - cross.T
+    return back.T @ total @ back
+
+
+def _of_waves(
+    rows: Float[Tensor, "response rank"],
+    waves: Callable[[Int64[Tensor, "response"]], Float[Tensor, "response wave"]],
+    candidates: CandidateSet,
+) -> Float[Tensor, "rank rank"]:
+    """The same, without looking at pairs; a response with itself adds nothing."""
+    axes, back = _principal(rows)
+    total = axes.new_zeros((axes.shape[1],) * 2)
+    for group in candidates.tiled_groups():
+        parts = group.split(RESPONSES_AT_ONCE)
+        ones = torch.stack([waves(part).sum(dim=0) for part in parts]).sum(dim=0)
+        product = torch.stack([waves(part).T @ axes[part] for part in parts]).sum(dim=0)
+        for part in parts:
+            total += (axes[part] * (waves(part) @ ones)[:, None]).T @ axes[part]
+        total -= product.T @ product
     return back.T @ total @ back
 
 

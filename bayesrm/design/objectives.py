@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm.design.candidates import CandidateSet
@@ -93,12 +93,15 @@ class PairWeight:
         by default nothing is known of it.
     spread
         What is known of it from the variance of a pair's logit alone, if anything.
+    waves
+        From some responses to (response, wave) rows g with which it is g_i · g_j, where there are such.
     """
 
     function: PairFunction
     largest: float
     share: Callable[[TiledPairs], Float[Tensor, "pair"]] | None = None
     spread: SpreadCap | None = None
+    waves: Callable[[Int64[Tensor, "response"]], Float[Tensor, "response wave"]] | None = None
 
     def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """The weight itself."""

@@ -90,7 +90,9 @@ def explain(posterior: RewardPosterior, selection: Selection, pool: ResponsePool
         columns["inclusion"] = selection.inclusion
     if pool.texts is not None:
         for name in ("first", "second"):
-            columns[f"{name}_text"] = np.array([pool.texts[k] for k in getattr(selection, name)], dtype=object)
+            columns[f"{name}_text"] = np.array(
+                [pool.texts[k] for k in getattr(selection, name).tolist()], dtype=object
+            )
     table = pd.DataFrame(columns, index=pd.RangeIndex(len(selection), name="pair"))
     return Explanation(table, _projection(posterior, selection, pool), selection.design)
 
