@@ -6,6 +6,7 @@ import importlib.util
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -131,7 +132,7 @@ class Cell:
         )
 
     def seconds(self) -> dict[str, float]:
-        """What each stage took, when the cell was carried out; empty before."""
+        """What each stage took, and "total", when the cell was carried out; empty before."""
         return dict(self._record().get("seconds", {}))
 
     def part(self) -> Part:
@@ -151,10 +152,12 @@ class Cell:
 
     def carry_out(self) -> None:
         """Run, or continue, and note what was measured and how long it took."""
+        start = time.perf_counter()
         with stopwatch() as seconds:
             execute(self)
             measure = self._measure()
             measured = None if measure is None else _checked(measure(self))
+        seconds["total"] = time.perf_counter() - start
         write_json(
             self.folder / CELL_FILE,
             {

@@ -220,7 +220,7 @@ def _curves(trajectory: xr.Dataset, metric: str, place: Mapping[str, Any]) -> _R
     values = values.transpose("seed", "round", ...)
     array = values.values.astype(np.float64)
     if np.isnan(array).all():
-        return _Runs([], Curves(np.empty(0), array[:0]))
+        return _Runs([], Curves(np.empty(0), array[:0, :0]))
     if array.ndim == 3:
         # Prompts whose golden rewards are all equal have no rank correlation, in no run.
         array = array[:, :, ~np.isnan(array).all(axis=(0, 1))]

@@ -22,6 +22,7 @@ from scipy.integrate import trapezoid
 
 from bayesrm.intervals import LEVEL, Interval, bounds
 
+ROUNDING = 1e-9
 GRID = 400
 """Numbers of labels that a curve is looked at, evenly spaced in their logarithm."""
 
@@ -64,7 +65,7 @@ def needed(
     The first number of labels where it is there from the start: it is then an upper bound.
     """
     monotone = falling(curve)
-    reached = monotone <= target
+    reached = monotone <= target + ROUNDING * max(1.0, abs(target))
     index = np.where(reached.any(-1), reached.argmax(-1), 0)
     before = np.maximum(index - 1, 0)
     x = np.log(labels)
