@@ -27,7 +27,7 @@ from bayesrm.design import make_design
 from bayesrm.design.base import Design
 from bayesrm.design.candidates import CandidateSet, require_scope
 from bayesrm.design.candidates import candidates as form_candidates
-from bayesrm.design.constraints import Constraints
+from bayesrm.design.constraints import Constraints, Cost
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
@@ -60,6 +60,7 @@ def run(
     per_prompt: int | None = None,
     per_response: int | None = None,
     min_within: int = 0,
+    cost: Cost | None = None,
     batch_size: SupportsIndex = 125,
     rounds: SupportsIndex = 10,
     seed: SupportsIndex = 0,
@@ -88,6 +89,8 @@ def run(
     per_prompt, per_response, min_within
         What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
         a response is in, and at least so many pairs within a prompt.
+    cost
+        What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost.
     batch_size, rounds
         Labels a round, and number of rounds. Where fewer pairs are left to ask than that, a later round takes those;
         where none is left the run ends early, with a warning.
@@ -126,7 +129,8 @@ def run(
     rng.child(seed)
     as_device(device)
     require_scope(scope)
-    constraints = Constraints(per_prompt, per_response, min_within)
+    constraints = Constraints(per_prompt, per_response, min_within, cost)
+    constraints.require_costs_of(pool)
     constraints.require_possible(batch_size)
     if model.dim != pool.dim:
         raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
@@ -159,6 +163,7 @@ def run(
         "identical": identical,
         # None without any, as in folders of a time when there were none.
         "constraints": str(constraints) or None,
+        "cost": _described_cost(constraints),
         "batch_size": batch_size,
         "seed": seed,
         "draws": draws,
@@ -330,6 +335,13 @@ def _fingerprint(pool: ResponsePool) -> dict[str, Any]:
         "prompts": _digest(pool.group),
         "embeddings": _digest(pool.rows(sample)),
     }
+
+
+def _described_cost(constraints: Constraints) -> str | None:
+    cost = constraints.cost
+    if cost is None:
+        return None
+    return getattr(cost, "__qualname__", type(cost).__name__) if callable(cost) else _digest(cost)
 
 
 def _digest(array: np.ndarray) -> str:

@@ -52,6 +52,17 @@ def test_every_round_honours_the_constraints(world, tmp_path):
         run(world, tmp_path / "run", design="pa-dopt")
 
 
+def test_dear_pairs_are_asked_less_and_costs_belong_to_the_run(world, tmp_path):
+    cost = np.where(np.arange(len(world.pool)) < 24, 1.0, 1000.0)
+    tree = run(world, tmp_path / "run", design="pa-dopt", cost=cost)
+    assert max(tree["selection"]["first"].max(), tree["selection"]["second"].max()) < 24
+    assert run(world, tmp_path / "run", design="pa-dopt", cost=cost)["selection"].identical(tree["selection"])
+    with pytest.raises(InvalidInputError, match=r"cost is .* there and null here"):
+        run(world, tmp_path / "run", design="pa-dopt")
+    with pytest.raises(InvalidInputError, match="a cost for each of the 48 responses of the pool, got 3"):
+        run(world, None, design="pa-dopt", cost=np.ones(3))
+
+
 def test_folders_from_before_there_were_constraints_are_recognised(world, tmp_path):
     whole = run(world, tmp_path / "whole", design="pa-dopt")
     run(world, tmp_path / "old", rounds=1, design="pa-dopt")

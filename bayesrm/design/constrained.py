@@ -130,10 +130,7 @@ def per_cost(gain: PairFunction, candidates: CandidateSet) -> PairFunction:
     if cost is None:
         return gain
     if isinstance(cost, np.ndarray):
-        if len(cost) != len(candidates.pool):
-            raise InvalidInputError(
-                f"expected a cost for each of the {len(candidates.pool)} responses of the pool, got {len(cost)}"
-            )
+        candidates.constraints.require_costs_of(candidates.pool)
         each = torch.from_numpy(cost[candidates.responses])
 
         def per_sum(pairs: PairBlock) -> Tensor:

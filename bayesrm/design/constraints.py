@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from bayesrm.design.numbering import PairIndex
 from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
 
 PairCost = Callable[[PairIndex, PairIndex], Float[np.ndarray, "pair"]]
 Cost = Float[np.ndarray, "response"] | PairCost
@@ -69,6 +70,13 @@ class Constraints:
         if self.min_within > size:
             raise InvalidInputError(
                 f"expected min_within of at most {size}, the size of a batch, got {self.min_within}"
+            )
+
+    def require_costs_of(self, pool: ResponsePool) -> None:
+        """InvalidInputError where costs by response are not those of this pool."""
+        if self.cost is not None and not callable(self.cost) and len(self.cost) != len(pool):
+            raise InvalidInputError(
+                f"expected a cost for each of the {len(pool)} responses of the pool, got {len(self.cost)}"
             )
 
     def __str__(self) -> str:
