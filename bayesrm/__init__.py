@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayesrm.annotators.base import Annotator
     from bayesrm.annotators.golden import GoldenAnnotator
+    from bayesrm.campaign import Campaign
     from bayesrm.data import load_golden, load_pool, save_pool
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bayesrm.design.live import Live
     from bayesrm.diagnostics import diagnose
     from bayesrm.export import load_reward_model, save_reward_model
+    from bayesrm.forecast import Forecast, forecast
     from bayesrm.inference import fit
     from bayesrm.inference.base import Inference
     from bayesrm.loop import RoundRecord, run
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Annotator": "annotators.base",
+    "Campaign": "campaign",
     "CandidateSet": "design.candidates",
     "Comparisons": "types",
     "Criterion": "design.base",
     "Design": "design.base",
     "Encoder": "models.encoders",
+    "Forecast": "forecast",
     "GoldenAnnotator": "annotators.golden",
     "Inference": "inference.base",
     "Likelihood": "models.likelihoods.base",
@@ -54,6 +58,7 @@ _HOME = {
     "diagnose": "diagnostics",
     "evaluate": "metrics",
     "fit": "inference",
+    "forecast": "forecast",
     "load_golden": "data",
     "load_pool": "data",
     "load_reward_model": "export",
@@ -66,11 +71,13 @@ _HOME = {
 
 __all__ = [
     "Annotator",
+    "Campaign",
     "CandidateSet",
     "Comparisons",
     "Criterion",
     "Design",
     "Encoder",
+    "Forecast",
     "GoldenAnnotator",
     "Inference",
     "Likelihood",
@@ -87,6 +94,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "fit",
+    "forecast",
     "load_golden",
     "load_pool",
     "load_reward_model",

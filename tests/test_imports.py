@@ -37,6 +37,8 @@ LAYERS = (
     ("intervals",),
     ("curves",),
     ("comparison",),
+    ("forecast",),
+    ("campaign",),
     ("config",),
     ("cell",),
     ("worker",),
@@ -54,12 +56,12 @@ LAYERS = (
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
-    "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs", "diagnose",
-    "evaluate", "fit", "load_golden", "load_pool", "load_reward_model", "open_results", "run", "save_pool",
-    "save_reward_model", "select",
+    "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs",
+    "diagnose", "evaluate", "fit", "forecast", "load_golden", "load_pool", "load_reward_model", "open_results", "run",
+    "save_pool", "save_reward_model", "select",
 }  # fmt: skip
 TYPES = {
-    "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Inference", "Likelihood",
+    "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Forecast", "Inference", "Likelihood",
     "RewardPosterior", "RoundRecord", "Selection", "Selector",
 }  # fmt: skip
 

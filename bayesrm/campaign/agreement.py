@@ -1,0 +1,97 @@
+r"""How far annotators agree with each other: Krippendorff's alpha, and a second answer's chance of being the first.
+
+With v_u the outcomes of question u, n_u ≥ 2 of them, and N = Σ n_u,
+
+    α = 1 − D_o / D_e,
+    D_o = (1/N) Σ_u Σ_{i≠j ∈ u} (v_i − v_j)² / (n_u − 1),   D_e = Σ_{i≠j} (v_i − v_j)² / (N (N − 1)),
+
+with the metric for intervals, so that a tie is half a disagreement away from either side (Krippendorff 2011,
+"Computing Krippendorff's alpha-reliability"). Which response is called first says nothing, so each question counts in
+both orientations: D_e is then (with N twice over and mean ½) the same for any naming. Intervals resample questions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesrm import rng
+from bayesrm.campaign.answers import OUTCOMES, latest
+from bayesrm.campaign.store import Answer
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What several answers to the same questions say.
+
+    Parameters
+    ----------
+    questions
+        How many questions have several answers.
+    same, pairs
+        Pairs of answers to one question, in expectation one of each question, and how many of them are the same; a tie
+        beside a side is half the same.
+    alpha, low, high
+        Krippendorff's alpha and its 90% interval; NaN where it has none.
+    """
+
+    questions: int
+    same: float
+    pairs: float
+    alpha: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if self.questions == 0:
+            return (
+                "No question has answers of two annotators, so their agreement is not known: ask with --overlap 2."
+            )
+        text = f"{self.questions} questions have several answers, which are the same {self.same / self.pairs:.0%}"
+        text += " of the time"
+        if np.isnan(self.alpha):
+            return f"{text}."
+        return f"{text}; Krippendorff's alpha is {self.alpha:.2f} (90%: {self.low:.2f} to {self.high:.2f})."
+
+
+def agreement(answers: Iterable[Answer]) -> Agreement:
+    """Of the answers that count and are no skips."""
+    by_question: defaultdict[str, list[float]] = defaultdict(list)
+    for answer in latest(answers).values():
+        if answer.verdict != "skip":
+            by_question[answer.question].append(OUTCOMES[answer.verdict])
+    units = [np.array(values) for _, values in sorted(by_question.items()) if len(values) > 1]
+    if not units:
+        return Agreement(0, 0.0, 0.0, float("nan"), float("nan"), float("nan"))
+    same = sum(1 - _disagreement(values, power=1) for values in units)
+    generator = rng.stream(0, "agreement")
+    resampled = [
+        krippendorff_alpha([units[k] for k in generator.integers(len(units), size=len(units))])
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.nanquantile(resampled, (0.05, 0.95)) if not np.isnan(resampled).all() else (np.nan, np.nan)
+    return Agreement(len(units), same, float(len(units)), krippendorff_alpha(units), float(low), float(high))
+
+
+def krippendorff_alpha(units: Sequence[np.ndarray]) -> float:
+    """α of outcomes between 0 and 1, at least two for each unit; NaN where all are ties."""
+    if any(len(values) < 2 for values in units):
+        raise ValueError("expected at least two outcomes in every unit")
+    outcomes = np.concatenate(list(units))
+    both = np.concatenate([outcomes, 1 - outcomes])
+    expected = 2 * both.var() * len(both) / (len(both) - 1)
+    if expected == 0:
+        return float("nan")
+    observed = sum(len(values) * _disagreement(values, power=2) for values in units) / len(outcomes)
+    return float(1 - observed / expected)
+
+
+def _disagreement(values: np.ndarray, power: int) -> float:
+    """Mean of |v_i − v_j|^power over pairs of one unit."""
+    n = len(values)
+    return float((np.abs(values[:, None] - values[None, :]) ** power).sum() / (n * (n - 1)))

@@ -1,0 +1,75 @@
+"""From rows of the store to preferences: which answer counts, and which likelihood fits what there is.
+
+An annotator's latest answer to a question counts; where files give no times, the one told last. Skips count as answers
+given and say nothing of rewards. Ties are outcomes of ½.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesrm.campaign.store import Answer, Question
+from bayesrm.types import Preferences
+
+OUTCOMES = {"first": 1.0, "tie": 0.5, "second": 0.0}
+NAMED_ANSWERS = 30
+"""An annotator with fewer answers says too little of their reliability."""
+TIES = 10
+"""With fewer ties they are taken as half a win for either side, without a parameter of their own."""
+
+
+def latest(answers: Iterable[Answer]) -> dict[tuple[str, str], Answer]:
+    """The answer that counts, for each question and annotator."""
+    current: dict[tuple[str, str], Answer] = {}
+    for answer in answers:
+        key = answer.question, answer.annotator
+        if key not in current or answer.when >= current[key].when:
+            current[key] = answer
+    return current
+
+
+def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> Preferences:
+    """The answers that count and are no skips, in the order of the questions, whenever they were told."""
+    asked = {question.id: (number, question) for number, question in enumerate(questions)}
+    used = [answer for answer in latest(answers).values() if answer.verdict != "skip"]
+    used.sort(key=lambda answer: (asked[answer.question][0], answer.annotator))
+    if not used:
+        return Preferences.none()
+    pairs = [asked[answer.question][1] for answer in used]
+    names = np.array([answer.annotator for answer in used])
+    return Preferences(
+        np.array([pair.first for pair in pairs]),
+        np.array([pair.second for pair in pairs]),
+        np.array([OUTCOMES[answer.verdict] for answer in used]),
+        annotator=names if (names != "").any() else None,
+    )
+
+
+@dataclass(frozen=True)
+class ChosenLikelihood:
+    """A likelihood by name, and why it."""
+
+    name: str
+    reason: str
+
+
+def choose_likelihood(preferences: Preferences) -> ChosenLikelihood:
+    """What the answers call for: reliabilities where several answer, a probability of ties where there are some."""
+    ties = int(((preferences.outcome > 0) & (preferences.outcome < 1)).sum())
+    named = Counter(() if preferences.annotator is None else preferences.annotator.tolist())
+    named.pop("", None)
+    frequent = sum(count >= NAMED_ANSWERS for count in named.values())
+    if frequent >= 2:
+        also = f"; the {ties} ties count as half a win for either side" if ties else ""
+        return ChosenLikelihood(
+            "annotators",
+            f"{frequent} annotators have {NAMED_ANSWERS} answers and more, so each has a reliability{also}",
+        )
+    if ties >= TIES:
+        return ChosenLikelihood("davidson", f"{ties} answers are ties, so how often equals tie is learned")
+    also = f"; the {ties} ties count as half a win for either side" if ties else ""
+    return ChosenLikelihood("bradley-terry", f"one kind of annotator and next to no ties{also}" if ties else "")

@@ -1,0 +1,349 @@
+"""A labelling campaign in one directory: ask, tell, fit, look, and again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesrm import rng
+from bayesrm.campaign.answers import as_preferences, choose_likelihood
+from bayesrm.campaign.asking import WITHOUT_LABELS, Request, questions_of
+from bayesrm.campaign.handoff import HANDOFFS
+from bayesrm.campaign.handoff.base import Sheet
+from bayesrm.campaign.source import find_pool, fingerprint, only_prompts, paths_of, prompt_texts, read_targets
+from bayesrm.campaign.store import Question, Store, now
+from bayesrm.campaign.tell import TellReport
+from bayesrm.campaign.tell import tell as tell_file
+from bayesrm.data import load_pool
+from bayesrm.design.candidates import candidates
+from bayesrm.design.constraints import require_costs
+from bayesrm.errors import InvalidInputError
+from bayesrm.inference import fit as fit_model
+from bayesrm.inference.base import Inference
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.types import Comparisons, Preferences, ResponsePool
+
+BATCHES = "batches"
+"""The folder of a campaign that questions are written to."""
+CANDIDATES = 20_000
+NO_NAMES = ("csv", "jsonl")
+"""Formats in which annotators are told apart by what stands in the file only."""
+
+
+class Campaign:
+    """A labelling campaign: what was asked of people and what they said, on disk, and what follows from it.
+
+    Use :meth:`create` and :meth:`open`.
+
+    Parameters
+    ----------
+    directory
+        Where it lies.
+    store
+        Its label store.
+    pool_path, pool
+        Its pool.
+    """
+
+    def __init__(self, directory: Path, store: Store, pool_path: Path, pool: ResponsePool) -> None:
+        self.directory, self.store, self.pool_path, self.pool = directory, store, pool_path, pool
+        self.settings = store.settings()
+
+    @classmethod
+    def create(
+        cls,
+        directory: str | os.PathLike[str],
+        pool: str | os.PathLike[str],
+        target_prompts: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+    ) -> Campaign:
+        """Begin a campaign.
+
+        Parameters
+        ----------
+        directory
+            A folder that is new or empty.
+        pool
+            The pool that questions are about, see ``load_pool``; it stays where it is.
+        target_prompts
+            A file with the ``prompt_id`` of the prompts that the reward model is for, one a line; default all. Quality
+            is about these, and designs that can aim (epig, vopt, regret, rank) aim at them.
+        seed
+            Root of every random choice of the campaign.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the folder is not empty, or the pool or the file cannot be used.
+        """
+        directory, pool_path = Path(directory), Path(pool)
+        rng.child(seed)
+        if directory.exists() and not directory.is_dir():
+            raise InvalidInputError(
+                f"expected a folder for the campaign, and {directory} is a file: choose another"
+            )
+        opened = load_pool(pool_path)
+        targets = None if target_prompts is None else read_targets(Path(target_prompts), opened)
+        if directory.exists() and any(directory.iterdir()):
+            Store.refuse_second(directory)
+            raise InvalidInputError(f"expected {directory} to be new or empty, and it has files: choose another")
+        created, mark = now(), fingerprint(opened)
+        settings = {
+            **paths_of(pool_path, directory),
+            "fingerprint": mark,
+            "tag": _tag(created, mark, str(directory.resolve()), seed),
+            "targets": targets,
+            "seed": seed,
+            "created": created,
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        return cls(directory, Store.create(directory, settings), pool_path, opened)
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str], pool: str | os.PathLike[str] | None = None) -> Campaign:
+        """Go on with a campaign.
+
+        Parameters
+        ----------
+        directory
+            Its folder.
+        pool
+            Where its pool is, if it was moved.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is none, it is of another format, or its pool is gone or another one.
+        """
+        directory = Path(directory)
+        store = Store(directory)
+        path, opened = find_pool(store.settings(), directory, None if pool is None else Path(pool))
+        return cls(directory, store, path, opened)
+
+    def __repr__(self) -> str:
+        return f"Campaign({str(self.directory)!r}, {len(self.store.questions())} questions about {self.pool})"
+
+    @cached_property
+    def targets(self) -> ResponsePool | None:
+        """The responses to the target prompts; None where all prompts are."""
+        labels = self.settings["targets"]
+        return None if labels is None else only_prompts(self.pool, labels)
+
+    def ask(self, request: Request | int = 200) -> list[Question]:
+        """Choose a batch and keep it; see :meth:`hand_out` for the files.
+
+        Parameters
+        ----------
+        request
+            What the batch is to be, or how many pairs with all else at its default.
+
+        Returns
+        -------
+        list
+            The questions; fewer than asked for where no more pairs are left.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the request cannot be filled.
+        """
+        request = Request(request) if isinstance(request, int) else request
+        batch = 1 + max((entry["number"] for entry in self.store.batches()), default=0)
+        seed = int(self.settings["seed"])
+        pairs = candidates(
+            self.pool,
+            request.scope,
+            prompts=None,
+            size=max(CANDIDATES, request.size),
+            seed=rng.child(seed, "candidates", batch),
+            exclude=self.asked(),
+        )
+        pairs.constraints = request.constraints()
+        plan = request.aimed(self.targets)
+        blind = plan.criterion.name in WITHOUT_LABELS
+        posterior = self.fit(labels=Preferences.none()) if blind else self.fit()
+        size = min(request.size, len(pairs))
+        selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", batch))
+        questions = questions_of(selection, request, self.settings["tag"], batch, seed)
+        self.store.add_batch(batch, plan.criterion.name, request.describe(), questions)
+        return questions
+
+    def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
+        """Write the files of a batch.
+
+        Parameters
+        ----------
+        to
+            A format, see ``bayesrm.campaign.handoff``.
+        batch
+            Its number; default the last.
+        out
+            A folder; default ``batches`` in that of the campaign.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such batch or format, or the pool has no texts to show.
+        """
+        handoff = HANDOFFS[to]()
+        numbers = [entry["number"] for entry in self.store.batches()]
+        number = max(numbers, default=0) if batch is None else batch
+        if number not in numbers:
+            there = f"there are batches 1 to {max(numbers)}" if numbers else "nothing was asked yet"
+            raise InvalidInputError(f"there is no batch {number} in {self.directory}: {there}")
+        self.require_texts()
+        questions = [question for question in self.store.questions() if question.batch == number]
+        if to in NO_NAMES and any(q.wanted > 1 and not q.annotators for q in questions):
+            raise InvalidInputError(
+                f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: ask "
+                "with --annotator for each of them, or in a tool that has users"
+            )
+        folder = self.directory / BATCHES if out is None else Path(out)
+        names = sorted({name for question in questions for name in question.annotators}) or [""]
+        stems = _stems(names, f"batch-{number:03d}")
+        written: list[Path] = []
+        for name in names:
+            own = [question for question in questions if not name or name in question.annotators]
+            written += handoff.write([self._sheet(question, name) for question in own], folder / stems[name])
+        return written
+
+    def costs(self, words: str) -> Float[np.ndarray, "response"]:
+        """What each response costs to read: "length", its characters, or what an .npy file says.
+
+        Raises
+        ------
+        InvalidInputError
+            Where these are not a positive number for each response.
+        """
+        if words == "length":
+            self.require_texts()
+            texts = self.pool.texts
+            assert texts is not None
+            return np.array([1.0 + len(texts[at]) for at in range(len(self.pool))])
+        try:
+            cost = np.asarray(np.load(words, allow_pickle=False), dtype=np.float64)
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(
+                f"expected 'length' or an .npy file of costs, got {words} ({error})"
+            ) from error
+        if cost.shape != (len(self.pool),):
+            raise InvalidInputError(
+                f"expected a cost for each of the {len(self.pool)} responses in {words}, got shape {cost.shape}"
+            )
+        require_costs(cost)
+        return cost
+
+    def require_texts(self) -> None:
+        """InvalidInputError where nobody could read the questions."""
+        if self.pool.texts is None:
+            raise InvalidInputError(
+                f"expected the texts of responses in the pool {self.pool_path}, and it has none, so nobody could "
+                "answer: add a column response to its responses.parquet, or make the pool with bayesrm embed"
+            )
+
+    def tell(self, file: str | os.PathLike[str], form: str | None = None, annotator: str = "") -> TellReport:
+        """Take a file of answers: all of it, or nothing where it is killed.
+
+        Parameters
+        ----------
+        file
+            What came back from annotators, whole or in part, however often.
+        form
+            Its format; default as it is recognised.
+        annotator
+            Who answered, where the file does not say.
+
+        Raises
+        ------
+        InvalidInputError
+            Where nothing of it can be read.
+        """
+        return tell_file(self.store, Path(file), form, annotator)
+
+    def preferences(self) -> Preferences:
+        """The answers that count, as preferences about the pool; ties are ½, skips are left out."""
+        return as_preferences(self.store.questions(), self.store.answers())
+
+    def model(self, labels: Preferences | None = None) -> RewardModel:
+        """What is fitted by default: the recommended encoder, and the likelihood that the answers call for."""
+        labels = self.preferences() if labels is None else labels
+        return RewardModel(self.pool.dim, "auto", likelihood=choose_likelihood(labels).name)
+
+    def fit(
+        self,
+        model: RewardModel | None = None,
+        inference: str | Inference | None = None,
+        labels: Preferences | None = None,
+    ) -> RewardPosterior:
+        """The posterior given the answers that count; the same labels give the same posterior, to the bit.
+
+        Parameters
+        ----------
+        model
+            Default :meth:`model`.
+        inference
+            See ``fit``.
+        labels
+            Default :meth:`preferences`.
+        """
+        labels = self.preferences() if labels is None else labels
+        model = self.model(labels) if model is None else model
+        return fit_model(model, self.pool, labels, inference, seed=rng.child(int(self.settings["seed"]), "fit"))
+
+    def asked(self) -> Comparisons:
+        """Every pair that was asked, answered or not."""
+        questions = self.store.questions()
+        first = np.array([question.first for question in questions], dtype=np.int64)
+        return Comparisons(first, np.array([question.second for question in questions], dtype=np.int64))
+
+    @cached_property
+    def _prompts(self) -> Sequence[str]:
+        return prompt_texts(self.pool_path, self.pool)
+
+    def _sheet(self, question: Question, annotator: str) -> Sheet:
+        texts = self.pool.texts
+        assert texts is not None
+        left, right = question.left, question.right
+        prompt = self._prompts[left]
+        if self.pool.group[left] != self.pool.group[right]:
+            prompt = f"Left answers: {prompt}\n\nRight answers: {self._prompts[right]}"
+        return Sheet(question, prompt, texts[left], texts[right], annotator)
+
+
+def labels_digest(labels: Preferences) -> str:
+    """What tells labels from others."""
+    digest = hashlib.sha256()
+    for column in (labels.first, labels.second, labels.outcome):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    names: list[Any] = [] if labels.annotator is None else labels.annotator.tolist()
+    digest.update(json.dumps(names).encode())
+    return digest.hexdigest()
+
+
+def _tag(*parts: object) -> str:
+    """Five letters and digits by which a campaign's questions are known; they begin ids that no spreadsheet alters."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:5]
+
+
+def _stems(names: Sequence[str], beginning: str) -> dict[str, str]:
+    """A file name for each annotator, without what no file system takes, and different for all."""
+    stems: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"[^\w-]+", "_", name)
+        stem = f"{beginning}-{plain}" if name else beginning
+        while stem in stems.values():
+            stem += "_"
+        stems[name] = stem
+    return stems

@@ -1,0 +1,260 @@
+"""What a fit finds: its quality and outlook, whether it predicts answers that it has not seen, and who is reliable."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bayesrm import rng
+from bayesrm.campaign.agreement import agreement
+from bayesrm.campaign.answers import choose_likelihood
+from bayesrm.campaign.campaign import Campaign
+from bayesrm.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior
+
+FOLDS = 5
+FEWEST_HELD_OUT = 50
+"""With fewer answers none are held out."""
+NAMED_ANSWERS = 30
+"""With fewer answers nobody is called unreliable."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Answers that were held out of the fit, and how well they were predicted.
+
+    Parameters
+    ----------
+    answers
+        How many; ties are not among them.
+    right
+        The share that went as predicted.
+    error
+        Its standard error.
+    expected
+        The share that the posterior itself expected.
+    """
+
+    answers: int
+    right: float
+    error: float
+    expected: float
+
+    def __str__(self) -> str:
+        text = f"Of answers held out of the fit it predicts {self.right:.0%} ± {self.error:.0%}"
+        off = self.right - self.expected
+        if abs(off) <= 2 * self.error:
+            return f"{text}, and expected {self.expected:.0%}: it knows what it does not know."
+        return f"{text}, and expected {self.expected:.0%}: it is {'over' if off < 0 else 'under'}confident."
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How an annotator answers, beside the typical one.
+
+    Parameters
+    ----------
+    name
+        Who.
+    answers
+        How many answers count.
+    temperature
+        T of the likelihood "annotators": above 1 is more at random than the typical annotator.
+    right, expected
+        The share of their answers, held out of the fit, that go as predicted, and what it would be of the typical
+        annotator; NaN where none were held out.
+    unreliable
+        Whether the answers are next to random: two standard errors above ``right`` is not half as far above ½ as
+        ``expected``.
+    """
+
+    name: str
+    answers: int
+    temperature: Estimate
+    right: float
+    expected: float
+    unreliable: bool
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a fit finds.
+
+    Parameters
+    ----------
+    labels
+        How many answers it was fitted to.
+    likelihood, reason
+        The likelihood, and why it.
+    forecast
+        Quality now and after more labels.
+    held_out
+        None with too few answers, or where the inference cannot leave some out.
+    annotators
+        Where the likelihood knows them.
+    """
+
+    labels: int
+    likelihood: str
+    reason: str
+    forecast: Forecast
+    held_out: HeldOut | None
+    annotators: tuple[Reliability, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Findings:
+        """From what :meth:`as_json` gave."""
+        held_out = values["held_out"]
+        people = [
+            Reliability(**{**entry, "temperature": Estimate(**entry["temperature"])})
+            for entry in values["annotators"]
+        ]
+        return cls(
+            values["labels"],
+            values["likelihood"],
+            values["reason"],
+            _forecast(values["forecast"]),
+            None if held_out is None else HeldOut(**held_out),
+            tuple(people),
+        )
+
+
+def find(
+    campaign: Campaign, posterior: RewardPosterior, horizons: Sequence[int] = HORIZONS, draws: int = 256
+) -> Findings:
+    """Look at a posterior of a campaign.
+
+    Parameters
+    ----------
+    campaign
+        Its campaign.
+    posterior
+        What ``campaign.fit()`` gave.
+    horizons
+        Numbers of further labels.
+    draws
+        See ``forecast``.
+    """
+    batches = campaign.store.batches()
+    last: dict[str, Any] = batches[-1] if batches else {"design": None, "scope": "within-prompt"}
+    seed = int(campaign.settings["seed"])
+    predicted = predict_held_out(posterior, seed)
+    people = reliabilities(posterior, predicted)
+    unreliable = {person.name for person in people if person.unreliable}
+    alike = agreement(answer for answer in campaign.store.answers() if answer.annotator not in unreliable)
+    outlook = forecast(
+        posterior,
+        campaign.targets,
+        horizons,
+        design=last["design"],
+        scope=last["scope"],
+        exclude=campaign.asked(),
+        agreement=(alike.same, alike.pairs),
+        draws=draws,
+        seed=rng.child(seed, "forecast"),
+    )
+    chosen = choose_likelihood(posterior.preferences)
+    return Findings(
+        len(posterior.preferences),
+        posterior.model.likelihood.name,
+        chosen.reason if chosen.name == posterior.model.likelihood.name else "",
+        outlook,
+        None if predicted is None else held_out(posterior, predicted),
+        people,
+    )
+
+
+def predict_held_out(posterior: RewardPosterior, seed: int) -> Float[np.ndarray, "comparison"] | None:
+    """P(first preferred) for each answer from the others, in folds, with features and prior scales as they are.
+
+    None with too few answers, or where the inference cannot leave some out.
+    """
+    labels = posterior.preferences
+    if not isinstance(posterior, LastLayerPosterior) or _decided(posterior).sum() < FEWEST_HELD_OUT:
+        return None
+    fold = rng.stream(seed, "held out").permutation(len(labels)) % FOLDS
+    probability = np.empty(len(labels))
+    for number in range(FOLDS):
+        unseen = np.flatnonzero(fold == number)
+        without = posterior.refit(posterior, labels[np.flatnonzero(fold != number)])
+        pairs = labels.first[unseen], labels.second[unseen]
+        probability[unseen] = without.preference_probability(posterior.pool, *pairs)
+    return probability
+
+
+def held_out(posterior: RewardPosterior, predicted: Float[np.ndarray, "comparison"]) -> HeldOut:
+    """How well answers were predicted."""
+    decided = _decided(posterior)
+    right = _right(posterior, predicted)[decided]
+    p = predicted[decided]
+    error = float(right.std(ddof=1) / np.sqrt(len(right)))
+    return HeldOut(len(right), float(right.mean()), error, float(np.maximum(p, 1 - p).mean()))
+
+
+def reliabilities(
+    posterior: RewardPosterior, predicted: Float[np.ndarray, "comparison"] | None, draws: int = 1024
+) -> tuple[Reliability, ...]:
+    """Each annotator of a likelihood that knows them, the most reliable first; none where it does not."""
+    labels = posterior.preferences
+    if posterior.model.likelihood.name != "annotators" or labels.annotator is None:
+        return ()
+    temperature = posterior.to_datatree(draws, seed=0)["posterior"]["temperature"]
+    (dimension,) = set(temperature.dims) - {"chain", "draw"}
+    names = labels.annotator.astype(str)
+    people = []
+    for at, name in enumerate(sorted({*names.tolist()} - {""})):
+        values = np.asarray(temperature.isel({dimension: at})).ravel()
+        low, high = np.quantile(values, (0.05, 0.95))
+        figure = Estimate(float(np.median(values)), float(low), float(high))
+        own = (names == name) & _decided(posterior)
+        right = expected = float("nan")
+        unreliable = False
+        if predicted is not None and own.any():
+            right = float(_right(posterior, predicted)[own].mean())
+            expected = float(np.maximum(predicted[own], 1 - predicted[own]).mean())
+            unreliable = own.sum() >= NAMED_ANSWERS and right + 1 / np.sqrt(own.sum()) < 0.5 + (expected - 0.5) / 2
+        people.append(Reliability(name, int((names == name).sum()), figure, right, expected, bool(unreliable)))
+    return tuple(sorted(people, key=lambda person: person.temperature.mean))
+
+
+def _decided(posterior: RewardPosterior) -> Bool[np.ndarray, "comparison"]:
+    """Which answers are no ties."""
+    outcome = posterior.preferences.outcome
+    return (outcome == 0) | (outcome == 1)
+
+
+def _right(
+    posterior: RewardPosterior, predicted: Float[np.ndarray, "comparison"]
+) -> Float[np.ndarray, "comparison"]:
+    """1 where an answer went as predicted, ½ where nothing was predicted."""
+    return np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (posterior.preferences.outcome == 1))
+
+
+def _forecast(values: dict[str, Any]) -> Forecast:
+    return Forecast(
+        _outlook(values["now"]),
+        tuple(map(_outlook, values["later"])),
+        values["design"],
+        Estimate(**values["agreement"]),
+        values["counted"],
+        Estimate(**values["explained"]),
+    )
+
+
+def _outlook(values: dict[str, Any]) -> Outlook:
+    return Outlook(
+        values["labels"],
+        Estimate(**values["one_minus_spearman"]),
+        Estimate(**values["regret"]),
+        values["random"],
+    )

@@ -1,0 +1,11 @@
+"""Files that carry questions to annotators and answers back, one format a module.
+
+A new format is a new file here with a :class:`~bayesrm.campaign.handoff.base.HandOff` that has a ``name``.
+"""
+
+from __future__ import annotations
+
+from bayesrm.campaign.handoff.base import HandOff
+from bayesrm.registry import Registry
+
+HANDOFFS: Registry[HandOff] = Registry(__name__, HandOff, "format")

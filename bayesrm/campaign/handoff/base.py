@@ -1,0 +1,169 @@
+"""What a hand-off format is, and how the words of an answer are understood."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bayesrm.campaign.store import Question, as_text
+from bayesrm.errors import InvalidInputError
+
+SIDES = {
+    "left": ("left", "l", "a", "1", "first", "left is better", "response a"),
+    "right": ("right", "r", "b", "2", "second", "right is better", "response b"),
+    "tie": ("tie", "t", "=", "both", "equal", "same", "neither", "equally good", "0"),
+    "skip": ("skip", "s", "?", "unsure", "cannot say", "can't say", "don't know", "discarded"),
+}
+"""What an answer may be called: side → words, in any case."""
+_SIDE_OF = {word: side for side, words in SIDES.items() for word in words}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A question as an annotator sees it.
+
+    Parameters
+    ----------
+    question
+        What is asked.
+    prompt, left, right
+        The texts.
+    annotator
+        Who is to answer this copy; "" where anybody may.
+    """
+
+    question: Question
+    prompt: str
+    left: str
+    right: str
+    annotator: str = ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One answer as it stands in a file.
+
+    Parameters
+    ----------
+    place
+        Where, in words, such as "row 7".
+    question
+        The id that it refers to.
+    side
+        "left", "right", "tie" or "skip"; None where the question was left open.
+    annotator
+        Who; "" where the file does not say.
+    answered
+        When, in ISO 8601 and UTC; None where the file does not say.
+    comment
+        What else was said.
+    """
+
+    place: str
+    question: str
+    side: str | None
+    annotator: str = ""
+    answered: str | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A part of a file that is not an answer, and why."""
+
+    place: str
+    reason: str
+
+
+class HandOff(ABC):
+    """A format in which questions go out and answers come back."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
+        """Write files whose names begin with ``stem``, each whole or not at all; what was written, main file first."""
+
+    @abstractmethod
+    def recognises(self, data: bytes, suffix: str) -> bool:
+        """Whether a file of these bytes and this suffix is one that came back."""
+
+    @abstractmethod
+    def read(self, data: bytes) -> list[Told | Broken]:
+        """What stands in a file, in its order.
+
+        Raises
+        ------
+        InvalidInputError
+            Where nothing of it can be read.
+        """
+
+
+def side_of(words: Any) -> str | None:
+    """The side that an answer names; None for an open question, a ValueError that says why for anything else."""
+    said = "" if words is None else str(words).strip().lower().rstrip(".!")
+    if said == "":
+        return None
+    if said.endswith(".0"):  # a spreadsheet's number
+        said = said[:-2]
+    if said not in _SIDE_OF:
+        raise ValueError(f"expected left, right, tie or skip as an answer, got {str(words).strip()[:40]!r}")
+    return _SIDE_OF[said]
+
+
+def time_of(words: Any) -> str | None:
+    """A time as the store has it; None where there is none, or none that can be understood."""
+    if words is None or str(words).strip() == "":
+        return None
+    if isinstance(words, int | float) and not isinstance(words, bool):
+        try:
+            return as_text(datetime.fromtimestamp(float(words), UTC))
+        except (OverflowError, OSError, ValueError):
+            return None
+    try:
+        return as_text(datetime.fromisoformat(str(words).strip()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def told(
+    place: str, question: Any, words: Any, annotator: Any = None, answered: Any = None, comment: Any = None
+) -> Told | Broken:
+    """An answer from what stands in a file, or the reason why it is none."""
+    if not isinstance(question, str) or not question.strip():
+        return Broken(place, "expected the id of a question, and there is none")
+    try:
+        side = side_of(words)
+    except ValueError as error:
+        return Broken(place, str(error))
+    who = "" if annotator is None else str(annotator).strip()
+    said = None if comment is None or not str(comment).strip() else str(comment).strip()
+    return Told(place, question.strip(), side, who, time_of(answered), said)
+
+
+def parsed(data: bytes) -> Any:
+    """The JSON of a file; InvalidInputError with the place where it goes wrong."""
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"expected a file in UTF-8, and byte {error.start} is not: export it again"
+        ) from error
+    except ValueError as error:
+        raise InvalidInputError(f"expected a whole JSON file, and it is not ({error}): export it again") from error
+
+
+def first_record(data: bytes) -> dict[str, Any] | None:
+    """The first object of a JSON list, where a file is one."""
+    try:
+        value = parsed(data)
+    except InvalidInputError:
+        return None
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return value[0]
+    return None

@@ -1,0 +1,64 @@
+"""JSONL: one object a line, for scripts and for models as judges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, told
+from bayesrm.errors import InvalidInputError
+from bayesrm.storage import replacing
+
+
+class Lines(HandOff):
+    """An object a line with question, prompt, left, right, and answer to fill in."""
+
+    name: ClassVar[str] = "jsonl"
+
+    def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
+        """One file."""
+        path = stem.with_name(f"{stem.name}.jsonl")
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            for sheet in sheets:
+                line = {
+                    "question": sheet.question.id,
+                    "prompt": sheet.prompt,
+                    "left": sheet.left,
+                    "right": sheet.right,
+                    "answer": None,
+                    "annotator": sheet.annotator or None,
+                }
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return [path]
+
+    def recognises(self, data: bytes, suffix: str) -> bool:
+        """By its suffix, or by a first line that is an object."""
+        return suffix in (".jsonl", ".ndjson") or data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b'{"question"')
+
+    def read(self, data: bytes) -> list[Told | Broken]:
+        """An answer for each line; a line that is no object is broken, the others count."""
+        found: list[Told | Broken] = []
+        for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+            place = f"line {number}"
+            if not raw.strip():
+                continue
+            try:
+                line = json.loads(raw.decode("utf-8"))
+            except UnicodeDecodeError:
+                found.append(Broken(place, "expected a line in UTF-8, and it is not"))
+                continue
+            except ValueError:
+                found.append(Broken(place, "expected a line of JSON, and it is not whole"))
+                continue
+            if not isinstance(line, dict):
+                found.append(Broken(place, f"expected an object, got {type(line).__name__}"))
+                continue
+            keys = ("question", "answer", "annotator", "answered", "comment")
+            found.append(told(place, *(line.get(key) for key in keys)))
+        if not any(isinstance(part, Told) for part in found) and found:
+            raise InvalidInputError(
+                f"expected lines of JSON with question and answer, and none of {len(found)} is one: {found[0].reason}"  # type: ignore[union-attr]
+            )
+        return found

@@ -1,0 +1,97 @@
+"""The pool of a campaign: where it lies, whether it is still the same, and the texts that annotators read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bayesrm.data import load_pool
+from bayesrm.data.directory import RESPONSES
+from bayesrm.data.table import ParquetTexts
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
+
+FINGERPRINTED = 64
+"""So many responses, evenly spaced, tell a pool from another."""
+
+
+def fingerprint(pool: ResponsePool) -> str:
+    """Enough of a pool to tell it from another, without reading all of it."""
+    sample = np.linspace(0, len(pool) - 1, min(len(pool), FINGERPRINTED)).round().astype(np.int64)
+    digest = hashlib.sha256(f"{len(pool)} {pool.dim}".encode())
+    digest.update(np.ascontiguousarray(pool.group).tobytes())
+    digest.update(np.ascontiguousarray(pool.rows(sample)).tobytes())
+    return digest.hexdigest()
+
+
+def paths_of(pool: Path, directory: Path) -> dict[str, str]:
+    """How a campaign finds its pool again: from the root, and from where the campaign lies."""
+    return {"pool": str(pool.resolve()), "pool_from_here": os.path.relpath(pool.resolve(), directory.resolve())}
+
+
+def find_pool(settings: dict[str, Any], directory: Path, given: Path | None = None) -> tuple[Path, ResponsePool]:
+    """The pool that a campaign was made for.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is no longer there, or another pool is.
+    """
+    places = [given] if given is not None else [directory / settings["pool_from_here"], Path(settings["pool"])]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        raise InvalidInputError(
+            f"expected the pool of the campaign {directory} at {places[-1]}, and it is not there: put it back, or say "
+            "where it is with --pool"
+        )
+    pool = load_pool(path)
+    if fingerprint(pool) != settings["fingerprint"]:
+        raise InvalidInputError(
+            f"the pool {path} is not the one that the campaign {directory} was made for, or was changed since, so its "
+            "labels would belong to other responses: put the old one back, or begin a new campaign"
+        )
+    return path, pool
+
+
+def prompt_texts(path: Path, pool: ResponsePool) -> Sequence[str]:
+    """The text of each response's prompt; its label where the pool has no texts of prompts."""
+    table = path / RESPONSES
+    if table.is_file() and "prompt" in pq.read_schema(table).names:
+        return ParquetTexts(table, "prompt", len(pool))
+    return [str(label) for label in pool.prompt]
+
+
+def read_targets(file: Path, pool: ResponsePool) -> list[str]:
+    """Labels of prompts from a file with one a line, which the pool has.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such file, or a label that the pool does not have.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"the file of target prompts {file} cannot be read ({error})") from error
+    asked = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    there = {str(label) for label in pool.prompts}
+    unknown = [label for label in asked if label not in there]
+    if unknown or not asked:
+        which = f"{len(unknown)} that it has not, such as {unknown[0][:60]!r}" if unknown else "none"
+        raise InvalidInputError(
+            f"expected {file} to have the prompt_id of prompts of the pool, one a line, and it has {which}"
+        )
+    return asked
+
+
+def only_prompts(pool: ResponsePool, labels: Sequence[str]) -> ResponsePool:
+    """The responses to some prompts."""
+    wanted = np.isin(pool.prompt.astype(str), np.array(labels, dtype=str))
+    rows = np.flatnonzero(wanted)
+    return ResponsePool(pool.rows(rows), pool.prompt[rows])

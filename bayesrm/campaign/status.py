@@ -1,0 +1,139 @@
+"""Where a campaign stands: what was asked, what came back, what was set aside and why, and what the last fit found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from bayesrm.campaign.agreement import Agreement, agreement
+from bayesrm.campaign.answers import latest
+from bayesrm.campaign.campaign import Campaign, labels_digest
+from bayesrm.campaign.findings import Findings
+
+
+@dataclass(frozen=True)
+class BatchStatus:
+    """A batch.
+
+    Parameters
+    ----------
+    number, asked, design
+        Its number, when it was asked, and by which design.
+    questions
+        How many pairs.
+    wanted
+        How many answers that is.
+    answered
+        Answers that count, skips among them.
+    open
+        Questions without any answer.
+    """
+
+    number: int
+    asked: str
+    design: str
+    questions: int
+    wanted: int
+    answered: int
+    open: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a campaign stands.
+
+    Parameters
+    ----------
+    batches
+        One by one.
+    files
+        How many were told.
+    used
+        Answers that the fit uses.
+    ties, skips
+        Ties among them, and skips, which it does not use.
+    superseded
+        Answers in place of which their annotator has given a later one.
+    conflicts
+        Questions to which annotators gave different answers.
+    aside
+        Reason → number of rows that were set aside for it.
+    left_share, left_of
+        The share of answers for the response on the left, and of how many.
+    people
+        Annotator → answers that count.
+    agreement
+        Between annotators.
+    rounds
+        What each fit found, oldest first, the last of them with the newest labels if ``current``.
+    current
+        Whether the last fit knows all answers.
+    """
+
+    batches: tuple[BatchStatus, ...]
+    files: int
+    used: int
+    ties: int
+    skips: int
+    superseded: int
+    conflicts: int
+    aside: dict[str, int]
+    left_share: float
+    left_of: int
+    people: dict[str, int]
+    agreement: Agreement
+    rounds: tuple[Findings, ...]
+    current: bool
+
+
+def status(campaign: Campaign) -> Status:
+    """Look at the store alone; nothing is fitted."""
+    questions = {question.id: question for question in campaign.store.questions()}
+    answers = campaign.store.answers()
+    current = latest(answers)
+    standing = list(current.values())
+    by_batch = Counter(questions[answer.question].batch for answer in standing)
+    answered = {answer.question for answer in standing}
+    batches = []
+    for entry in campaign.store.batches():
+        own = [question for question in questions.values() if question.batch == entry["number"]]
+        batches.append(
+            BatchStatus(
+                entry["number"],
+                entry["asked"],
+                entry["design"],
+                len(own),
+                sum(question.wanted for question in own),
+                by_batch[entry["number"]],
+                sum(question.id not in answered for question in own),
+            )
+        )
+    said: dict[str, set[str]] = {}
+    for answer in standing:
+        if answer.verdict != "skip":
+            said.setdefault(answer.question, set()).add(answer.verdict)
+    decided = [answer for answer in standing if answer.verdict in ("first", "second")]
+    left = sum((answer.verdict == "first") == questions[answer.question].first_is_left for answer in decided)
+    rounds = campaign.store.rounds()
+    digest = labels_digest(campaign.preferences())
+    return Status(
+        tuple(batches),
+        files=len(campaign.store.sources()),
+        used=sum(answer.verdict != "skip" for answer in standing),
+        ties=sum(answer.verdict == "tie" for answer in standing),
+        skips=sum(answer.verdict == "skip" for answer in standing),
+        superseded=len(answers) - len(standing),
+        conflicts=sum(len(verdicts) > 1 for verdicts in said.values()),
+        aside=dict(Counter(_kind(reason) for _, _, reason in campaign.store.asides()).most_common()),
+        left_share=left / len(decided) if decided else float("nan"),
+        left_of=len(decided),
+        people=dict(Counter(answer.annotator for answer in standing).most_common()),
+        agreement=agreement(answers),
+        rounds=tuple(Findings.from_json(entry["findings"]) for entry in rounds),
+        current=bool(rounds) and rounds[-1]["labels_digest"] == digest,
+    )
+
+
+def _kind(reason: str) -> str:
+    """A reason without what is particular to one row."""
+    return reason.split(", got ")[0].split(" the id ")[0]

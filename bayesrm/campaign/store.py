@@ -1,0 +1,349 @@
+"""The label store of a campaign: one SQLite file in WAL mode, to which rows are only ever added.
+
+Whatever is written is one transaction, so a kill at any moment leaves all of it or nothing. Triggers refuse changes to
+what was asked and answered: a correction is a new row, and which row counts is decided when they are read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.storage import replacing
+
+STORE_FILE = "campaign.sqlite"
+FORMAT = 1
+"""Raised with every change of the tables; a store of another format is refused."""
+BUSY_SECONDS = 60
+"""How long a command waits for another one that is writing."""
+
+_SCHEMA = """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE batch (number INTEGER PRIMARY KEY, asked TEXT NOT NULL, design TEXT NOT NULL, settings TEXT NOT NULL);
+CREATE TABLE question (
+    id TEXT PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch (number), place INTEGER NOT NULL,
+    first INTEGER NOT NULL, second INTEGER NOT NULL, first_is_left INTEGER NOT NULL, gain REAL NOT NULL,
+    annotators TEXT NOT NULL, wanted INTEGER NOT NULL);
+CREATE UNIQUE INDEX one_question_a_pair ON question (min(first, second), max(first, second));
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, format TEXT NOT NULL, annotator TEXT NOT NULL,
+    told TEXT NOT NULL, counts TEXT NOT NULL, UNIQUE (sha256, annotator));
+CREATE TABLE answer (
+    id INTEGER PRIMARY KEY, question TEXT NOT NULL REFERENCES question (id), annotator TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('first', 'second', 'tie', 'skip')), answered TEXT, told TEXT NOT NULL,
+    source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, comment TEXT);
+CREATE INDEX answers_to ON answer (question, annotator);
+CREATE TABLE aside (
+    id INTEGER PRIMARY KEY, source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE round (id INTEGER PRIMARY KEY, fitted TEXT NOT NULL, labels TEXT NOT NULL, findings TEXT NOT NULL);
+"""
+_APPEND_ONLY = ("batch", "question", "source", "answer", "aside", "round")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A pair as it is asked.
+
+    Parameters
+    ----------
+    id
+        What answers refer to; no other campaign has it.
+    batch, place
+        The number of the batch, from 1, and the place in it, from 1.
+    first, second
+        Indices of the two responses in the pool.
+    first_is_left
+        Whether the first stands on the left.
+    gain
+        What the design expected of it.
+    annotators
+        Who is to answer it; empty where anybody may.
+    wanted
+        How many annotators are to answer it.
+    """
+
+    id: str
+    batch: int
+    place: int
+    first: int
+    second: int
+    first_is_left: bool
+    gain: float
+    annotators: tuple[str, ...] = ()
+    wanted: int = 1
+
+    @property
+    def left(self) -> int:
+        """The response on the left."""
+        return self.first if self.first_is_left else self.second
+
+    @property
+    def right(self) -> int:
+        """The response on the right."""
+        return self.second if self.first_is_left else self.first
+
+    def verdict(self, side: str) -> str:
+        """What "left", "right", "tie" or "skip" says of first and second."""
+        if side in ("left", "right"):
+            return "first" if (side == "left") == self.first_is_left else "second"
+        return side
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row of the store: what an annotator said of a question, once.
+
+    Parameters
+    ----------
+    question, annotator
+        Who said it of what; the annotator is "" where nobody is named.
+    verdict
+        "first", "second", "tie" or "skip".
+    answered
+        When, in ISO 8601 and UTC, where the file says so.
+    place
+        Where in its file it stands.
+    comment
+        What else was said.
+    told
+        When it was told.
+    """
+
+    question: str
+    annotator: str
+    verdict: str
+    answered: str | None = None
+    place: str = ""
+    comment: str | None = None
+    told: str = ""
+
+    @property
+    def when(self) -> str:
+        """What later answers are later than: the time of the answer, or else of its telling."""
+        return self.answered or self.told
+
+
+class Store:
+    """The SQLite file of a campaign.
+
+    Parameters
+    ----------
+    directory
+        The campaign's.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no campaign, or one of another format.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / STORE_FILE
+        if not self.path.exists():
+            raise InvalidInputError(
+                f"expected a campaign in {directory}, and there is none: make one with bayesrm campaign init"
+            )
+        with self._connection() as connection:
+            (there,) = connection.execute("PRAGMA user_version").fetchone()
+        if there != FORMAT:
+            raise InvalidInputError(
+                f"expected a campaign of format {FORMAT}, and {directory} is of format {there}: use the version of "
+                f"bayesrm that made it{', which is newer' if there > FORMAT else ''}"
+            )
+
+    @classmethod
+    def create(cls, directory: Path, settings: dict[str, Any]) -> Store:
+        """A new store with these settings, whole or not at all."""
+        cls.refuse_second(directory)
+        with (
+            replacing(directory / STORE_FILE) as temporary,
+            closing(sqlite3.connect(temporary, isolation_level=None)) as db,
+        ):
+            db.executescript(_SCHEMA)
+            for table in _APPEND_ONLY:
+                for change in ("UPDATE", "DELETE"):
+                    db.execute(
+                        f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+                        f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are only ever added'); END"
+                    )
+            rows = [(name, json.dumps(value)) for name, value in settings.items()]
+            db.executemany("INSERT INTO setting VALUES (?, ?)", rows)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+        return cls(directory)
+
+    @staticmethod
+    def refuse_second(directory: Path) -> None:
+        """InvalidInputError where a folder has a campaign."""
+        if (directory / STORE_FILE).exists():
+            raise InvalidInputError(
+                f"{directory} holds a campaign already: choose another folder, or go on with it"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """What the campaign was made with."""
+        return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM setting")}
+
+    def questions(self) -> list[Question]:
+        """All that was asked, in order of asking."""
+        rows = self._rows(
+            "SELECT id, batch, place, first, second, first_is_left, gain, annotators, wanted FROM question "
+            "ORDER BY batch, place"
+        )
+        return [
+            Question(name, batch, place, first, second, bool(left), gain, tuple(json.loads(who)), wanted)
+            for name, batch, place, first, second, left, gain, who, wanted in rows
+        ]
+
+    def batches(self) -> list[dict[str, Any]]:
+        """Number, time, design and settings of each batch."""
+        rows = self._rows("SELECT number, asked, design, settings FROM batch ORDER BY number")
+        return [{"number": n, "asked": at, "design": by, **json.loads(more)} for n, at, by, more in rows]
+
+    def answers(self) -> list[Answer]:
+        """Every answer ever told, in order of telling."""
+        return [Answer(*row) for row in self._rows(_ANSWERS)]
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Every file that was told, with what became of it."""
+        rows = self._rows("SELECT name, format, told, counts FROM source ORDER BY id")
+        return [
+            {"name": name, "format": form, "told": told, **json.loads(counts)} for name, form, told, counts in rows
+        ]
+
+    def asides(self) -> list[tuple[str, str, str]]:
+        """File, place and reason of each row that was set aside."""
+        query = "SELECT source.name, aside.place, aside.reason FROM aside JOIN source ON source.id = aside.source"
+        return [tuple(row) for row in self._rows(f"{query} ORDER BY aside.id")]
+
+    def rounds(self) -> list[dict[str, Any]]:
+        """What each fit found, oldest first; ``labels`` tells the labels that it was fitted to."""
+        rows = self._rows("SELECT fitted, labels, findings FROM round ORDER BY id")
+        return [{"fitted": at, "labels_digest": labels, **json.loads(more)} for at, labels, more in rows]
+
+    def add_batch(self, number: int, design: str, settings: dict[str, Any], questions: Sequence[Question]) -> None:
+        """Keep a batch that is about to be asked."""
+        rows = [
+            (
+                q.id, q.batch, q.place, q.first, q.second, int(q.first_is_left), q.gain, json.dumps(q.annotators),
+                q.wanted,
+            )
+            for q in questions
+        ]  # fmt: skip
+        try:
+            with self._transaction() as db:
+                db.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", (number, now(), design, json.dumps(settings)))
+                db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        except sqlite3.IntegrityError as error:
+            raise InvalidInputError(
+                "another command asked a batch at the same time, so this one was given up and nothing was asked: "
+                "run it again"
+            ) from error
+
+    def add_round(self, labels: str, findings: dict[str, Any]) -> None:
+        """Keep what a fit found."""
+        with self._transaction() as db:
+            row = (now(), labels, json.dumps(findings))
+            db.execute("INSERT INTO round (fitted, labels, findings) VALUES (?, ?, ?)", row)
+
+    @contextmanager
+    def telling(self) -> Iterator[Telling]:
+        """One transaction in which a file is taken; others that tell wait until it is over."""
+        with self._transaction() as db:
+            yield Telling(db)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def _rows(self, query: str) -> list[tuple]:
+        with self._connection() as db:
+            return db.execute(query).fetchall()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA foreign_keys = ON")
+                yield db
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.OperationalError as error:
+            raise InvalidInputError(
+                f"the label store {self.path} cannot be used now ({error}), and nothing of this was written to it: "
+                "see that no other command hangs and that the disk is not full, then run this again"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise InvalidInputError(
+                f"{self.path} is not a whole label store ({error}): put back a copy"
+            ) from error
+
+
+class Telling:
+    """The taking of one file, inside its transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def known(self, sha256: str, annotator: str) -> str | None:
+        """When a file of this content was told, if it was."""
+        query = "SELECT told FROM source WHERE sha256 = ? AND annotator = ?"
+        row = self._db.execute(query, (sha256, annotator)).fetchone()
+        return None if row is None else row[0]
+
+    def answers(self) -> list[Answer]:
+        """Every answer told before."""
+        return [Answer(*row) for row in self._db.execute(_ANSWERS)]
+
+    def add(
+        self,
+        name: str,
+        sha256: str,
+        form: str,
+        annotator: str,
+        counts: dict[str, int],
+        answers: Sequence[Answer],
+        asides: Sequence[tuple[str, str]],
+    ) -> None:
+        """The file, its answers, and what of it is set aside for which reason."""
+        told = now()
+        source = self._db.execute(
+            "INSERT INTO source (name, sha256, format, annotator, told, counts) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, sha256, form, annotator, told, json.dumps(counts)),
+        ).lastrowid
+        self._db.executemany(
+            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source) for a in answers],
+        )
+        rows = [(source, place, reason) for place, reason in asides]
+        self._db.executemany("INSERT INTO aside (source, place, reason) VALUES (?, ?, ?)", rows)
+
+
+_ANSWERS = "SELECT question, annotator, verdict, answered, place, comment, told FROM answer ORDER BY id"
+
+
+def now() -> str:
+    """The time in ISO 8601 and UTC, so that texts order like times."""
+    return as_text(datetime.now(UTC))
+
+
+def as_text(moment: datetime) -> str:
+    """A time in the one form that the store has; one without a zone is taken as UTC."""
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")

@@ -1,0 +1,327 @@
+"""``bayesrm campaign``: ask people, take their answers, fit, look whether it is worth going on, and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from bayesrm.cli.app import app, console
+from bayesrm.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bayesrm.campaign.findings import Findings
+    from bayesrm.campaign.status import Status
+
+campaign_app = typer.Typer(
+    help="A labelling campaign: ask people which of two responses is better, take their answers, fit, and again.",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    epilog="Example:  [bold]bayesrm campaign init runs/labels --pool data/quickstart/pool && bayesrm campaign ask "
+    "runs/labels --size 20 --to csv[/bold]",
+)
+app.add_typer(campaign_app, name="campaign")
+
+FEWEST_FOR_FORECAST = 250
+"""Replays of forecasts began with so many labels, see :mod:`bayesrm.forecast`."""
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the campaign.")]
+Moved = Annotated[Path | None, typer.Option(help="Where the pool is, if it was moved.")]
+
+
+@campaign_app.command(
+    epilog="Example:  [bold]bayesrm campaign init runs/labels --pool data/quickstart/pool[/bold]"
+)
+def init(
+    directory: Annotated[Path, typer.Argument(help="A new folder for the campaign.")],
+    pool: Annotated[Path, typer.Option(help="Pool with the texts of responses, as bayesrm embed makes it.")],
+    target_prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the prompt_id of the prompts that matter, one a line; default all of the pool."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every random choice of the campaign.")] = 0,
+) -> None:
+    """Begin a campaign about a pool. The pool stays where it is; the campaign keeps what is asked and answered."""
+    from bayesrm.campaign import Campaign
+
+    campaign = Campaign.create(directory, pool, target_prompts, seed)
+    about = "" if campaign.targets is None else f", aimed at {campaign.targets.n_prompts} of them"
+    console.print(
+        f"{directory} is a campaign about {len(campaign.pool):,} responses to {campaign.pool.n_prompts:,} prompts"
+        f"{about}. Next: bayesrm campaign ask {directory} --size 200 --to csv",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+
+
+@campaign_app.command(epilog="Example:  [bold]bayesrm campaign ask runs/labels --size 20 --to label-studio[/bold]")
+def ask(
+    directory: Folder,
+    size: Annotated[int, typer.Option(min=1, help="How many pairs to ask about.")] = 200,
+    to: Annotated[str, typer.Option(help="csv, jsonl, label-studio or argilla.")] = "csv",
+    design: Annotated[
+        str | None,
+        typer.Option(help="How pairs are chosen, see [bold]bayesrm designs[/bold]; default as recommended."),
+    ] = None,
+    selector: Annotated[str | None, typer.Option(help="greedy, exchange, gradient or gradient-sample.")] = None,
+    scope: Annotated[
+        str, typer.Option(help="within-prompt, or cross-prompt to also compare answers to different prompts.")
+    ] = "within-prompt",
+    overlap: Annotated[int, typer.Option(min=1, help="How many annotators answer the same pair.")] = 1,
+    overlap_share: Annotated[
+        float, typer.Option(min=0, max=1, help="For which share of the pairs; others have one annotator.")
+    ] = 1.0,
+    annotator: Annotated[
+        list[str] | None,
+        typer.Option(help="Who answers, NAME or NAME=QUOTA; give several, and each gets a file of their own."),
+    ] = None,
+    per_prompt: Annotated[
+        int | None, typer.Option(help="At most so many pairs that touch any one prompt.")
+    ] = None,
+    per_response: Annotated[
+        int | None, typer.Option(help="At most so many pairs that any one response is in.")
+    ] = None,
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            help="What a pair costs: 'length' of its texts, or an .npy file with a cost for each response."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; default batches/ in the campaign.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Choose nothing new: write the files of this batch once more.")
+    ] = None,
+    pool: Moved = None,
+) -> None:
+    """Choose the pairs to ask about next, and write them for annotators. No pair is ever asked twice.
+
+    Which response stands left and which right is random and remembered. Fill in left, right, tie or skip under answer
+    (csv, jsonl), or import the files into the tool as they are; then tell what comes back, all at once or in parts.
+    """
+    from bayesrm.campaign import Campaign
+    from bayesrm.campaign.asking import Request
+    from bayesrm.campaign.campaign import NO_NAMES
+    from bayesrm.campaign.handoff import HANDOFFS
+
+    campaign = Campaign.open(directory, pool)
+    campaign.require_texts()
+    HANDOFFS[to]
+    if batch is None:
+        people = dict(_quota(words) for words in annotator or [])
+        if overlap > 1 and not people and to in NO_NAMES:
+            raise InvalidInputError(
+                f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: add "
+                "--annotator NAME for each of them, or use a tool that has users"
+            )
+        request = Request(
+            size=size,
+            design=design,
+            selector=selector,
+            scope=scope,
+            overlap=overlap,
+            overlap_share=overlap_share,
+            annotators=people,
+            per_prompt=per_prompt,
+            per_response=per_response,
+            cost=None if cost is None else campaign.costs(cost),
+        )
+        questions = campaign.ask(request)
+        batch = questions[0].batch
+        few = "" if len(questions) == size else f" (no more are left, {size} were wanted)"
+        console.print(f"Batch {batch} asks about {len(questions)} pairs{few}.", highlight=False)
+    files = campaign.hand_out(to, batch, out)
+    console.print(f"Written: {', '.join(map(str, files))}.", soft_wrap=True, highlight=False, markup=False)
+    console.print(_WHAT_NEXT[to].format(directory=directory), soft_wrap=True, highlight=False, markup=False)
+
+
+@campaign_app.command(
+    epilog="Example:  [bold]bayesrm campaign tell runs/labels runs/labels/batches/batch-001.csv[/bold]"
+)
+def tell(
+    directory: Folder,
+    files: Annotated[
+        list[Path], typer.Argument(help="Files that came back, in any of the formats, whole or in part.")
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option("--from", help="Their format: csv, jsonl, label-studio or argilla; default recognised."),
+    ] = None,
+    annotator: Annotated[str, typer.Option(help="Who answered, where a file does not say.")] = "",
+    pool: Moved = None,
+) -> None:
+    """Take what annotators answered. A file goes in whole or, where this is killed, not at all: then tell it again.
+
+    Partial files, late ones, repetitions, corrections (an annotator's later answer counts), ties and skips are all
+    taken. Unknown ids and broken rows are listed, and the rest of the file goes in. A file told twice changes nothing.
+    """
+    from bayesrm.campaign import Campaign
+
+    campaign = Campaign.open(directory, pool)
+    for file in files:
+        console.print(str(campaign.tell(file, form, annotator)), soft_wrap=True, highlight=False, markup=False)
+
+
+@campaign_app.command(epilog="Example:  [bold]bayesrm campaign fit runs/labels[/bold]")
+def fit(directory: Folder, pool: Moved = None) -> None:
+    """Fit the reward model to all answers, and keep what it finds; posterior.nc opens in ArviZ.
+
+    The likelihood follows from the answers: reliabilities where several annotators answer, a probability of ties where
+    there are some, else Bradley–Terry.
+    """
+    from bayesrm.campaign import Campaign
+    from bayesrm.campaign.rounds import fit_round
+
+    findings = fit_round(Campaign.open(directory, pool))
+    _print_outlook(findings)
+    console.print(f"\nWritten: {directory / 'posterior.nc'}, {directory / 'card.json'}.", highlight=False)
+
+
+@campaign_app.command(epilog="Example:  [bold]bayesrm campaign status runs/labels --aside[/bold]")
+def status(
+    directory: Folder,
+    aside: Annotated[
+        bool, typer.Option("--aside", help="List every row that was set aside, with its reason.")
+    ] = False,
+    refit: Annotated[
+        bool, typer.Option("--fit/--no-fit", help="Whether to fit first where answers came since the last fit.")
+    ] = True,
+    pool: Moved = None,
+) -> None:
+    """What was asked and answered, how far annotators agree, how good the ranking is, and whether to go on."""
+    from bayesrm.campaign import Campaign
+    from bayesrm.campaign.rounds import fit_round
+    from bayesrm.campaign.status import status as look
+
+    campaign = Campaign.open(directory, pool)
+    now = look(campaign)
+    if refit and not now.current and now.used:
+        fit_round(campaign)
+        now = look(campaign)
+    _print_status(directory, now)
+    if aside:
+        for name, place, reason in campaign.store.asides():
+            console.print(f"{name}, {place}: {reason}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _quota(words: str) -> tuple[str, int | None]:
+    name, has, number = words.rpartition("=")
+    if not has:
+        return words, None
+    if not number.isdigit():
+        raise InvalidInputError(f"expected an annotator as NAME or NAME=QUOTA with a whole number, got {words}")
+    return name, int(number)
+
+
+def _print_status(directory: Path, now: Status) -> None:
+    view = Table(title=f"Campaign {directory}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for header in ("batch", "asked", "design"):
+        view.add_column(header)
+    for header in ("pairs", "answers wanted", "answered", "still open"):
+        view.add_column(header, justify="right")
+    for entry in now.batches:
+        figures = (entry.questions, entry.wanted, entry.answered, entry.open)
+        view.add_row(str(entry.number), entry.asked[:10], entry.design, *(str(figure) for figure in figures))
+    console.print(view)
+    lines = [
+        f"{now.used} answers are used, {now.ties} of them ties; {now.skips} skips and {now.superseded} answers that "
+        f"their annotator changed later are not. {now.files} files were told.",
+    ]
+    if now.aside:
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in now.aside.items())
+        lines.append(f"Set aside: {reasons}. With --aside each is listed.")
+    if now.left_of:
+        lines.append(f"The left response was preferred in {now.left_share:.0%} of {now.left_of} decided answers.")
+    named = {name or "unnamed": count for name, count in now.people.items()}
+    if len(named) > 1:
+        lines.append(f"Annotators: {', '.join(f'{name} ({count})' for name, count in named.items())}.")
+        lines.append(f"{now.agreement} Annotators differ on {now.conflicts} questions.")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if not now.rounds:
+        console.print("Nothing was fitted yet: tell answers, then bayesrm campaign fit.", highlight=False)
+        return
+    if not now.current:
+        console.print("\nAnswers came since the last fit, which does not know them:", highlight=False)
+    _print_outlook(now.rounds[-1], now.rounds[:-1])
+
+
+def _print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> None:
+    outlook = findings.forecast
+    view = Table(
+        title=f"Quality, likelihood {findings.likelihood}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    view.add_column("labels", justify="right")
+    view.add_column("1−Spearman ↓ (90%)", justify="right", no_wrap=True)
+    view.add_column("regret ↓ (90%)", justify="right", no_wrap=True)
+    by_design = any(later.random is not None for later in outlook.later)
+    if by_design:
+        view.add_column("random needs", justify="right")
+    for earlier in before[-5:]:
+        figures = earlier.forecast.now
+        view.add_row(f"{earlier.labels}", str(figures.one_minus_spearman), str(figures.regret))
+    now = outlook.now
+    view.add_row(f"[bold]{findings.labels} now[/bold]", str(now.one_minus_spearman), str(now.regret))
+    for later in outlook.later:
+        row = [f"+{later.labels}", str(later.one_minus_spearman), str(later.regret)]
+        if by_design and later.random is not None:
+            row.append(f"> {5 * later.labels}" if later.random == float("inf") else f"{later.random:.0f}")
+        view.add_row(*row)
+    console.print(view)
+    lines = [outlook.sentence()]
+    if by_design:
+        lines.append(
+            f"Forecast for the design {outlook.design}; beside it what random pairs would need for the same."
+        )
+    else:
+        lines.append(f"Forecast for pairs chosen at random, as the design {outlook.design} does.")
+    lines.append(
+        "Regret: by how much more often than half of the time an annotator would prefer the best response to a prompt "
+        "to the one that is ranked first."
+    )
+    rests = (
+        f"counted on {outlook.counted:.0f} pairs"
+        if outlook.counted
+        else "as published ones do; ask with --overlap 2"
+    )
+    lines.append(
+        f"All of this takes it that two annotators answer alike {outlook.agreement.mean:.0%} of the time ({rests}), of "
+        f"which follows that embeddings explain {outlook.explained.mean:.0%} of what they prefer."
+    )
+    if findings.labels < FEWEST_FOR_FORECAST:
+        lines.append(
+            f"With fewer than {FEWEST_FOR_FORECAST} answers, as here, these figures can be far off: in replays they "
+            "held from there on."
+        )
+    if findings.held_out is not None:
+        lines.append(str(findings.held_out))
+    if findings.reason:
+        lines.append(f"Likelihood {findings.likelihood}: {findings.reason}.")
+    for person in findings.annotators:
+        if person.unreliable:
+            lines.append(
+                f"{person.name} answers next to at random: {person.right:.0%} of {person.answers} answers go as "
+                f"predicted, where {person.expected:.0%} of a typical annotator's would; such answers count little."
+            )
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+_WHAT_NEXT = {
+    "csv": "Fill in left, right, tie or skip under answer, save, and: bayesrm campaign tell {directory} FILE",
+    "jsonl": 'Set "answer" to left, right, tie or skip in each line, and: bayesrm campaign tell {directory} FILE',
+    "label-studio": "Paste the .xml as the labelling interface of a project and import the .json; export in JSON, and: "
+    "bayesrm campaign tell {directory} FILE",
+    "argilla": "Make a dataset with rg.Settings.from_json of the settings and fill it with dataset.records.from_json; "
+    "export with dataset.records.to_json, and: bayesrm campaign tell {directory} FILE",
+}

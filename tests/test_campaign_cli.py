@@ -1,0 +1,116 @@
+"""``bayesrm campaign`` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bayesrm as brm
+from bayesrm import cli
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run ``bayesrm campaign ...``; returns exit status, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bayesrm", "campaign", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capsys.readouterr()
+        return stop.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def pool(tmp_path) -> Path:
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((150, 4)).astype(np.float32)
+    folder = tmp_path / "pool"
+    brm.save_pool(
+        folder, brm.ResponsePool(embeddings, np.repeat(np.arange(30), 5), [f"text {k}" for k in range(150)])
+    )
+    return folder
+
+
+def fill(path: Path, sides: list[str]) -> None:
+    """Answer a CSV file as a person would, by hand."""
+    rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows({**row, "answer": side} for row, side in zip(rows, sides, strict=True))
+
+
+def test_a_campaign_from_beginning_to_end(command, pool, tmp_path):
+    folder = tmp_path / "labels"
+    status, printed, _ = command("init", folder, "--pool", pool)
+    assert status == 0
+    assert "150 responses to 30 prompts" in printed
+    status, printed, _ = command("status", folder)
+    assert status == 0
+    assert "Nothing was fitted yet" in printed
+
+    status, printed, _ = command("ask", folder, "--size", 60, "--annotator", "ann=40", "--annotator", "bob")
+    assert status == 0, printed
+    assert "Batch 1 asks about 60 pairs." in printed
+    files = sorted((folder / "batches").glob("*.csv"))
+    for path in files:
+        rows = path.read_bytes().decode("utf-8-sig").count("\r\n") - 1
+        fill(path, ["left", "right", "tie", "skip", "left"] * (rows // 5) + [""] * (rows % 5))
+    status, printed, _ = command("tell", folder, *files)
+    assert status == 0
+    assert printed.count("new answers") == 2
+    status, printed, _ = command("tell", folder, files[0])
+    assert status == 0
+    assert "nothing changed" in printed
+    status, printed, _ = command("ask", folder, "--batch", 1, "--to", "argilla", "--out", tmp_path / "out")
+    assert status == 0
+    assert len(list((tmp_path / "out").glob("batch-001-*.argilla.json"))) == 2
+
+    status, printed, _ = command("fit", folder)
+    assert status == 0
+    assert "more labels are expected to cut the regret from" in printed
+    assert (folder / "posterior.nc").exists()
+    (tmp_path / "odd.csv").write_text("question,answer\nq?,left\n")
+    assert command("tell", folder, tmp_path / "odd.csv")[0] == 0
+    status, printed, _ = command("status", folder, "--aside")
+    assert status == 0
+    assert "odd.csv, row 2: no question of this campaign has the id 'q?'" in printed
+    assert "Regret: by how much more often" in printed
+
+
+def test_bad_input_is_one_sentence(command, pool, tmp_path):
+    folder = tmp_path / "labels"
+    assert command("init", folder, "--pool", pool)[0] == 0
+    cases = {
+        "there is none: make one": ["status", tmp_path / "nowhere"],
+        "holds a campaign already": ["init", folder, "--pool", pool],
+        "expected a pool directory": ["init", tmp_path / "new", "--pool", tmp_path / "nowhere"],
+        "unknown format 'xml': there are argilla, csv": ["ask", folder, "--to", "xml"],
+        "unknown design 'best'": ["ask", folder, "--design", "best"],
+        "unknown scope 'all'": ["ask", folder, "--scope", "all"],
+        "--annotator NAME for each": ["ask", folder, "--overlap", 2],
+        "NAME or NAME=QUOTA": ["ask", folder, "--annotator", "ann=many"],
+        "nothing was asked yet": ["ask", folder, "--batch", 3],
+        "cannot be read": ["tell", folder, tmp_path / "missing.csv"],
+        "there are none yet": ["fit", folder],
+        "cannot weigh gains against costs": ["ask", folder, "--cost", "length"],
+    }
+    for message, arguments in cases.items():
+        status, _, complaint = command(*arguments)
+        assert (status, message in complaint) == (2, True), (message, complaint)
+        assert complaint.count("\n") == 1
+    assert brm.Campaign.open(folder).store.batches() == [], "nothing was asked"
+
+
+@pytest.mark.parametrize("name", ["init", "ask", "tell", "fit", "status"])
+def test_help_has_an_example(command, name):
+    status, printed, _ = command(name, "--help")
+    assert status == 0
+    assert f"bayesrm campaign {name}" in " ".join(printed.split())

@@ -1,0 +1,266 @@
+"""Files that carry questions out and answers back, as the tools document them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from bayesrm.campaign.handoff import HANDOFFS
+from bayesrm.campaign.handoff.base import SIDES, Broken, Sheet, Told, side_of, time_of
+from bayesrm.campaign.store import Question
+from bayesrm.campaign.tell import recognised
+from bayesrm.errors import InvalidInputError
+
+QUESTIONS = [Question(f"qabcde-1-{k}", 1, k, 2 * k, 2 * k + 1, k % 2 == 0, 0.0) for k in range(1, 6)]
+TEXTS = ["plain", 'two\nlines, a comma; and "quotes"', "=1+1", "-- no formula", "größer 🙂\r\nend"]
+SHEETS = [Sheet(q, f"prompt {text}", text, text[::-1], "") for q, text in zip(QUESTIONS, TEXTS, strict=True)]
+SIDES_SAID = ["left", "right", "tie", "skip", None]
+
+
+def read(name, data: bytes):
+    return HANDOFFS[name]().read(data)
+
+
+def sides(parts):
+    return [(part.question, part.side, part.annotator) for part in parts]
+
+
+def test_words_of_an_answer():
+    for side, words in SIDES.items():
+        for word in words:
+            assert side_of(f" {word.upper()} ") == side
+    assert side_of("1.0") == "left"
+    assert side_of("") is side_of(None) is None
+    with pytest.raises(ValueError, match="expected left, right, tie or skip as an answer, got 'lefft'"):
+        side_of("lefft")
+
+
+def test_times_are_kept_in_one_form():
+    expected = "2021-03-09T22:16:08.728353+00:00"
+    assert time_of("2021-03-09T22:16:08.728353Z") == expected
+    assert time_of("2021-03-09T23:16:08.728353+01:00") == expected
+    assert time_of("2021-03-09 22:16:08.728353") == expected
+    assert time_of("last week") is time_of("") is time_of(None) is None
+    assert time_of(0) == "1970-01-01T00:00:00.000000+00:00"
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "label-studio", "argilla"])
+def test_what_is_written_comes_back_open(name, tmp_path):
+    path = HANDOFFS[name]().write(SHEETS, tmp_path / "batch-001")[0]
+    data = path.read_bytes()
+    if name != "label-studio":  # tasks that nobody annotated are no export
+        assert recognised(data, path).name == name
+    assert sides(read(name, data)) == [(q.id, None, "") for q in QUESTIONS]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "utf-16", "cp1252"])
+@pytest.mark.parametrize("ending", ["\r\n", "\n", "\r"])
+def test_csv_as_spreadsheets_save_it(delimiter, encoding, ending, tmp_path):
+    """Filled in, saved with another delimiter, encoding and line ends, and with columns in another order."""
+    path = HANDOFFS["csv"]().write(SHEETS, tmp_path / "batch")[0]
+    rows = list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+    assert [row["left"].removeprefix("'") for row in rows] == TEXTS
+    out = io.StringIO(newline="")
+    columns = ["answer", "annotator", "question", "left", "right", "prompt", "comment"]
+    writer = csv.DictWriter(out, columns, delimiter=delimiter, lineterminator=ending)
+    writer.writeheader()
+    for row, side in zip(rows, SIDES_SAID, strict=True):
+        writer.writerow({**row, "answer": side or "", "annotator": "Jörg"})
+    data = out.getvalue().encode(encoding, errors="replace")
+    expected = [(q.id, side, "Jörg") for q, side in zip(QUESTIONS, SIDES_SAID, strict=True)]
+    assert sides(read("csv", data)) == expected
+    assert recognised(data, tmp_path / "saved.dat").name == "csv"
+
+
+def test_csv_runs_no_formula(tmp_path):
+    path = HANDOFFS["csv"]().write(SHEETS, tmp_path / "batch")[0]
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfquestion,")
+    for row in csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")):
+        assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
+
+
+def test_csv_without_its_header_is_refused():
+    with pytest.raises(InvalidInputError, match="the columns question and answer in its first row"):
+        read("csv", b"qabcde-1-1,left\nqabcde-1-2,right\n")
+
+
+def test_csv_cells_of_any_length():
+    text = "x" * 200_000
+    assert sides(read("csv", f"question,left,answer\nq1,{text},left\n".encode())) == [("q1", "left", "")]
+
+
+def test_jsonl_lists_broken_lines_and_takes_the_rest():
+    good = {"question": "q1", "answer": "left", "annotator": "ann", "answered": "2026-01-01T00:00:00Z"}
+    lines = [
+        json.dumps(good).encode(), b"{not json", b"\xff\xfe", b"[1]", b"", b'{"answer": "left"}',
+        b'{"question": "q2", "answer": "perhaps"}',
+    ]  # fmt: skip
+    found = read("jsonl", b"\n".join(lines))
+    assert found[0] == Told("line 1", "q1", "left", "ann", "2026-01-01T00:00:00.000000+00:00")
+    assert [part.place for part in found[1:]] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
+    assert all(isinstance(part, Broken) for part in found[1:])
+    with pytest.raises(InvalidInputError, match="none of 1 is one"):
+        read("jsonl", b"{not json")
+
+
+def label_studio_task(question, *annotations):
+    """A task as https://labelstud.io/guide/task_format documents it."""
+    return {
+        "id": 1, "created_at": "2021-03-09T21:52:49.513742Z", "updated_at": "2021-03-09T22:16:08.746926Z",
+        "project": 83, "data": {"question": question, "prompt": "p", "left": "a", "right": "b"},
+        "annotations": list(annotations),
+        "predictions": [
+            {"model_version": "m", "result": [{"type": "pairwise", "value": {"selected": "right"}}]}
+        ],
+    }  # fmt: skip
+
+
+def label_studio_annotation(selected=None, choice=None, completed_by=10, cancelled=False):
+    results = []
+    if selected:
+        results.append({
+            "from_name": "preference", "to_name": "left,right", "id": "Dx_aB91ISN", "type": "pairwise",
+            "value": {"selected": selected},
+        })  # fmt: skip
+    if choice:
+        results.append({
+            "from_name": "otherwise", "to_name": "prompt", "id": "x", "type": "choices", "value": {"choices": [choice]}
+        })  # fmt: skip
+    return {
+        "id": "1001", "result": results, "was_cancelled": cancelled, "ground_truth": False,
+        "created_at": "2021-03-09T22:16:08.728353Z", "updated_at": "2021-03-09T22:16:08.728378Z", "lead_time": 4.288,
+        "result_count": 0, "task": 1, "completed_by": completed_by,
+    }  # fmt: skip
+
+
+def test_label_studio_json_export():
+    tasks = [
+        label_studio_task(
+            "q1", label_studio_annotation("left"), label_studio_annotation("right", completed_by=11)
+        ),
+        label_studio_task("q2", label_studio_annotation(choice="tie", completed_by={"id": 3, "email": "a@b.org"})),
+        label_studio_task("q3", label_studio_annotation(cancelled=True)),
+        label_studio_task("q4", label_studio_annotation("left", "tie")),
+        label_studio_task("q5"),
+        label_studio_task(None, label_studio_annotation("left")),
+        {**label_studio_task("q7"), "annotations": ["?"]},
+        label_studio_task("q8", label_studio_annotation(choice="cannot say")),
+        label_studio_task("q9", label_studio_annotation()),
+    ]
+    data = json.dumps(tasks).encode()
+    found = read("label-studio", data)
+    told = [part for part in found if isinstance(part, Told)]
+    assert sides(told) == [
+        ("q1", "left", "10"), ("q1", "right", "11"), ("q2", "tie", "a@b.org"), ("q3", "skip", "10"), ("q5", None, ""),
+        ("q8", "skip", "10"), ("q9", None, "10"),
+    ]  # fmt: skip
+    assert told[0].answered == "2021-03-09T22:16:08.728378+00:00"
+    assert [part.reason for part in found if isinstance(part, Broken)] == [
+        "expected one answer, got left and tie",
+        "expected the id of a question, and there is none",
+        "expected an annotation, got str",
+    ]
+
+
+def test_label_studio_json_min_export(tmp_path):
+    """As Label Studio's converter writes it."""
+    flat = {
+        "prompt": "p", "left": "a", "right": "b", "question": "q1", "id": 1, "preference": [{"selected": "left"}],
+        "annotator": "a@b.org", "annotation_id": 3, "created_at": "2021-03-09T22:16:08.728353Z", "updated_at": None,
+        "lead_time": 3.1,
+    }  # fmt: skip
+    tie = {
+        **{key: value for key, value in flat.items() if key != "preference"},
+        "question": "q2",
+        "otherwise": "tie",
+    }
+    data = json.dumps([flat, tie]).encode()
+    assert recognised(data, tmp_path / "project.json").name == "label-studio"
+    assert sides(read("label-studio", data)) == [("q1", "left", "a@b.org"), ("q2", "tie", "a@b.org")]
+
+
+def test_label_studio_configuration_names_what_tasks_have(tmp_path):
+    tasks, configuration = HANDOFFS["label-studio"]().write(SHEETS, tmp_path / "batch")
+    view = ET.fromstring(configuration.read_text())
+    pairwise = view.find(".//Pairwise")
+    names = {text.get("name"): text.get("value") for text in view.iter("Text")}
+    assert pairwise.get("toName").split(",") == ["left", "right"]
+    assert {value.removeprefix("$") for value in names.values()} <= json.loads(tasks.read_text())[0]["data"].keys()
+    assert set(pairwise.get("toName").split(",")) < names.keys()
+    for choice in view.iter("Choice"):
+        assert side_of(choice.get("value")) in ("tie", "skip")
+
+
+USER = "11111111-1111-1111-1111-111111111111"
+
+
+def test_argilla_exports(tmp_path):
+    """``records.to_json``, a dataset with a list under the question's name, the server's records, and flat columns."""
+    fields = {"prompt": "p", "left": "a", "right": "b"}
+    nested = {
+        "id": "q1", "fields": fields, "metadata": {"batch": 1}, "suggestions": {"preference": {"value": "right"}},
+        "responses": {"preference": [{"value": "left", "user_id": USER}, {"value": "tie", "user_id": "other"}]},
+        "vectors": {}, "status": "completed", "_server_id": None,
+    }  # fmt: skip
+    listed = {
+        **fields, "external_id": "q2", "metadata": "{}",
+        "preference": [
+            {"user_id": USER, "value": "right", "status": "submitted"},
+            {"user_id": "other", "value": "left", "status": "draft"},
+            {"user_id": "third", "value": None, "status": "discarded"},
+        ],
+    }  # fmt: skip
+    server = {
+        "external_id": "q3", "fields": fields,
+        "responses": [{"values": {"preference": {"value": "tie"}}, "user_id": USER, "status": "submitted"}],
+    }  # fmt: skip
+    flat = {
+        **fields, "id": "q4", "preference.responses": ["left"], "preference.responses.users": [USER],
+        "preference.responses.status": ["submitted"],
+    }  # fmt: skip
+    for record, expected in (
+        (nested, [("q1", "left", USER), ("q1", "tie", "other")]),
+        (listed, [("q2", "right", USER), ("q2", None, "other"), ("q2", "skip", "third")]),
+        (server, [("q3", "tie", USER)]),
+        (flat, [("q4", "left", USER)]),
+    ):
+        data = json.dumps([record]).encode()
+        assert recognised(data, tmp_path / "records.json").name == "argilla"
+        assert sides(read("argilla", data)) == expected
+
+
+def test_argilla_settings_have_a_question_with_the_sides(tmp_path):
+    _, template = HANDOFFS["argilla"]().write(SHEETS, tmp_path / "batch")
+    settings = json.loads(template.read_text())
+    (question,) = settings["questions"]
+    assert {side_of(option["value"]) for option in question["settings"]["options"]} == {"left", "right", "tie"}
+    assert [field["name"] for field in settings["fields"]] == ["prompt", "left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"\x89PNG....", "like none of them"),
+        (b'{"a": 1}', "like none of them"),
+        (b'[{"data": {}, "annotations": []}', "like none of them"),
+    ],
+)
+def test_files_that_nothing_knows(data, message, tmp_path):
+    with pytest.raises(InvalidInputError, match=message):
+        recognised(data, tmp_path / "file.json")
+
+
+@pytest.mark.parametrize("name", ["label-studio", "argilla"])
+def test_json_that_is_not_whole_or_not_utf8(name):
+    with pytest.raises(InvalidInputError, match="whole JSON"):
+        read(name, b'[{"data": {}')
+    with pytest.raises(InvalidInputError, match="byte 2 is not"):
+        read(name, b'["\xff"]')
+    with pytest.raises(InvalidInputError, match="expected a list"):
+        read(name, b"{}")
