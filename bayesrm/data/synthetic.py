@@ -71,20 +71,19 @@ def write_synthetic(
     paths = []
     for split, (prompts, responses) in (("train", train), ("test", test)):
         path = directory / f"{EMBEDDINGS_PREFIX}{name}_{split}.npy"
-        embeddings = np.lib.format.open_memmap(path, "w+", dtype, (prompts, responses, dim))
         golden = np.empty((prompts, responses, 1), np.float32)
-        for start in range(0, prompts, _PROMPTS_AT_ONCE):
-            count = min(_PROMPTS_AT_ONCE, prompts - start)
-            block = _block(rng.stream(seed, split, start), count, responses, scale)
-            golden[start : start + count, :, 0] = _rewards(block[:, :, :leading], weights)
-            embeddings[start : start + count] = block
-            # Written pages stay the process's own until the file is closed; a new mapping lets them go.
-            if (start // _PROMPTS_AT_ONCE) % 64 == 63:
-                embeddings.flush()
-                del embeddings
-                embeddings = np.lib.format.open_memmap(path, "r+")
-        embeddings.flush()
-        del embeddings
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": (prompts, responses, dim),
+        }
+        with open(path, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, prompts, _PROMPTS_AT_ONCE):
+                count = min(_PROMPTS_AT_ONCE, prompts - start)
+                block = _block(rng.stream(seed, split, start), count, responses, scale)
+                golden[start : start + count, :, 0] = _rewards(block[:, :, :leading], weights)
+                file.write(np.ascontiguousarray(block, dtype=dtype).data)
         np.save(path.with_name(path.name.replace(EMBEDDINGS_PREFIX, REWARD_PREFIX, 1)), golden, allow_pickle=False)
         paths.append(path)
     return paths[0], paths[1]
