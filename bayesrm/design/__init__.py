@@ -14,7 +14,7 @@ from bayesrm.types import Pairs, ResponsePool, Selection
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
 RECOMMENDED_DESIGN = "within-first"
-"""What ``design=None`` means: with a well-regularised model nothing has beaten random pairs within prompts."""
+"""What ``design=None`` means: not worse than random within prompts, better across them, see studies/README.md."""
 
 
 def make_design(
