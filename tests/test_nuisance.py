@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyro
@@ -15,6 +16,7 @@ from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import newton
 from bayesrm.models.likelihoods import LIKELIHOODS
+from bayesrm.models.nuisance import NuisanceSpace
 
 ESTIMATED = ("annotator-flips", "annotators", "davidson", "flips", "rao-kupper")
 
@@ -77,17 +79,52 @@ def test_gradient_and_hessian_are_those_of_the_pyro_model(posterior):
         )
 
 
-def test_it_is_a_mode_and_the_marginal_precision_is_the_schur_complement(posterior):
-    x = torch.cat([posterior.nuisance, posterior.location])
-    gradient, information = posterior.log_joint.curvature(x)
-    assert gradient.abs().max() < 1e-5
-    q = len(posterior.nuisance)
-    assert q == posterior.log_joint.nuisance.size > 0
-    schur = information[q:, q:] - information[q:, :q] @ torch.linalg.solve(
-        information[:q, :q], information[:q, q:]
+def _inside(joint, nu):
+    """log p(y, ν) by Laplace in β alone, from the definition: f at its maximum in β and the Hessian there."""
+    at = joint.nuisance.at(nu)
+    beta = newton.maximise(replace(joint, nuisance=NuisanceSpace(lambda: at.values))).beta
+    x = torch.cat([nu, beta])
+    hessian = -torch.autograd.functional.hessian(lambda b: joint(torch.cat([nu, b])), beta)
+    return float(joint(x)) + len(beta) / 2 * math.log(2 * math.pi) - 0.5 * float(torch.logdet(hessian))
+
+
+def test_nuisance_parameters_are_at_the_mode_of_what_the_weights_leave(posterior):
+    joint, nu = posterior.log_joint, posterior.nuisance
+    q, precision = len(nu), posterior.joint_cholesky @ posterior.joint_cholesky.T
+    assert q == joint.nuisance.size > 0
+    gradient, information = joint.curvature(torch.cat([nu, posterior.location]))
+    assert gradient[q:].abs().max() < 1e-6, "β is at its mode for these nuisance parameters"
+    torch.testing.assert_close(precision[q:], information[q:], rtol=1e-9, atol=1e-9)
+    schur = precision[:q, :q] - precision[:q, q:] @ torch.linalg.solve(precision[q:, q:], precision[q:, :q])
+    middle, step = _inside(joint, nu), 1e-3
+    assert posterior.log_evidence == pytest.approx(
+        middle + q / 2 * math.log(2 * math.pi) - 0.5 * float(torch.logdet(schur)), abs=1e-6
     )
-    factor = posterior.information_cholesky
-    torch.testing.assert_close(factor @ factor.T, schur, rtol=1e-9, atol=1e-9)
+    for j in range(q):
+        offset = step * torch.eye(q, dtype=torch.float64)[j]
+        up, down = _inside(joint, nu + offset), _inside(joint, nu - offset)
+        assert abs(up - down) / (2 * step) < 1e-3
+        assert (2 * middle - up - down) / step**2 == pytest.approx(float(schur[j, j]), rel=1e-2)
+
+
+def test_many_features_do_not_send_a_temperature_to_zero():
+    """Forty features and forty answers of each annotator: at the joint mode one of them has a temperature near 0."""
+    r = np.random.default_rng(0)
+    embeddings = r.normal(size=(200, 40)).astype(np.float32)
+    golden = embeddings @ r.normal(size=40) * 2 / np.sqrt(40)
+    first = r.integers(200, size=120)
+    second = (first + r.integers(1, 200, size=120)) % 200
+    outcome = (r.random(120) < 1 / (1 + np.exp(golden[second] - golden[first]))).astype(float)
+    asked = brm.Preferences(first, second, outcome, np.array(["ann", "bob", "cy"])[np.arange(120) % 3])
+    pool = brm.ResponsePool(embeddings, np.arange(200))
+    model = brm.RewardModel(40, encoder="linear", likelihood="annotators", prior_scale=0.3)
+    posterior = brm.fit(model, pool, asked)
+    temperature = posterior.to_datatree(500)["posterior"]["temperature"][0]
+    assert float(abs(np.log(temperature.median("draw"))).max()) < 0.7, "all three are alike"
+    joint_mode = newton.maximise(posterior.log_joint)
+    assert joint_mode.log_evidence < posterior.log_evidence - 5
+    values = posterior.log_joint.nuisance.values(joint_mode.nuisance)
+    assert float(values["temperature"].min()) < 0.1
 
 
 @pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))

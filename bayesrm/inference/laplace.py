@@ -11,7 +11,8 @@ from typing import ClassVar
 import torch
 
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.newton import Mode, maximise
+from bayesrm.inference.nested import find_mode
+from bayesrm.inference.newton import Mode
 from bayesrm.inference.prior_scale import prior_precision
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
@@ -36,7 +37,7 @@ class Laplace(Inference):
         """Train the encoder, freeze it, and approximate the posterior of the last layer."""
         trained = train_encoder(model, pool, preferences, seed, device)
         joint = trained.model.log_joint(trained.data, prior_precision(trained, pool))
-        mode = maximise(joint, torch.cat([trained.nuisance, trained.beta]))
+        mode = find_mode(joint, torch.cat([trained.nuisance, trained.beta]))
         return laplace_posterior(trained.model, pool, preferences, joint, mode)
 
 
@@ -45,7 +46,7 @@ def refit(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPo
     joint = posterior.joint_after(preferences)
     same = joint.nuisance.size == len(posterior.nuisance)
     start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
-    return laplace_posterior(posterior.model, posterior.pool, preferences, joint, maximise(joint, start))
+    return laplace_posterior(posterior.model, posterior.pool, preferences, joint, find_mode(joint, start))
 
 
 def laplace_posterior(

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import torch
 
-from bayesrm.inference.newton import maximise
+from bayesrm.inference.nested import find_mode
 from bayesrm.inference.prior_scale import choose_prior_scale, log_predictive
 from bayesrm.inference.trained import Split, Trained
 from bayesrm.models.features import labelled_differences
@@ -78,9 +78,9 @@ def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool
     device = trained.beta.device
     gains = []
     for split in trained.splits:
-        both = maximise(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
+        both = find_mode(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
         alone = Split(_only(split.seen, columns), _only(split.unseen, columns))
-        one = maximise(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
+        one = find_mode(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
         gains.append(log_predictive(model, both, split.unseen) - log_predictive(twin, one, alone.unseen))
     gain = torch.cat(gains)
     return bool(gain.sum() > 2 * gain.std() * len(gain) ** 0.5)
@@ -98,7 +98,8 @@ def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences
         twin.encoder.set_power(power)
         linear = _linear(twin, pool, preferences, device)
         twin.prior_scale = choose_prior_scale(linear, pool, coarse=True)
-        evidence[power] = maximise(twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))).log_evidence
+        joint = twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))
+        evidence[power] = find_mode(joint).log_evidence
         if power <= DEFAULT_POWER and evidence[power] < max(evidence.values()):
             break
     best = max(evidence, key=lambda power: evidence[power])

@@ -30,7 +30,8 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.newton import Mode, maximise
+from bayesrm.inference.nested import find_mode
+from bayesrm.inference.newton import Mode
 from bayesrm.inference.prior_scale import prior_precision
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
@@ -94,7 +95,7 @@ class Nuts(Inference):
         """Train the encoder and choose the prior scale as Laplace does, then sample the last layer."""
         trained = train_encoder(model, pool, preferences, seed, device)
         joint = trained.model.log_joint(trained.data, prior_precision(trained, pool))
-        mode = maximise(joint, torch.cat([trained.nuisance, trained.beta]))
+        mode = find_mode(joint, torch.cat([trained.nuisance, trained.beta]))
         return _sampled(trained.model, pool, preferences, joint, mode, self.sampling, rng.child(seed, "nuts"))
 
 
@@ -105,7 +106,7 @@ def refit(
     joint = posterior.joint_after(preferences)
     same = joint.nuisance.size == len(posterior.nuisance)
     start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
-    mode = maximise(joint, start)
+    mode = find_mode(joint, start)
     return _sampled(posterior.model, posterior.pool, preferences, joint, mode, sampling, seed)
 
 

@@ -28,7 +28,8 @@ from jaxtyping import Float
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
-from bayesrm.inference.newton import Mode, maximise
+from bayesrm.inference.nested import find_mode
+from bayesrm.inference.newton import Mode
 from bayesrm.inference.trained import Split, Trained
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LabelledDifferences
@@ -205,7 +206,7 @@ def _warm_started(model: RewardModel, data: LabelledDifferences) -> Callable[[Te
     last: list[Mode] = []
 
     def fit(precision: Tensor) -> Mode:
-        last[:] = [maximise(model.log_joint(data, precision), last[0].latent if last else None)]
+        last[:] = [find_mode(model.log_joint(data, precision), last[0] if last else None)]
         return last[0]
 
     return fit

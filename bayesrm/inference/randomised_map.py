@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.inference.newton import maximise
+from bayesrm.inference.nested import find_mode
 from bayesrm.models.log_joint import LabelledDifferences, Prior
 from bayesrm.models.reward_model import RewardModel
 
@@ -60,7 +60,7 @@ def randomised_map(
         weight = data.weight * torch.from_numpy(generator.exponential(size=len(data.weight))).to(data.weight)
         perturbed = replace(data, difference=difference, weight=weight)
         joint = replace(model.log_joint(perturbed, precision), prior=_anchored(anchor, precision))
-        mode = maximise(joint)
+        mode = find_mode(joint)
         betas.append(mode.beta)
         nuisances.append(mode.nuisance)
     return torch.stack(betas), torch.stack(nuisances)

@@ -30,7 +30,8 @@ from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.elbo_descent import ElboDescent
 from bayesrm.inference.guides import FullGuide, LowRankGuide, site_order
 from bayesrm.inference.laplace import laplace_posterior
-from bayesrm.inference.newton import cholesky_factor, maximise
+from bayesrm.inference.nested import find_mode
+from bayesrm.inference.newton import cholesky_factor
 from bayesrm.inference.prior_scale import prior_precision
 from bayesrm.models.context import Context
 from bayesrm.models.features import encode
@@ -107,7 +108,7 @@ def _variational(
     particles: int,
     seed: int,
 ) -> GaussianPosterior:
-    laplace = laplace_posterior(model, pool, preferences, joint, maximise(joint, start))
+    laplace = laplace_posterior(model, pool, preferences, joint, find_mode(joint, start))
     laplace = replace(laplace, refit=partial(refit, particles, seed), inference=Svi.name)
     found, cholesky = maximise_elbo(laplace, particles, seed)
     nu, beta = joint.split(found)
