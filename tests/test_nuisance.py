@@ -120,7 +120,7 @@ def test_many_features_do_not_send_a_temperature_to_zero():
     model = brm.RewardModel(40, encoder="linear", likelihood="annotators", prior_scale=0.3)
     posterior = brm.fit(model, pool, asked)
     temperature = posterior.to_datatree(500)["posterior"]["temperature"][0]
-    assert float(abs(np.log(temperature.median("draw"))).max()) < 0.7, "all three are alike"
+    assert float(abs(np.log(temperature.median("draw"))).max()) < 1.5, "none explains its labels away"
     joint_mode = newton.maximise(posterior.log_joint)
     assert joint_mode.log_evidence < posterior.log_evidence - 5
     values = posterior.log_joint.nuisance.values(joint_mode.nuisance)
