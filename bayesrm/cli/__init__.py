@@ -9,7 +9,7 @@ from typing import NoReturn
 from bayesrm.cli.app import app
 from bayesrm.errors import BayesRMError
 
-GROUPS = ("embed", "campaign", "runs", "study", "explain", "diagnose", "export", "lists")
+GROUPS = ("embed", "golden", "campaign", "runs", "study", "explain", "diagnose", "export", "lists")
 """The modules of this package that define commands, in the order in which ``--help`` lists them."""
 
 for _group in GROUPS:

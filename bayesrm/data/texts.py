@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -12,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bayesrm.data.conversation import Conversation, as_text, to_json
+from bayesrm.data.conversation import Conversation, as_conversation, as_text, require_text, to_json
+from bayesrm.data.directory import RESPONSES
 from bayesrm.data.formats import FORMATS, Format
 from bayesrm.data.formats.base import Item
 from bayesrm.data.sources import read_rows
@@ -302,3 +304,32 @@ def mapped(row: Any, mapping: Mapping[str, str]) -> Any:
     used = set(mapping.values())
     plain = {name: value for name, value in row.items() if name in kept and name not in used}
     return plain | {name: row.get(column) for name, column in mapping.items()}
+
+
+def load_pool_texts(path: Path) -> tuple[list[Conversation], list[str]]:
+    """Prompts and responses of a pool directory, in its order.
+
+    Raises
+    ------
+    InvalidInputError
+        Where its ``responses.parquet`` is missing or has no texts.
+    """
+    file = path / RESPONSES
+    if not file.exists():
+        raise InvalidInputError(
+            f"expected {RESPONSES} with the texts of the pool in {path}, but it does not exist"
+        )
+    try:
+        with pq.ParquetFile(file) as opened:
+            names = opened.schema_arrow.names
+            wanted = [name for name in ("prompt", "response", "messages") if name in names]
+            columns = opened.read(columns=wanted).to_pydict()
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInputError(
+            f"expected a whole Parquet file, but {file} cannot be read ({error}): copy or write it again"
+        ) from error
+    if not {"prompt", "response"} <= set(wanted):
+        raise InvalidInputError(f"expected the columns prompt and response in {file}, got {', '.join(names)}")
+    given = [json.loads(one) for one in columns["messages"]] if "messages" in wanted else columns["prompt"]
+    responses = [require_text(response, "response") for response in columns["response"]]
+    return [as_conversation(prompt) for prompt in given], responses

@@ -126,10 +126,11 @@ def embed_texts(
     require_space(out, work_space + (len(texts) * width if shards == 1 else 0))
     with Work(out, plan, np.cumsum(sizes), embedder.dim, store) as work:
         resumed = work.batches
-        with explaining_full_disk(out):
-            _write_tables(out / WORK, texts, batches)
-        lengths = [float(tokens.lengths[batches.batch(batch)].sum()) for batch in own]
-        with advancing("embedding", sum(lengths), show_progress, sum(lengths[:resumed])) as advance:
+        if not (out / WORK / _STARTS).exists():
+            with explaining_full_disk(out):
+                _write_tables(out / WORK, texts, batches)
+        lengths: list[float] = [float(tokens.lengths[batches.batch(batch)].sum()) for batch in own]
+        with advancing("embedding", sum(lengths, 0.0), show_progress, sum(lengths[:resumed], 0.0)) as advance:
             for at in range(resumed, len(own)):
                 work.append(embedder.embed_batch(tokens, batches.batch(own[at])))
                 advance(lengths[at])
@@ -223,7 +224,7 @@ def _write_tables(work: Path, texts: Texts, batches: BatchPlan) -> None:
         write_texts(temporary, texts)
     if texts.preferences is not None:
         save_preferences(work / PREFERENCES, texts.preferences, texts.margins)
-    for name, array in ((_PLACE, batches.place), (_STARTS, batches.starts)):
+    for name, array in ((_PLACE, batches.place), (_STARTS, batches.starts)):  # the last tells that all are there
         with replacing(work / name) as temporary, open(temporary, "wb") as file:
             np.save(file, array, allow_pickle=False)
 

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -61,18 +62,34 @@ class Work:
         with explaining_full_disk(folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.folder / LOCK)
-            path = self.folder / PLAN
-            if path.exists():
-                require_same_plan(read_json(path), plan, folder)
-            else:
-                write_json(path, plan)
-            self.batches: int = 0
-            if (self.folder / DONE).exists():
-                self.batches = int(read_json(self.folder / DONE)["batches"])
-            rows = int(ends[self.batches - 1]) if self.batches else 0
-            self._file = open(self.folder / VECTORS, "ab")  # noqa: SIM115 - closed in __exit__
-            self._file.truncate(rows * dim * self.dtype.itemsize)
-            self._file.seek(0, os.SEEK_END)
+            try:
+                self.batches = self._begin(folder, plan)
+                self._file = self._open(int(ends[self.batches - 1]) if self.batches else 0, dim)
+            except BaseException:
+                os.close(self._lock)
+                raise
+
+    def _begin(self, folder: Path, plan: Mapping[str, Any]) -> int:
+        """The plan is the one that the folder was begun with; how many batches are safe."""
+        path = self.folder / PLAN
+        if path.exists():
+            require_same_plan(read_json(path), plan, folder)
+        else:
+            write_json(path, plan)
+        done = self.folder / DONE
+        return int(read_json(done)["batches"]) if done.exists() else 0
+
+    def _open(self, rows: int, dim: int) -> BufferedWriter:
+        """The file of vectors, behind the last that is safe."""
+        path, size = self.folder / VECTORS, rows * dim * self.dtype.itemsize
+        there = path.stat().st_size if path.exists() else 0
+        if there < size:
+            raise InvalidInputError(
+                f"{path} should have {size} bytes and has {there}: remove {self.folder} to begin anew"
+            )
+        file = open(path, "ab")  # noqa: SIM115 - closed in __exit__
+        file.truncate(size)
+        return file
 
     def append(self, vectors: Float[np.ndarray, "vector embedding"]) -> None:
         """Keep the next batch.
