@@ -175,6 +175,7 @@ class HubAnnotator(Annotator):
         self.reward_model, self.answer = reward_model, answer
         self.temperature, self.seed = float(temperature), operator.index(seed)
         self._prompts, self._responses = prompts, responses
+        self._known: dict[int, float] = {}
         self._calls = 0
         self._round: int | None = None
 
@@ -186,9 +187,13 @@ class HubAnnotator(Annotator):
                 f"expected pairs of the {len(self._responses)} responses whose texts are known, "
                 f"got response {asked[-1]}"
             )
-        scores = self.reward_model.score(
-            [self._prompts[int(at)] for at in asked], [self._responses[int(at)] for at in asked]
-        )[place]
+        fresh = [at for at in asked.tolist() if at not in self._known]
+        if fresh:
+            found = self.reward_model.score(
+                [self._prompts[at] for at in fresh], [self._responses[at] for at in fresh]
+            )
+            self._known.update(zip(fresh, found.tolist(), strict=True))
+        scores = np.array([self._known[at] for at in asked.tolist()])[place]
         half = len(pairs.first)
         return np.asarray(expit(self.temperature * (scores[:half] - scores[half:])))
 
@@ -213,7 +218,7 @@ class HubAnnotator(Annotator):
         annotator = HubAnnotator(
             self.reward_model, self._prompts, self._responses, self.answer, self.temperature, self.seed
         )
-        annotator._round = round_index
+        annotator._round, annotator._known = round_index, self._known
         return annotator
 
     def describe(self) -> dict[str, Any]:
