@@ -130,11 +130,19 @@ def test_answers_are_drawn_as_often_as_they_should_be(judge, texts):
     assert np.array_equal(judge.at_round(3).label(PAIRS).outcome, judge.at_round(3).label(PAIRS).outcome)
 
 
-def test_only_the_texts_of_the_pairs_are_read(folders, texts):
+def test_only_the_texts_of_the_pairs_are_read(folders, texts, monkeypatch):
+    read: list[str] = []
+    score = HubRewardModel.score
 
-    prompts = [*texts[0][:4], None]
-    judge = HubAnnotator(HubRewardModel(str(folders["bert"])), prompts, [*texts[1][:4], None])
+    def watched(self, prompts, responses, show_progress=False):
+        read.extend(responses)
+        return score(self, prompts, responses, show_progress)
+
+    monkeypatch.setattr(HubRewardModel, "score", watched)
+    responses = [*texts[1][:4], "never asked about"]
+    judge = HubAnnotator(HubRewardModel(str(folders["bert"])), texts[0][:5], responses)
     assert len(judge.label(brm.Comparisons([0, 2], [1, 3]))) == 2
+    assert read == responses[:4]
     with pytest.raises(InvalidInputError, match="expected pairs of the 5 responses whose texts are known"):
         judge.label(brm.Comparisons([0], [5]))
 
@@ -185,6 +193,6 @@ def test_what_is_no_reward_model(folders, tmp_path, texts):
     with pytest.raises(InvalidInputError, match="sample or argmax"):
         HubAnnotator(model, *texts, answer="best")
     with pytest.raises(InvalidInputError, match="temperature above 0"):
-        HubAnnotator(model, *texts, temperature=0)
+        HubAnnotator(model, *texts, temperature=0.0)
     with pytest.raises(InvalidInputError, match="a prompt for each response"):
         HubAnnotator(model, texts[0], texts[1][:3])

@@ -181,6 +181,10 @@ class HubAnnotator(Annotator):
 
     def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """The probability that the first is preferred, before ``argmax`` makes it a decision."""
+        return np.asarray(expit(self.temperature * self.margin(pairs)))
+
+    def margin(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
+        """(pair,) the score of the first less that of the second."""
         asked, place = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
         if len(asked) and asked[-1] >= len(self._responses):
             raise InvalidInputError(
@@ -195,7 +199,7 @@ class HubAnnotator(Annotator):
             self._known.update(zip(fresh, found.tolist(), strict=True))
         scores = np.array([self._known[at] for at in asked.tolist()])[place]
         half = len(pairs.first)
-        return np.asarray(expit(self.temperature * (scores[:half] - scores[half:])))
+        return np.asarray(scores[:half] - scores[half:])
 
     def label(self, pairs: Pairs) -> Preferences:
         """Answer each pair."""
@@ -204,11 +208,10 @@ class HubAnnotator(Annotator):
             self._calls += 1
         else:
             generator = rng.stream(self.seed, "round", self._round)
-        probability = self.probability(pairs)
         if self.answer == "argmax":
-            outcome = 0.5 * (1.0 + np.sign(probability - 0.5))
+            outcome = 0.5 * (1.0 + np.sign(self.margin(pairs)))
         else:
-            outcome = (generator.random(len(probability)) < probability).astype(np.float64)
+            outcome = (generator.random(len(pairs.first)) < self.probability(pairs)).astype(np.float64)
         return Preferences(
             pairs.first, pairs.second, outcome, annotator=np.full(len(outcome), self.reward_model.model)
         )
