@@ -59,6 +59,17 @@ def replacing_directory(path: Path, what: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def explaining_failed_write(path: Path, what: str, *errors: type[Exception]) -> Iterator[None]:
+    """A full disk, or one that cannot be written to, as one sentence; ``errors`` are what libraries make of OSError."""
+    try:
+        yield
+    except (OSError, *errors) as error:  # type: ignore[misc]
+        raise InvalidInputError(
+            f"cannot write {what} to {path} ({error}), and nothing was left there: make room, or choose another place"
+        ) from error
+
+
 def sha256(path: Path) -> str:
     """The digest of a file's bytes."""
     with open(path, "rb") as file:

@@ -263,6 +263,16 @@ def test_nothing_is_written_over_and_nothing_is_left_half_written(folder, laplac
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_full_disk_is_one_sentence(laplace, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(InvalidInputError, match=r"cannot write the reward model to .*No space left.*make room"):
+        brm.save_reward_model(tmp_path / "model", laplace)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_scored_is_said(folder, pool):
     loaded = brm.load_reward_model(folder)
     assert "linear, laplace, 150 labels" in repr(loaded)
@@ -286,3 +296,16 @@ def test_other_posteriors_are_refused(tmp_path, pool):
     with pytest.raises(CapabilityError, match="got Other"):
         brm.save_reward_model(tmp_path / "model", Other())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_large_pools_are_scored_block_by_block(laplace, pool, folder, monkeypatch, rows):
+    loaded = brm.load_reward_model(folder)
+    index = np.arange(len(pool))
+    expected = *laplace.reward(pool), laplace.preference_probability(pool, index, index[::-1])
+    monkeypatch.setattr("bayesrm.export.reward_function.RESPONSE_BLOCK", rows)
+    embeddings = pool.rows(index)
+    for found, right in zip(
+        (*loaded.reward(pool), loaded.preference_probability(embeddings, embeddings[::-1])), expected, strict=True
+    ):
+        np.testing.assert_allclose(found, right, atol=1e-6)

@@ -23,7 +23,7 @@ from bayesrm.export.files import (
     read_tensors,
     to_device,
 )
-from bayesrm.export.reward_function import RewardFunction
+from bayesrm.export.reward_function import RewardFunction, embedding_blocks
 from bayesrm.export.saved_likelihood import load_likelihood
 from bayesrm.export.trl import TRLReward
 from bayesrm.inference import as_device
@@ -109,7 +109,9 @@ class LoadedRewardModel:
         mean, sd
             (response,) each; sd is 0 for a point estimate.
         """
-        return _mean_and_sd(self.moments(x))
+        parts = [_mean_and_sd(self.function.moments(rows)) for rows in embedding_blocks(self._plain(x))]
+        mean, sd = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return mean, sd
 
     def lower_bound(self, x: Scorable, kappa: float = 1.0) -> Float[np.ndarray, "response"]:
         """mean − κ·sd: what a policy cannot raise by going where the reward model knows nothing."""
@@ -135,34 +137,39 @@ class LoadedRewardModel:
                 "the likelihood of this reward model is the user's own, and code is not saved: give it, "
                 "load_reward_model(path, likelihood=...); rewards do not need it"
             )
-        left, right = self._embeddings(first), self._embeddings(second)
+        left, right = self._plain(first), self._plain(second)
         if len(left) != len(right):
             raise InvalidInputError(f"expected as many first as second, got {len(left)} and {len(right)}")
-        moments = self.function.moments(np.concatenate([left, right]))
-        index = torch.arange(len(left), device=self.function.device)
-        return moments.probability(self.likelihood, index, index + len(left)).cpu().numpy()
+        parts = []
+        for block, other in zip(embedding_blocks(left), embedding_blocks(right), strict=True):
+            moments = self.function.moments(np.concatenate([block, other]))
+            index = torch.arange(len(block), device=self.function.device)
+            parts.append(moments.probability(self.likelihood, index, index + len(block)).cpu().numpy())
+        return np.concatenate(parts)
 
     def moments(self, x: Scorable) -> RewardMoments:
-        """Mean and covariance factor of rewards: their joint posterior."""
-        return self.function.moments(self._embeddings(x))
+        """Mean and covariance factor of rewards: their joint posterior, in 8 × features bytes a response."""
+        pool = self._plain(x)
+        return self.function.moments(pool.rows(np.arange(len(pool))))
 
     def trl(self, kappa: float = 0.0, reference: str = "pool") -> TRLReward:
         """A callable with the signature of TRL's reward functions, see :class:`~bayesrm.export.trl.TRLReward`."""
         return TRLReward(self.embedder.embed, self.function.moments, kappa, reference)
 
-    def _embeddings(self, x: Scorable) -> Float[np.ndarray, "response embedding"]:
+    def _plain(self, x: Scorable) -> ResponsePool:
+        """What is scored, as a pool without texts, whose embeddings are checked as they are read."""
         if isinstance(x, ResponsePool):
-            return x.rows(np.arange(len(x)))
+            return x
         if isinstance(x, torch.Tensor):
             x = x.detach().cpu().float().numpy()
-        if isinstance(x, np.ndarray) and x.ndim == 2 and len(x):
-            return ResponsePool(x, np.zeros(len(x), dtype=np.int64)).rows(np.arange(len(x)))
         if (
             isinstance(x, Sequence)
             and len(x)
             and all(isinstance(text, tuple | list) and len(text) == 2 for text in x)
         ):
-            return self.embedder.embed([prompt for prompt, _ in x], [response for _, response in x])
+            x = self.embedder.embed([prompt for prompt, _ in x], [response for _, response in x])
+        if isinstance(x, np.ndarray) and x.ndim == 2 and len(x):
+            return ResponsePool(x, np.zeros(len(x), dtype=np.int64))
         shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else ""
         raise InvalidInputError(
             f"expected embeddings (response, {self.dim}), a ResponsePool or a list of (prompt, response), "

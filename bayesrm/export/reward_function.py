@@ -190,11 +190,12 @@ def _pool_mean(
 ) -> Float[Tensor, "value"]:
     """The mean over all responses of a function of their embeddings."""
     with torch.inference_mode():
-        total = sum(function(torch.from_numpy(rows)).sum(dim=0) for rows in _blocks(pool))
+        total = sum(function(torch.from_numpy(rows)).sum(dim=0) for rows in embedding_blocks(pool))
     assert isinstance(total, Tensor)
     return (total / len(pool)).clone()
 
 
-def _blocks(pool: ResponsePool) -> Iterator[Float[np.ndarray, "response embedding"]]:
+def embedding_blocks(pool: ResponsePool) -> Iterator[Float[np.ndarray, "response embedding"]]:
+    """The embeddings of a pool, a few thousand at a time."""
     for start in range(0, len(pool), RESPONSE_BLOCK):
         yield pool.rows(np.arange(start, min(start + RESPONSE_BLOCK, len(pool))))

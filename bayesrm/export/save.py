@@ -19,7 +19,7 @@ from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardF
 from bayesrm.export.saved_likelihood import describe_likelihood
 from bayesrm.export.sequence_classifier import write_classifier
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.storage import replacing_directory, sha256, write_json
+from bayesrm.storage import explaining_failed_write, replacing_directory, sha256, write_json
 from bayesrm.versions import versions
 
 
@@ -51,12 +51,15 @@ def save_reward_model(
     Raises
     ------
     InvalidInputError
-        Where the directory is not empty, or ``transformers`` is asked for without an ``embedding``.
+        Where the directory is not empty or cannot be written to, or ``transformers`` is asked for without an
+        ``embedding``.
     CapabilityError
         Where the posterior is of another kind than bayesrm's own.
     """
-    path = Path(path)
-    with replacing_directory(path, "the reward model") as directory:
+    from safetensors import SafetensorError
+
+    path, what = Path(path), "the reward model"
+    with explaining_failed_write(path, what, SafetensorError), replacing_directory(path, what) as directory:
         described = _write(directory, posterior, embedding, transformers)
         write_card(directory / CARD, name or path.resolve().name, described)
         for file in directory.iterdir():  # safetensors makes files that only their owner can read

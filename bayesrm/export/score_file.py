@@ -26,7 +26,7 @@ from bayesrm.export.loaded import LoadedRewardModel
 from bayesrm.export.row_writers import ERROR, LOWER, PROBABILITY, REWARD, SD, WRITERS, RowWriter
 from bayesrm.posteriors.base import RewardMoments
 from bayesrm.progress import advancing
-from bayesrm.storage import replacing
+from bayesrm.storage import explaining_failed_write, replacing
 
 ROWS_AT_ONCE = 512
 
@@ -108,7 +108,7 @@ def score_file(
     scoring = _Scoring(model, recognise(sample, str(source)), kappa, mapping or {})
     scoring.look_at([row for _, row in first if not isinstance(row, InvalidInputError)], source)
     total = sum(1.0 for _ in read_rows(str(source)))
-    with replacing(target) as temporary, ExitStack() as stack:
+    with explaining_failed_write(target, "scores"), replacing(target) as temporary, ExitStack() as stack:
         writer: RowWriter | None = None
         advance = stack.enter_context(advancing("scoring", total, show_progress))
         for block in _blocks(chain(first, rows)):
