@@ -13,13 +13,15 @@ BROKEN_SHOWN = 10
 """Rows without scores that are listed; the others are counted."""
 
 
-@app.command(
-    epilog="Example:  [bold]bayesrm export runs/first --pool data/quickstart/pool --to models/mine[/bold]"
-)
+@app.command(epilog="Example:  [bold]bayesrm export runs/labels --to models/mine[/bold]")
 def export(
-    directory: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    directory: Annotated[Path, typer.Argument(help="Folder of a campaign, or of a finished run.")],
     to: Annotated[Path, typer.Option(help="Folder to make.")],
-    pool: Annotated[Path, typer.Option(help="Pool of the run.")],
+    pool: Annotated[Path | None, typer.Option(help="Pool of the run; of a campaign only if it was moved.")] = None,
+    inference: Annotated[
+        str | None,
+        typer.Option(help="See [bold]bayesrm inferences[/bold]; default as recommended. A run has its own."),
+    ] = None,
     transformers: Annotated[
         bool,
         typer.Option(
@@ -39,7 +41,7 @@ def export(
     from bayesrm.export.files import read_description
     from bayesrm.exported_reward import export as write
 
-    posterior = write(directory, to, pool, transformers, name)
+    posterior = write(directory, to, pool, inference, transformers, name)
     labels = len(posterior.preferences)
     lines = [
         f"Fitted to {labels:,} labels ({posterior.inference}, {posterior.likelihood.name}) and written to {to}."
