@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from bayesrm import rng
@@ -71,6 +72,14 @@ def mean_interval(
     """
     mean, low, high = bounds(values[:, None], level, method, resamples, seed)
     return Interval(float(mean[0]), float(low[0]), float(high[0]))
+
+
+def paired_interval(
+    values: ArrayLike, baseline: ArrayLike, level: float = LEVEL, method: Method = "bootstrap"
+) -> Interval:
+    """The interval of the mean of values less those of a baseline, (seed,) each; those with both count."""
+    difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    return mean_interval(difference[np.isfinite(difference)], level, method)
 
 
 def bounds(

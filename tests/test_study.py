@@ -216,6 +216,19 @@ def test_what_is_wrong_is_said_by_its_key(folder, old, new, message):
         run(folder, tiny="tiny" in message)
 
 
+def test_the_papers_pools_have_settings_of_their_own(folder):
+    path = folder / "studies/look.toml"
+    path.write_text(DECLARATION + "\n[paper]\nsettings = {rounds = 9}\n[paper.grid.noise]\nloud = {flip = 0.4}\n")
+    declared = load_study("look", folder=folder / "studies", paper=True)
+    assert (declared.settings["rounds"], declared.grid["noise"]) == (9, {"loud": {"flip": 0.4}})
+    assert load_study("look", folder=folder / "studies").settings["rounds"] == 2
+    both = load_study("look", tiny=True, folder=folder / "studies", paper=True)
+    assert (both.settings["rounds"], both.grid["noise"]) == (1, {"none": {}})
+    path.write_text(path.read_text().replace("[paper.grid.noise]", "[paper.grid.colour]"))
+    with pytest.raises(InvalidInputError, match=r"paper\.grid\.colour: grid has no such dimension"):
+        load_study("look", folder=folder / "studies")
+
+
 def test_other_wrong_input(folder, tmp_path):
     with pytest.raises(InvalidInputError, match="unknown study 'alone': there are look"):
         load_study("alone", folder=folder / "studies")

@@ -45,14 +45,15 @@ def study(
         return
     from bayesrm.results import RESULTS_FILE
     from bayesrm.study_output import findings, write_findings
+    from bayesrm.study_report import write_study_report
 
-    declared = engine.load_study(name, tiny, studies)
+    declared = engine.load_study(name, tiny, studies, paper=paper_data is not None)
     out = Path("runs") / f"{name}{'-tiny' if tiny else ''}" if out is None else out
     given = pool or test is not None or paper_data is not None
     pools = engine.study_pools(pool or (), test, paper_data) if given else None
     results = engine.run_study(declared, out, pools, workers, scheduler)
     found = findings(results)
-    written = [out / RESULTS_FILE, *write_findings(results, found)]
+    written = [out / RESULTS_FILE, *write_findings(results, found), write_study_report(results, found)]
     console.print(f"[bold]{declared.title}[/bold]\n{declared.question}\n", soft_wrap=True)
     console.print(found.answer, markup=False, highlight=False, soft_wrap=True)
     if tiny:

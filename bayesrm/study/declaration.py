@@ -2,7 +2,8 @@
 
 ``[settings]`` are those of every cell, fields of :class:`~bayesrm.config.RunConfig`. Each key of ``[grid]`` is a
 dimension of the results: a list of values of the setting by that name, or a table whose labels stand for several
-settings each. ``[[leave_out]]`` names cells that make no sense, ``[tiny]`` what ``--tiny`` changes.
+settings each. ``[[leave_out]]`` names cells that make no sense, ``[tiny]`` what ``--tiny`` changes, ``[paper]`` what
+``--paper-data`` does.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _UNSAFE = re.compile(r"[^\w.+-]+")
 _PLACE_OF_POOLS = ("pool", "test")
 
 
-class _Tiny(BaseModel):
+class _Change(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     settings: dict[str, Any] = {}
@@ -49,7 +50,8 @@ class _Declaration(BaseModel):
     settings: dict[str, Any] = {}
     grid: dict[str, Any] = {}
     leave_out: list[dict[str, Any]] = []
-    tiny: _Tiny = _Tiny()
+    tiny: _Change = _Change()
+    paper: _Change = _Change()
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,17 @@ def studies(folder: Path = STUDIES) -> dict[str, str]:
     return {name: _read(path).title for name, path in named.items()}
 
 
-def load_study(name: str, tiny: bool = False, folder: Path = STUDIES) -> Study:
+def load_study(name: str, tiny: bool = False, folder: Path = STUDIES, paper: bool = False) -> Study:
     """Read and check a study by its name.
+
+    Parameters
+    ----------
+    name
+        Of its files.
+    tiny, paper
+        Whether to change it as it says for a quick look, and for the paper's pools, which are larger.
+    folder
+        Where its files are.
 
     Raises
     ------
@@ -156,13 +167,17 @@ def load_study(name: str, tiny: bool = False, folder: Path = STUDIES) -> Study:
     declared = _read(path)
     grid = {axis: _axis(path, f"grid.{axis}", axis, values) for axis, values in declared.grid.items()}
     leave_out = [_rule(path, grid, rule) for rule in declared.leave_out]
-    settings = declared.settings
-    if tiny:
-        settings = settings | declared.tiny.settings
-        for axis, values in declared.tiny.grid.items():
+    settings, named = declared.settings, {**grid}
+    for key, asked, change in (("paper", paper, declared.paper), ("tiny", tiny, declared.tiny)):
+        # Both are checked whether they are asked for or not.
+        changed = settings | change.settings, {**grid}
+        for axis, values in change.grid.items():
             if axis not in grid:
-                raise InvalidInputError(f"{path}: tiny.grid.{axis}: grid has no such dimension")
-            grid[axis] = _smaller(path, axis, grid[axis], declared.grid[axis], values)
+                raise InvalidInputError(f"{path}: {key}.grid.{axis}: grid has no such dimension")
+            labels = {**named[axis], **grid[axis]}
+            changed[1][axis] = _changed(path, f"{key}.grid.{axis}", axis, labels, declared.grid[axis], values)
+        if asked:
+            settings, grid = changed
     _require_one_origin(path, settings, grid)
     return Study(name, declared.title, declared.question, settings, grid, leave_out, path, tiny)
 
@@ -204,12 +219,11 @@ def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[s
     return axis
 
 
-def _smaller(
-    path: Path, name: str, full: Mapping[Label, Mapping[str, Any]], declared: Any, values: Any
+def _changed(
+    path: Path, key: str, name: str, full: Mapping[Label, Mapping[str, Any]], declared: Any, values: Any
 ) -> dict[Label, Mapping[str, Any]]:
-    """An axis in the tiny setting: labels of a table, or other values."""
-    key = f"tiny.grid.{name}"
-    if not isinstance(declared, Mapping):
+    """An axis in another setting: labels of a table, another table, or other values."""
+    if not isinstance(declared, Mapping) or isinstance(values, Mapping):
         return _axis(path, key, name, values)
     strange = [label for label in values if label not in full] if isinstance(values, list) else [values]
     if strange or not values:
