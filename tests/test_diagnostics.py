@@ -27,6 +27,7 @@ from bayesrm.diagnostics.sensitivity import cjs_distance, power_sensitivity, sen
 from bayesrm.diagnostics.uniformity import uniform_band
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.inference.laplace import Laplace
+from bayesrm.inference.nuts import Nuts
 from bayesrm.metrics import expected_calibration_error
 
 
@@ -115,6 +116,10 @@ def test_the_band_holds_as_often_as_it_says_and_not_for_other_distributions():
 # --- simulation-based calibration ----------------------------------------------------------------------------
 
 
+SHORT = 50
+"""Data sets for NUTS, which takes a quarter of a second for each."""
+
+
 class HalfCovariance(Laplace):
     """Laplace with its covariance halved: what a calibration check has to notice."""
 
@@ -139,12 +144,17 @@ def model():
     return brm.RewardModel(10, encoder="linear", prior_scale=0.3)
 
 
+INFERENCES = {
+    "laplace": ("laplace", 150, 199),
+    "broken": (HalfCovariance(), 150, 199),
+    "nuts": (Nuts(chains=1, draws=28, warmup=20), SHORT, 14),
+}
+"""What is simulated with, how often, and the draws among which truth is ranked: every other one of a chain."""
+
+
 @pytest.fixture(scope="module")
 def simulated(asked, model):
-    return {name: simulate_calibration(model, *asked, inference, 150) for name, inference in INFERENCES.items()}
-
-
-INFERENCES = {"laplace": "laplace", "broken": HalfCovariance()}
+    return {name: simulate_calibration(model, *asked, *settings) for name, settings in INFERENCES.items()}
 
 
 def test_laplace_is_calibrated_and_half_its_covariance_is_not(simulated):
@@ -157,7 +167,18 @@ def test_laplace_is_calibrated_and_half_its_covariance_is_not(simulated):
     assert float(bad.data["p_value"].median()) < 0.05
 
 
-@pytest.mark.parametrize(("name", "expected"), [("laplace", 0.9), ("broken", 2 * norm.cdf(1.6449 * 0.5**0.5) - 1)])
+def test_nuts_is_calibrated_by_as_many_data_sets_as_show_that_half_a_covariance_is_not(simulated):
+    good = calibration_verdict(simulated["nuts"], "NUTS")
+    assert good.status == "good", good.sentence
+    fewer = xr.DataTree.from_dict(
+        {"prior_sbc": simulated["broken"]["prior_sbc"].to_dataset().isel(draw=slice(SHORT))}
+    )
+    assert calibration_verdict(fewer, "broken").status == "bad"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("laplace", 0.9), ("broken", 2 * norm.cdf(1.6449 * 0.5**0.5) - 1), ("nuts", 0.9)]
+)
 def test_coverage_in_simulated_data(simulated, name, expected):
     pit = quantities(simulated[name], "prior_sbc").values[0]
     data = coverage(pit.reshape(-1), np.repeat(np.arange(len(pit)), pit.shape[1]))
@@ -165,7 +186,7 @@ def test_coverage_in_simulated_data(simulated, name, expected):
     # Laplace's own error at 300 comparisons on 10 features is below 1.5 points of coverage.
     assert abs(float(at["coverage"]) - expected) < 4 * float(at["error"]) + 0.015
     verdict = coverage_verdict("coverage", name, data, "of all")
-    assert verdict.status == ("good" if name == "laplace" else "bad")
+    assert verdict.status == ("bad" if name == "broken" else "good")
     if name == "broken":
         assert re.match(r"The broken intervals are too narrow: 90% intervals cover 7\d\.\d% ± ", verdict.sentence)
 
