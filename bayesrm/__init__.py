@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates import CandidateSet, candidates
     from bayesrm.design.live import Live
-    from bayesrm.diagnostics import diagnose
+    from bayesrm.diagnostics import compare, diagnose
     from bayesrm.export import load_reward_model, save_reward_model
     from bayesrm.forecast import Forecast, forecast
     from bayesrm.inference import fit
@@ -54,6 +54,7 @@ _HOME = {
     "Selection": "types",
     "Selector": "design.base",
     "candidates": "design.candidates",
+    "compare": "diagnostics",
     "designs": "design",
     "diagnose": "diagnostics",
     "evaluate": "metrics",
@@ -90,6 +91,7 @@ __all__ = [
     "Selection",
     "Selector",
     "candidates",
+    "compare",
     "designs",
     "diagnose",
     "evaluate",

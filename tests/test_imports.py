@@ -58,9 +58,9 @@ DRAWING = {"plots", "diagnostic_plots", "study_plots", "paper_figures", "report"
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
-    "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "designs",
-    "diagnose", "evaluate", "fit", "forecast", "load_golden", "load_pool", "load_reward_model", "open_results", "run",
-    "save_pool", "save_reward_model", "select",
+    "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "compare",
+    "designs", "diagnose", "evaluate", "fit", "forecast", "load_golden", "load_pool", "load_reward_model",
+    "open_results", "run", "save_pool", "save_reward_model", "select",
 }  # fmt: skip
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Forecast", "Inference", "Likelihood",

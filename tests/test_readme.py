@@ -24,7 +24,7 @@ HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @pytest.mark.parametrize(
-    "example", EXAMPLES, ids=["corpus", "own arrays", "campaign", "pairs", "models", "program"]
+    "example", EXAMPLES, ids=["corpus", "own arrays", "campaign", "pairs", "models", "program", "comparison"]
 )
 def test_examples_run_as_pasted(example, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -7,12 +7,15 @@ is given. Importing 0.23 announces 1.x, which is no news here.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float
 
 
@@ -52,6 +55,61 @@ def effective_draws(draws: Float[np.ndarray, "chain draw"], method: Literal["bul
         return float(_arviz().ess(draws, method=method))
     tails = (0.05, 0.95) if method == "tail" else None
     return float(_arrays().ess(draws, chain_axis=0, draw_axis=1, method=method, prob=tails))
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """What leave-one-out says of one posterior.
+
+    Parameters
+    ----------
+    elpd, parameters
+        Expected log predictive density in nats, and the effective number of parameters.
+    pointwise, k
+        (comparison,) summands of elpd, and Pareto k̂ of each.
+    found
+        ArviZ's own, which its comparison takes.
+    """
+
+    elpd: float
+    parameters: float
+    pointwise: Float[np.ndarray, "comparison"]
+    k: Float[np.ndarray, "comparison"]
+    found: Any
+
+
+def leave_one_out(tree: xr.DataTree, independent: bool) -> LeftOut:
+    """PSIS-LOO of a tree with the groups ``posterior`` and ``log_likelihood`` (one variable, ``outcome``).
+
+    Parameters
+    ----------
+    tree
+        Dimensions chain, draw and comparison.
+    independent
+        Whether draws are; if not, their efficiency is estimated from the chains.
+    """
+    efficiency = 1.0 if independent else None
+    with warnings.catch_warnings():
+        # Both are figures of the result, k̂ and few draws for it.
+        warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
+        warnings.filterwarnings("ignore", "Not enough tail values|Not all tail values", UserWarning)
+        data = _arviz().InferenceData.from_datatree(tree) if _legacy() else tree
+        found = _arviz().loo(data, pointwise=True, reff=efficiency)
+    names = ("elpd_loo", "p_loo", "loo_i") if _legacy() else ("elpd", "p", "elpd_i")
+    elpd, parameters, pointwise = (found[name] if _legacy() else getattr(found, name) for name in names)
+    return LeftOut(float(elpd), float(parameters), np.asarray(pointwise), np.asarray(found.pareto_k), found)
+
+
+def stacking_weights(scores: Mapping[str, LeftOut]) -> dict[str, float]:
+    """Weights of the mixture of models that predicts labels left out best, by name (Yao et al. 2018)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
+        # 0.23 on pandas ≥ 3.1.
+        warnings.filterwarnings("ignore", "The inplace keyword in DataFrame.sort_values", DeprecationWarning)
+        rounded: dict[str, str] = {} if _legacy() else {"round_to": "none"}
+        found = {name: score.found for name, score in scores.items()}
+        table = _arviz().compare(found, method="stacking", **rounded)
+    return {str(name): float(weight) for name, weight in table["weight"].items()}
 
 
 @cache
