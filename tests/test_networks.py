@@ -207,6 +207,24 @@ def test_labels_that_all_agree_and_constant_embeddings(world, inference):
         assert np.isfinite(sd).all()
 
 
+@pytest.mark.parametrize("encoder", ["mlp", "linear"])
+@pytest.mark.parametrize("inference", INFERENCES)
+def test_a_pair_asked_sixty_times(world, inference, encoder, monkeypatch):
+    """Answers that agree are believed, and those that do not say that it is a toss-up."""
+    if encoder == "linear" and inference != "ensemble":
+        pytest.skip("needs layers to drop units of, or to be uncertain of")
+    monkeypatch.setattr(training, "MAX_STEPS", 300)
+    monkeypatch.setattr(bnn, "MAX_STEPS", 300)
+    model = brm.RewardModel(6, "linear") if encoder == "linear" else _model()
+    first, second = world.preferences.first[:1].repeat(60), world.preferences.second[:1].repeat(60)
+    for outcome, (low, high) in ((np.ones(60), (0.8, 1.0)), (np.arange(60) % 2, (0.4, 0.6))):
+        posterior = brm.fit(model, world.pool, brm.Preferences(first, second, outcome), _short(inference))
+        mean, sd = posterior.reward(world.pool)
+        assert np.isfinite(mean).all()
+        assert (sd > 0).all()
+        assert low < posterior.preference_probability(world.pool, first[:1], second[:1])[0] < high
+
+
 @pytest.mark.parametrize("inference", INFERENCES)
 def test_a_users_module_is_fitted_and_left_as_it_was(world, inference):
     body = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Tanh())
