@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pyro
@@ -18,6 +19,7 @@ from bayesrm.diagnosed_run import diagnose_run, model_of_run
 from bayesrm.diagnosis_report import write_page
 from bayesrm.diagnostic_plots import FIGURES, draw
 from bayesrm.diagnostics.convergence import convergence
+from bayesrm.diagnostics.reliability import reliability, reliability_verdict
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.likelihoods.flips import Flips
 from bayesrm.results import open_results, write_results
@@ -65,6 +67,16 @@ def test_the_page_needs_nothing_beside_it_and_starts_with_the_verdict(diagnosis,
     figures = sum(finding.data is not None for finding in diagnosis.findings)
     assert text.count("<svg") == figures
     assert 0 < text.index('class="verdict') < text.index("<svg")
+
+
+def test_bins_without_pairs_are_dashes(diagnosis, tmp_path):
+    data = reliability(np.full(40, 0.6), np.arange(40) % 2.0, np.arange(40))
+    assert data["predicted"].isnull().any()
+    finding = reliability_verdict(data, "pairs")
+    write_page(replace(diagnosis, findings=(finding,)), tmp_path / "page.html", "One check", {})
+    shown = re.sub(r"<svg.*?</svg>|<[^>]+>", " ", (tmp_path / "page.html").read_text(), flags=re.DOTALL)
+    assert "–" in shown
+    assert not re.search(r"\b(nan|inf)\b", shown)
 
 
 def test_every_figure_is_drawn(diagnosis):
