@@ -4,10 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format test-arviz1 clean
+STUDIES := $(basename $(notdir $(wildcard studies/*.toml)))
+
+.PHONY: demo studies test check bench format test-arviz1 clean
 
 demo: $(READY)  ## the main job on data/quickstart: a table, a plot, a report
 	$(BIN)/bayesrm demo --out demo
+
+studies: $(READY)  ## every study on data/quickstart, reports in runs/: an hour or two on two cores
+	for name in $(STUDIES); do $(BIN)/bayesrm study $$name --workers 2 --out runs/$$name || exit 1; done
 
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest
