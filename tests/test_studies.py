@@ -46,4 +46,4 @@ def test_tiny_study(name, tmp_path):
     assert page.count("<svg") == len(found.figures)
     assert page.count("<table>") == len(found.tables)
     assert "A tiny run" in page
-    assert not re.search(r"(src|href)=\"(?!#)", page)
+    assert not re.search(r"(src|href)=\"(?!#|data:)", page)
