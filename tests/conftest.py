@@ -105,3 +105,20 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(training, "MAX_STEPS", 12)
     monkeypatch.setattr(training, "PAPER_STEPS", 12)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run ``bayesrm`` with arguments; returns exit status, stdout and stderr."""
+    from bayesrm import cli
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bayesrm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        printed = capsys.readouterr()
+        return stop.value.code, printed.out, printed.err
+
+    return call

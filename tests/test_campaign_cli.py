@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bayesrm as brm
-from bayesrm import cli
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(command):
     """Run ``bayesrm campaign ...``; returns exit status, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bayesrm", "campaign", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
+    return partial(command, "campaign")
 
 
 @pytest.fixture

@@ -10,23 +10,8 @@ import numpy as np
 import pytest
 
 import bayesrm as brm
-from bayesrm import cli
 
 QUICK = ["--encoder", "linear", "--batch-size", "5", "--rounds", "2", "--prompts", "10", "--candidates", "50"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; returns exit status, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bayesrm", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import torch
 import xarray as xr
 
 import bayesrm as brm
-from bayesrm import cli
 from bayesrm.diagnosed_run import diagnose_run, model_of_run
 from bayesrm.diagnosis_report import write_page
 from bayesrm.diagnostic_plots import FIGURES, draw
@@ -179,15 +178,8 @@ def test_another_pool_is_refused(run):
         diagnose_run(run / "run", run / "other")
 
 
-def test_the_command(run, monkeypatch, capsys):
-    def command(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bayesrm", "diagnose", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    status, printed, _ = command(run, "--pool", run / "pool", "--test", run / "pool")
+def test_the_command(run, command):
+    status, printed, _ = command("diagnose", run, "--pool", run / "pool", "--test", run / "pool")
     assert status == 0
     assert "Diagnosis of the Laplace posterior" in printed
     assert "diagnosis.html" in printed
@@ -197,9 +189,9 @@ def test_the_command(run, monkeypatch, capsys):
         "expected --pool": [run / "run", "--sbc", "5"],
         "unknown inference 'exact'": [run / "run", "--pool", run / "pool", "--reference", "exact"],
     }.items():
-        status, _, complaint = command(*arguments)
+        status, _, complaint = command("diagnose", *arguments)
         assert status == 2
         assert re.match(rf"bayesrm: {message}.*\n$", complaint), complaint
-    status, printed, _ = command("--help")
+    status, printed, _ = command("diagnose", "--help")
     assert status == 0
     assert "bayesrm diagnose" in printed

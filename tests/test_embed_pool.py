@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import bayesrm as brm
-from bayesrm import cli
 from bayesrm.data.preferences import load_preferences
 from bayesrm.data.texts import load_pool_texts, read_texts
 from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts, merge_shards
@@ -80,20 +79,6 @@ def no_sync(monkeypatch):
 def always_safe(monkeypatch):
     """Vectors are synced after every batch."""
     monkeypatch.setattr(work_module, "CHECKPOINT_SECONDS", 0.0)
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; returns exit status, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bayesrm", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 def _same_pool(path, whole):

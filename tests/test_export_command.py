@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bayesrm as brm
-from bayesrm import cli
 from bayesrm.diagnosed_run import refitted_run
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; returns exit status, stdout and stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bayesrm", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture
