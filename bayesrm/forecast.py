@@ -21,11 +21,12 @@ J = Σ w b bᵀ to its precision, whatever is answered. With the truth at ξ, th
 so draws of (ξ, e, A, ε) give draws of what will be found, with no refit (a preposterior analysis; Raiffa & Schlaifer
 1961). Which pairs are asked is the design's choice.
 
-How honest it is was measured by ``tests/benchmarks/forecast_coverage.py``: after 500 more labels, chosen at random and
-answered at temperature 2, the truth lay in the 90% intervals of the regret in 23 of 23 replays, and of 1 − Spearman in
-23, while A was not counted: what is not known of the annotators makes them wide. With 500 pairs counted it was 21 and
-20 of 23. 21 of them are on data/quickstart, two on a pool of 13,748 answers to AlpacaEval; all begin with 250 labels or
-more. With a hundred, the prior scale that the whole forecast rests on is chosen from too little, and it can be far off.
+How honest it is is measured by ``tests/benchmarks/forecast_coverage.py``. What is known so far is provisional: 23
+replays (21 on data/quickstart, two on answers to AlpacaEval) of a prototype of this computation, from 250 labels or
+more to 500 more at random, on which :data:`REVISION` was chosen as well. The truth lay in the 90% interval of the
+regret in 23 of them and in that of 1 − Spearman in 23 while A was not counted, as what is not known of the annotators
+makes intervals wide; with 500 pairs counted in 21 and 20. With a hundred labels the prior scale that the whole
+forecast rests on is chosen from too little, and it can be far off.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ from bayesrm.types import Pairs, ResponsePool
 HORIZONS = (100, 500, 1000)
 """Numbers of further labels that are looked at."""
 AGREEMENT = (29.0, 11.0)
-"""Beta prior of A. Published preference labels agree between annotators at 0.63 (Bai et al. 2022) to 0.77 (Stiennon et
-al. 2020), and with their own researchers' at 0.73 (Ouyang et al. 2022): mean 0.725, 90% of it in 0.60 to 0.83."""
+"""Beta prior of A. Reports on preference data put the agreement of two annotators roughly between 0.6 and 0.8 (Stiennon
+et al. 2020; Ouyang et al. 2022; Bai et al. 2022): mean 0.725, 90% of it in 0.60 to 0.83."""
 COVERAGE = (0.05, 0.95)
 """Quantiles of the intervals."""
 MOST_RESPONSES = 8_192
 """Quality is about so many responses at most, in whole prompts drawn at random."""
 REVISION = 0.15
 """Relative standard deviation, in logarithms, of what a refit makes of 1 − Spearman besides: it may choose another
-prior scale, spectrum or encoder, which no posterior of one model knows of. As measured in replays, see
-``tests/benchmarks/forecast_coverage.py``."""
+prior scale, spectrum or encoder, which no posterior of one model knows of. Chosen on the replays that the module's
+docstring names."""
 RANDOM_GRID = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 """Batches of random pairs that a design is held against, as multiples of its own."""
 RANDOM_DESIGNS = ("random", "within-first")
