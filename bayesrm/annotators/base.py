@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from bayesrm import rng
 from bayesrm.types import Pairs, Preferences
 
 
@@ -32,3 +36,23 @@ class Annotator(ABC):
     def describe(self) -> dict[str, Any]:
         """The settings that its answers depend on, as JSON-able values."""
         return {"annotator": type(self).__name__}
+
+
+class SeededAnnotator(Annotator):
+    """Answers at random: a stream of draws for each call, or for the round it was told of."""
+
+    seed: int
+    _calls = 0
+    _round: int | None = None
+
+    def _generator(self) -> np.random.Generator:
+        if self._round is not None:
+            return rng.stream(self.seed, "round", self._round)
+        self._calls += 1
+        return rng.stream(self.seed, "call", self._calls - 1)
+
+    def at_round(self, round_index: int) -> SeededAnnotator:
+        """Draws that depend on the seed and the round only."""
+        annotator = copy.copy(self)
+        annotator._round = round_index
+        return annotator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 import operator
@@ -13,13 +12,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from bayesrm import rng
-from bayesrm.annotators.base import Annotator
+from bayesrm.annotators.base import SeededAnnotator
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Pairs, Preferences
 
 
-class GoldenAnnotator(Annotator):
+class GoldenAnnotator(SeededAnnotator):
     """Prefers the first with probability sigmoid(temperature · (g_first − g_second)).
 
     Parameters
@@ -48,8 +46,6 @@ class GoldenAnnotator(Annotator):
             raise InvalidInputError(f"expected a finite temperature above 0, got {temperature}")
         self.temperature = float(temperature)
         self.seed = operator.index(seed)
-        self._calls = 0
-        self._round: int | None = None
 
     def golden_difference(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """Golden reward of the first less that of the second."""
@@ -68,22 +64,11 @@ class GoldenAnnotator(Annotator):
 
     def label(self, pairs: Pairs) -> Preferences:
         """Draw an answer to each pair."""
-        if self._round is None:
-            generator = rng.stream(self.seed, "call", self._calls)
-            self._calls += 1
-        else:
-            generator = rng.stream(self.seed, "round", self._round)
-        return self._answers(pairs, generator)
+        return self._answers(pairs, self._generator())
 
     def _answers(self, pairs: Pairs, generator: np.random.Generator) -> Preferences:
         answers = generator.random(len(pairs.first)) < self.probability(pairs)
         return Preferences(pairs.first, pairs.second, answers.astype(np.float64))
-
-    def at_round(self, round_index: int) -> GoldenAnnotator:
-        """Draws that depend on the seed and the round only."""
-        annotator = copy.copy(self)
-        annotator._round = round_index
-        return annotator
 
     def describe(self) -> dict[str, Any]:
         """Temperature, seed and a digest of the golden rewards."""

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
 
-from bayesrm import rng
-from bayesrm.annotators.base import Annotator
+from bayesrm.annotators.base import SeededAnnotator
 from bayesrm.annotators.scores import ScoreCache
 from bayesrm.data.conversation import as_conversation
 from bayesrm.data.directory import CARD, GOLDEN, file_sums
@@ -137,7 +136,7 @@ class HubRewardModel:
         return np.asarray(scores)
 
 
-class HubAnnotator(Annotator):
+class HubAnnotator(SeededAnnotator):
     """A reward model as a judge: it reads only the responses that it is asked about.
 
     Parameters
@@ -176,8 +175,6 @@ class HubAnnotator(Annotator):
         self.temperature, self.seed = float(temperature), operator.index(seed)
         self._prompts, self._responses = prompts, responses
         self._known: dict[int, float] = {}
-        self._calls = 0
-        self._round: int | None = None
 
     def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """The probability that the first is preferred, before ``argmax`` makes it a decision."""
@@ -203,11 +200,7 @@ class HubAnnotator(Annotator):
 
     def label(self, pairs: Pairs) -> Preferences:
         """Answer each pair."""
-        if self._round is None:
-            generator = rng.stream(self.seed, "call", self._calls)
-            self._calls += 1
-        else:
-            generator = rng.stream(self.seed, "round", self._round)
+        generator = self._generator()
         if self.answer == "argmax":
             outcome = 0.5 * (1.0 + np.sign(self.margin(pairs)))
         else:
@@ -215,14 +208,6 @@ class HubAnnotator(Annotator):
         return Preferences(
             pairs.first, pairs.second, outcome, annotator=np.full(len(outcome), self.reward_model.model)
         )
-
-    def at_round(self, round_index: int) -> HubAnnotator:
-        """Draws that depend on the seed and the round only."""
-        annotator = HubAnnotator(
-            self.reward_model, self._prompts, self._responses, self.answer, self.temperature, self.seed
-        )
-        annotator._round, annotator._known = round_index, self._known
-        return annotator
 
     def describe(self) -> dict[str, Any]:
         """The model, how it answers, and the seed."""
