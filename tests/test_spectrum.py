@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import bayesrm as brm
+from bayesrm.inference.prior_scale import NETWORK_SHARE
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders import Standardize
 from bayesrm.models.spectrum import DEFAULT_POWER, WithinPromptSpectrum
@@ -212,6 +213,18 @@ def test_a_network_beside_linear_features_has_a_prior_scale_for_each():
     assert torch.equal(posterior.location, again.location)
     point = brm.fit(brm.RewardModel(pool.dim, "mlp+linear", hidden=(6, 5)), pool, preferences, "plugin")
     torch.testing.assert_close(point.location, posterior.location, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("short_training")
+def test_a_network_and_linear_features_share_the_prior_variance():
+    pool, _, preferences = _world(5, 150)
+    model = brm.RewardModel(pool.dim, "mlp+linear", hidden=(6, 5))
+    both = brm.fit(model, pool, preferences).model
+    linear = brm.fit(brm.RewardModel(pool.dim, "linear", inputs="within-prompt"), pool, preferences).model
+    network = brm.fit(brm.RewardModel(pool.dim, "mlp", (6, 5), inputs="within-prompt"), pool, preferences).model
+    assert (both.prior_scale["linear"] / linear.prior_scale) ** 2 == pytest.approx(1 - NETWORK_SHARE)
+    # The network is trained as it would be alone.
+    assert (both.prior_scale["mlp"] / network.prior_scale) ** 2 == pytest.approx(NETWORK_SHARE, rel=0.1)
 
 
 def test_auto_stays_linear_where_that_is_all_there_is():

@@ -10,15 +10,13 @@ is exact up to Laplace's approximation, and no training has seen the labels befo
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import torch
 
 from bayesrm.inference.nested import find_mode
-from bayesrm.inference.prior_scale import choose_prior_scale, log_predictive
-from bayesrm.inference.trained import Split, Trained
+from bayesrm.inference.prior_scale import choose_prior_scale, log_predictive, scales_of_blocks
+from bayesrm.inference.trained import Split, Trained, only
 from bayesrm.models.features import labelled_differences
-from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.models.spectrum import DEFAULT_POWER
 from bayesrm.models.training import MIN_COMPARISONS
@@ -73,21 +71,17 @@ def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool
     if not trained.splits:
         return False
     model, twin = trained.model, linear.model
-    model.prior_scale = choose_prior_scale(trained, pool, linear_scales(linear))
+    model.prior_scale = scales_of_blocks(trained, pool)
     columns = [at for name, at in model.blocks.items() if name in ("linear", "intercept")]
     device = trained.beta.device
     gains = []
     for split in trained.splits:
         both = find_mode(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
-        alone = Split(_only(split.seen, columns), _only(split.unseen, columns))
+        alone = Split(only(split.seen, columns), only(split.unseen, columns))
         one = find_mode(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
         gains.append(log_predictive(model, both, split.unseen) - log_predictive(twin, one, alone.unseen))
     gain = torch.cat(gains)
     return bool(gain.sum() > 2 * gain.std() * len(gain) ** 0.5)
-
-
-def _only(data: LabelledDifferences, columns: list[slice]) -> LabelledDifferences:
-    return replace(data, difference=torch.cat([data.difference[:, at] for at in columns], dim=1))
 
 
 def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> float:

@@ -11,7 +11,13 @@ the posterior is far too sure. There σ maximises what the posterior of some lab
 
     Σ_folds log p(y_held-out | y_rest, σ),
 
-with features from an encoder trained on the rest, just as the final encoder is trained on all.
+with features from an encoder trained on the rest, just as the final encoder is trained on all. A few hundred labels
+say little about σ: the sum is flat, and its maximum lies where chance puts it. So the smallest σ is taken that falls
+short of the best by no more than one standard error of that difference over labels (the rule of one standard error,
+Breiman et al. 1984).
+
+Beside linear features, whose σ evidence chooses without the network, the network's σ is chosen without them. Together
+they share the prior variance of a reward: σ² of the network is multiplied by ρ, that of the linear features by 1 − ρ.
 
 The search is over the prior standard deviation of a typical reward, σ · rms‖φ − φ̄‖, between 1/30 and 30
 logits, so that neither no labels nor separable ones lead to a degenerate prior.
@@ -30,7 +36,7 @@ from torch import Tensor
 
 from bayesrm.inference.nested import find_mode
 from bayesrm.inference.newton import Mode
-from bayesrm.inference.trained import Split, Trained
+from bayesrm.inference.trained import Split, Trained, only
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
@@ -38,13 +44,17 @@ from bayesrm.types import ResponsePool
 
 LOG_RANGE = math.log(30.0)
 LOG_TOLERANCE = 0.02
+CAUTIOUS_STEP = 0.1
+"""In log σ, between the scales that are tried below the best one."""
+NETWORK_SHARE = 0.75
+"""ρ, of a network beside linear features: chosen on AlpacaEval's pool among ½, ¾ and 0.9, see the studies' README."""
 BLOCK_TOLERANCE = 0.1
 """Several blocks are searched in turn, each more coarsely: one scale makes up for another."""
 SCALE_RESPONSES = 2048
 MOST_UPDATES = 50
 
-Score = Callable[[Float[Tensor, "feature"]], float]
-"""From a prior precision to the log probability that is maximised, in nats."""
+Score = Callable[[Float[Tensor, "feature"]], Float[Tensor, "_"]]
+"""From a prior precision to the log probabilities whose sum is maximised, in nats: one, or one for each label."""
 
 
 def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feature"]:
@@ -53,7 +63,7 @@ def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feat
     if model.program is None:
         chosen = model.prior_scale
         if chosen is None:
-            model.prior_scale = choose_prior_scale(trained, pool, trained.scales)
+            model.prior_scale = scales_of_blocks(trained, pool)
         elif not isinstance(chosen, dict) and model.prompt_intercept:
             # One number is for the weights of features; the intercepts' spread stays open.
             model.prior_scale = choose_prior_scale(trained, pool, dict.fromkeys(model.encoder.blocks, chosen))
@@ -61,7 +71,11 @@ def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feat
 
 
 def choose_prior_scale(
-    trained: Trained, pool: ResponsePool, given: dict[str, float] | None = None, coarse: bool = False
+    trained: Trained,
+    pool: ResponsePool,
+    given: dict[str, float] | None = None,
+    coarse: bool = False,
+    without: str | None = None,
 ) -> float | dict[str, float]:
     """σ by held-out labels where the encoder was trained, else by evidence; 1 logit of spread without labels.
 
@@ -75,6 +89,8 @@ def choose_prior_scale(
         Scales of blocks that are not to be chosen.
     coarse
         Whether a rough search will do.
+    without
+        A block, of given scale, that the labels are not predicted with.
 
     Returns
     -------
@@ -91,27 +107,42 @@ def choose_prior_scale(
         return fixed | {name: unit[name] * math.exp(log_spread[name]) for name in free}
 
     if len(trained.data.outcome) and free:
-        score = _held_out(model, trained.splits) if trained.splits else _evidence(model, trained.data)
+        columns = [block for name, block in model.blocks.items() if name != without]
+        score = _held_out(model, trained.splits, columns) if trained.splits else _evidence(model, trained.data)
 
-        def loss(log_spread: dict[str, float]) -> float:
-            return -score(_precision(model, scales(log_spread)).to(trained.beta.device))
+        def scored(log_spread: dict[str, float]) -> Float[Tensor, "_"]:
+            return score(_precision(model, scales(log_spread)).to(trained.beta.device))
 
         if len(free) > 1 and not trained.splits:
             return _finish(scales(_fixed_point(trained, fixed, unit, free, 0.1 if coarse else 0.01)))
         common = _line_search(
-            lambda x: loss(dict.fromkeys(free, x)), 0.2 if coarse or len(free) > 1 else LOG_TOLERANCE
+            lambda x: -float(scored(dict.fromkeys(free, x)).sum()), 0.2 if coarse or len(free) > 1 else LOG_TOLERANCE
         )
         spread = dict.fromkeys(free, common)
         if len(free) > 1:
             found = minimize(
-                lambda x: loss(dict(zip(free, x.tolist(), strict=True))),
+                lambda x: -float(scored(dict(zip(free, x.tolist(), strict=True))).sum()),
                 np.full(len(free), common),
                 method="Powell",
                 bounds=[(-LOG_RANGE, LOG_RANGE)] * len(free),
                 options={"xtol": 0.3 if coarse else BLOCK_TOLERANCE, "ftol": 1e-3 if coarse else 1e-5},
             )
             spread = dict(zip(free, np.atleast_1d(found.x).tolist(), strict=True))
+        if trained.splits:
+            spread = _cautious(scored, spread, [name for name in free if name != "intercept"])
     return _finish(scales(spread))
+
+
+def scales_of_blocks(trained: Trained, pool: ResponsePool) -> float | dict[str, float]:
+    """σ of every block; a network and the linear features beside it share the prior variance of a reward."""
+    given = trained.scales
+    if "linear" not in given:
+        return choose_prior_scale(trained, pool, given)
+    scales = choose_prior_scale(trained, pool, given, without="linear")
+    assert isinstance(scales, dict)
+    for name in set(trained.model.blocks) - {"intercept"}:
+        scales[name] *= math.sqrt(1 - NETWORK_SHARE if name == "linear" else NETWORK_SHARE)
+    return scales
 
 
 def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) -> dict[str, float]:
@@ -175,19 +206,35 @@ def _line_search(loss: Callable[[float], float], tolerance: float) -> float:
 
 def _evidence(model: RewardModel, data: LabelledDifferences) -> Score:
     fit = _warm_started(model, data)
-    return lambda precision: fit(precision).log_evidence
+    return lambda precision: torch.tensor([fit(precision).log_evidence], dtype=torch.float64)
 
 
-def _held_out(model: RewardModel, splits: list[Split]) -> Score:
-    fits = [_warm_started(model, split.seen) for split in splits]
+def _held_out(model: RewardModel, splits: list[Split], columns: list[slice]) -> Score:
+    parts = [Split(only(split.seen, columns), only(split.unseen, columns)) for split in splits]
+    fits = [_warm_started(model, part.seen) for part in parts]
 
-    def score(precision: Float[Tensor, "feature"]) -> float:
-        return sum(
-            float(log_predictive(model, fit(precision), split.unseen).sum())
-            for fit, split in zip(fits, splits, strict=True)
+    def score(precision: Float[Tensor, "feature"]) -> Float[Tensor, "comparison"]:
+        kept = torch.cat([precision[at] for at in columns])
+        return torch.cat(
+            [log_predictive(model, fit(kept), part.unseen) for fit, part in zip(fits, parts, strict=True)]
         )
 
     return score
+
+
+def _cautious(
+    score: Callable[[dict[str, float]], Float[Tensor, "_"]], best: dict[str, float], names: list[str]
+) -> dict[str, float]:
+    """These blocks' spread made smaller for as long as the score is within one standard error of the best."""
+    at_best, spread = score(best), best
+    while True:
+        smaller = spread | {name: spread[name] - CAUTIOUS_STEP for name in names}
+        loss = at_best - score(smaller)
+        if float(loss.sum()) > float(loss.std()) * len(loss) ** 0.5:
+            return spread
+        if min(smaller[name] for name in names) < -LOG_RANGE:
+            return spread
+        spread = smaller
 
 
 def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) -> Float[Tensor, "comparison"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -57,3 +57,8 @@ def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferen
     return LabelledDifferences(
         difference(features, part.first, part.second), part.outcome.double(), part.weight.double(), part.context
     )
+
+
+def only(data: LabelledDifferences, columns: list[slice]) -> LabelledDifferences:
+    """Without the other features."""
+    return replace(data, difference=torch.cat([data.difference[:, at] for at in columns], dim=1))
