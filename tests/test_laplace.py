@@ -172,7 +172,7 @@ def test_prior_scale_follows_the_scale_of_the_rewards(make_world):
 
 
 def test_prior_scale_over_a_trained_encoder_is_within_a_standard_error_of_the_best(make_world, monkeypatch):
-    """Log p(held-out | rest, σ) by explicit algebra, one label at a time, on a grid of σ: the smallest σ that will do."""
+    """Log p(held-out | rest, σ) by explicit algebra, one label at a time: the smallest σ of a grid that will do."""
     monkeypatch.setattr("bayesrm.models.training.MAX_STEPS", 60)
     world = make_world(3, comparisons=120)
     model = brm.RewardModel(world.pool.dim, hidden=(8,))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import bayesrm as brm
-from bayesrm.inference.prior_scale import NETWORK_SHARE
 from bayesrm.errors import InvalidInputError
+from bayesrm.inference.prior_scale import SHARE_ACROSS, SHARE_WITHIN
 from bayesrm.models.encoders import Standardize
 from bayesrm.models.spectrum import DEFAULT_POWER, WithinPromptSpectrum
 from bayesrm.posteriors.base import PlainPairs
@@ -216,15 +216,17 @@ def test_a_network_beside_linear_features_has_a_prior_scale_for_each():
 
 
 @pytest.mark.usefixtures("short_training")
-def test_a_network_and_linear_features_share_the_prior_variance():
-    pool, _, preferences = _world(5, 150)
-    model = brm.RewardModel(pool.dim, "mlp+linear", hidden=(6, 5))
-    both = brm.fit(model, pool, preferences).model
+@pytest.mark.parametrize(("across", "share"), [(False, SHARE_WITHIN), (True, SHARE_ACROSS)])
+def test_a_network_and_linear_features_share_the_prior_variance(across, share):
+    pool, _, preferences = _world(5, 300, across)
+    if across:
+        preferences = preferences[pool.group[preferences.first] != pool.group[preferences.second]]
+    both = brm.fit(brm.RewardModel(pool.dim, "mlp+linear", hidden=(6, 5)), pool, preferences).model
     linear = brm.fit(brm.RewardModel(pool.dim, "linear", inputs="within-prompt"), pool, preferences).model
     network = brm.fit(brm.RewardModel(pool.dim, "mlp", (6, 5), inputs="within-prompt"), pool, preferences).model
-    assert (both.prior_scale["linear"] / linear.prior_scale) ** 2 == pytest.approx(1 - NETWORK_SHARE)
+    assert (both.prior_scale["linear"] / linear.prior_scale) ** 2 == pytest.approx(1 - share)
     # The network is trained as it would be alone.
-    assert (both.prior_scale["mlp"] / network.prior_scale) ** 2 == pytest.approx(NETWORK_SHARE, rel=0.1)
+    assert (both.prior_scale["mlp"] / network.prior_scale) ** 2 == pytest.approx(share, rel=0.1)
 
 
 def test_auto_stays_linear_where_that_is_all_there_is():

@@ -10,6 +10,7 @@ import torch
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.linear_part import fit_linear_part, linear_scales, network_helps
+from bayesrm.inference.prior_scale import network_share
 from bayesrm.inference.trained import Split, Trained, seen_differences
 from bayesrm.models.context import Context
 from bayesrm.models.features import labelled_differences
@@ -73,7 +74,15 @@ def train_encoder(
         Split(seen_differences(fold.model, fold.kept), seen_differences(fold.model, fold.held_out))
         for fold in folds
     ]
-    trained = Trained(fitted, beta.double(), nuisance.double(), data, splits, linear_scales(linear))
+    trained = Trained(
+        fitted,
+        beta.double(),
+        nuisance.double(),
+        data,
+        splits,
+        linear_scales(linear),
+        network_share(pool, preferences),
+    )
     if linear is not None and model.automatic and not network_helps(trained, linear, pool):
         return linear
     return trained

@@ -18,6 +18,7 @@ Breiman et al. 1984).
 
 Beside linear features, whose σ evidence chooses without the network, the network's σ is chosen without them. Together
 they share the prior variance of a reward: σ² of the network is multiplied by ρ, that of the linear features by 1 − ρ.
+Labels across prompts teach a network about prompts before they teach it about responses, so ρ is larger within.
 
 The search is over the prior standard deviation of a typical reward, σ · rms‖φ − φ̄‖, between 1/30 and 30
 logits, so that neither no labels nor separable ones lead to a degenerate prior.
@@ -40,14 +41,14 @@ from bayesrm.inference.trained import Split, Trained, only
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.types import ResponsePool
+from bayesrm.types import Preferences, ResponsePool
 
 LOG_RANGE = math.log(30.0)
 LOG_TOLERANCE = 0.02
 CAUTIOUS_STEP = 0.1
 """In log σ, between the scales that are tried below the best one."""
-NETWORK_SHARE = 0.75
-"""ρ, of a network beside linear features: chosen on AlpacaEval's pool among ½, ¾ and 0.9, see the studies' README."""
+SHARE_WITHIN, SHARE_ACROSS = 0.9, 0.5
+"""ρ where all labels are within prompts, and where none is; chosen among ½, ¾ and 0.9 on AlpacaEval's pool."""
 BLOCK_TOLERANCE = 0.1
 """Several blocks are searched in turn, each more coarsely: one scale makes up for another."""
 SCALE_RESPONSES = 2048
@@ -116,7 +117,8 @@ def choose_prior_scale(
         if len(free) > 1 and not trained.splits:
             return _finish(scales(_fixed_point(trained, fixed, unit, free, 0.1 if coarse else 0.01)))
         common = _line_search(
-            lambda x: -float(scored(dict.fromkeys(free, x)).sum()), 0.2 if coarse or len(free) > 1 else LOG_TOLERANCE
+            lambda x: -float(scored(dict.fromkeys(free, x)).sum()),
+            0.2 if coarse or len(free) > 1 else LOG_TOLERANCE,
         )
         spread = dict.fromkeys(free, common)
         if len(free) > 1:
@@ -141,8 +143,16 @@ def scales_of_blocks(trained: Trained, pool: ResponsePool) -> float | dict[str, 
     scales = choose_prior_scale(trained, pool, given, without="linear")
     assert isinstance(scales, dict)
     for name in set(trained.model.blocks) - {"intercept"}:
-        scales[name] *= math.sqrt(1 - NETWORK_SHARE if name == "linear" else NETWORK_SHARE)
+        scales[name] *= math.sqrt(1 - trained.network_share if name == "linear" else trained.network_share)
     return scales
+
+
+def network_share(pool: ResponsePool, preferences: Preferences) -> float:
+    """ρ, the network's share of the prior variance of a reward."""
+    within = (
+        float(np.mean(pool.group[preferences.first] == pool.group[preferences.second])) if len(preferences) else 0
+    )
+    return SHARE_ACROSS + (SHARE_WITHIN - SHARE_ACROSS) * within
 
 
 def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) -> dict[str, float]:

@@ -38,7 +38,9 @@ class Trained:
     splits
         What encoders trained without a fold of the preferences make of both parts; none if nothing was held out.
     scales
-        Prior scales of blocks that were chosen before the training.
+        Prior scales of blocks that were chosen before the training, each as if the block were alone.
+    network_share
+        The part of the prior variance of a reward that a network beside linear features has.
     """
 
     model: RewardModel
@@ -47,6 +49,7 @@ class Trained:
     data: LabelledDifferences
     splits: list[Split]
     scales: dict[str, float] = field(default_factory=dict)
+    network_share: float = 1.0
 
 
 def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferences:

@@ -29,7 +29,7 @@ TEMPERATURE = 2.0
 
 
 def measure(
-    folder: Path, labels: list[int], scopes: list[str], seeds: int
+    folder: Path, labels: list[int], scopes: list[str], prepared: list[str], seeds: int
 ) -> dict[tuple[object, ...], list[float]]:
     """1 − Spearman by (scope, labels, inputs, encoder), a figure for each seed."""
     pool, golden = brm.load_pool(folder / "pool"), brm.load_golden(folder / "pool")
@@ -40,7 +40,7 @@ def measure(
             for seed in range(seeds):
                 asked = brm.candidates(pool, scope, prompts=None, size=size, seed=seed)
                 preferences = brm.GoldenAnnotator(golden, TEMPERATURE, seed=seed).label(asked)
-                for inputs in INPUTS:
+                for inputs in prepared:
                     for encoder in ENCODERS:
                         start = time.perf_counter()
                         model = brm.RewardModel(pool.dim, encoder, inputs=inputs)
@@ -76,10 +76,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--labels", type=int, nargs="+", default=[250, 1000, 4000])
     parser.add_argument("--scopes", nargs="+", choices=SCOPES, default=list(SCOPES))
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--seeds", type=int, default=4)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(table(measure(options.folder, options.labels, options.scopes, options.seeds)), file=sys.stderr)
+    print(
+        table(measure(options.folder, options.labels, options.scopes, options.inputs, options.seeds)),
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":
