@@ -149,7 +149,10 @@ class Design:
         self.require_offered(posterior)
         generator = rng.stream(seed, "selector")
         with torch.inference_mode():
-            objective = self.criterion.seeded(seed).objective(posterior, candidates)
+            known = posterior
+            if len(candidates.responses) <= MOST_REMEMBERED:
+                known = posterior.remembering(candidates.responses)
+            objective = self.criterion.seeded(seed).objective(known, candidates)
             positions = self.selector.choose(objective, candidates, size, generator)
             gains = objective.gains(candidates.block_at(positions))
             # The top of a plain sum is its best batch; that needs no pass over the candidates.
@@ -185,6 +188,9 @@ def _digest_of(targets: Pairs | ResponsePool) -> str:
         digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
 
+
+MOST_REMEMBERED = 100_000
+"""With more responses than this among the candidates, features are computed each time that they are needed."""
 
 _WITHOUT = {
     "spread": "a posterior with spread, and {} is a point: fit with inference='laplace'",

@@ -32,6 +32,7 @@ class ElboDescent(Descent):
         super().__init__(model, data, seed, prior)
         first = torch.cat([self._nuisance, self._beta]).detach()
         # The guide is over all of β, a linear block included.
+        self._body = model.encoder.body
         self._trained = torch.ones_like(self._trained)
         program: Any = self._program
         with rng.fenced(rng.child(seed, "guide")):

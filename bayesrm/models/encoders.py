@@ -173,6 +173,11 @@ class Beside(nn.Module):
         """[body(x), x]."""
         return torch.cat([self.body(x), self.linear(x)], dim=-1)
 
+    def without_linear(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
+        """[body(x), 0], for the training of the body alone."""
+        learnt = self.body(x)
+        return torch.cat([learnt, learnt.new_zeros((len(x), self.linear.width))], dim=-1)
+
 
 def make_encoder(
     dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], inputs: str = "standardized"

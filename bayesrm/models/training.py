@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.models.context import Context
+from bayesrm.models.encoders import Beside
 from bayesrm.models.nuisance import NuisanceSpace
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.progress import bar
@@ -34,6 +35,10 @@ FOLDS = 4
 BATCH = 2048
 MIN_COMPARISONS = 16
 """With fewer labels (in rankings: choices) there is nothing to hold out: the encoder stays as it was initialised."""
+
+
+Body = Callable[[Tensor], Tensor]
+"""From inputs (response, embedding) to features (response, feature)."""
 
 
 @dataclass(frozen=True)
@@ -206,8 +211,10 @@ class Descent:
         d = model.features
         start = data.inputs.new_tensor(rng.stream(seed, "beta").uniform(-1, 1, d) / math.sqrt(d))
         # A linear block beside a network needs no training: it is left to the last layer's own fit.
+        self._body: Body = model.encoder.body
         self._trained = torch.ones_like(start)
-        if len(model.encoder.blocks) > 1 and "linear" in model.encoder.blocks:
+        if isinstance(model.encoder.body, Beside):
+            self._body = model.encoder.body.without_linear
             self._trained[model.blocks["linear"]] = 0.0
         self._free = start.requires_grad_(True)
         self._space = model.nuisance_space(data.context, data.inputs.device)
@@ -265,7 +272,8 @@ class Descent:
         return self._beta.detach(), self._nuisance.detach()
 
     def _log_joint(self, data: TrainingData, prior: bool, scale: float = 1.0) -> Float[Tensor, ""]:
-        return log_joint(self.model, self._space, data, self._nuisance, self._beta, prior, scale)
+        reward = torch.cat([self._body(data.inputs), data.intercept], dim=1) @ self._beta
+        return log_joint(self.model, self._space, data, self._nuisance, self._beta, reward, prior, scale)
 
 
 def log_joint(
@@ -274,14 +282,14 @@ def log_joint(
     data: TrainingData,
     nuisance: Float[Tensor, "nuisance"],
     beta: Float[Tensor, "feature"],
+    reward: Float[Tensor, "response"],
     prior: bool = True,
     scale: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Log joint density of the model in nats, at β and unconstrained nuisance parameters ν.
+    """Log joint density of the model in nats, at β, rewards and unconstrained nuisance parameters ν.
 
     ``scale`` multiplies the likelihood of a minibatch; without ``prior`` it is the log-likelihood.
     """
-    reward = torch.cat([model.encoder.body(data.inputs), data.intercept], dim=1) @ beta
     at = space.at(nuisance)
     likelihood = model.likelihood.bound(at.values, data.context)
     log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
