@@ -88,7 +88,7 @@ class Journal:
             table["second"].to_numpy(),
             gain=table["gain"].to_numpy(),
             design=meta["design"],
-            bound=meta["bound"],
+            certificate=meta["bound"],
             inclusion=table["inclusion"].to_numpy() if "inclusion" in table else None,
         )
 

@@ -208,6 +208,7 @@ def run(
                 size = min(batch_size, len(pairs)) if len(labels) else batch_size
                 with stage("select"):
                     selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
+                    _ = selection.bound  # which takes time, and is kept
                 with stage("keep"):
                     journal.keep_selection(t, selection)
             asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator

@@ -6,10 +6,10 @@ NumPy, indices are int64 positions in a :class:`ResponsePool`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -341,9 +341,9 @@ class Selection(Comparisons):
         nats: the posterior entropy that the pair is expected to remove, given the pairs before it.
     design
         The name of the design.
-    bound
-        An upper bound on the summed gain of *any* batch of this size, where the design has one: the batch is
-        at most ``bound - gain.sum()`` below the best possible.
+    certificate
+        An upper bound on the summed gain of *any* batch of this size, where the design has one, or what computes it:
+        over many candidates that takes as long as the choice, so it is done when :attr:`bound` is asked for.
     inclusion
         (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled; None where
         the choice was not random. See :attr:`weight`.
@@ -353,7 +353,7 @@ class Selection(Comparisons):
 
     gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
     design: str = ""
-    bound: float | None = None
+    certificate: float | Callable[[], float] | None = field(default=None, repr=False)
     inclusion: Float[np.ndarray, "pair"] | None = None
     posterior: Explains | None = field(default=None, repr=False)
     pool: ResponsePool | None = field(default=None, repr=False)
@@ -372,6 +372,14 @@ class Selection(Comparisons):
                     f"got shape {inclusion.shape}"
                 )
             object.__setattr__(self, "inclusion", inclusion)
+
+    @property
+    def bound(self) -> float | None:
+        """No batch of this size has a larger summed gain; None where the design has no such bound."""
+        if callable(self.certificate):
+            # What it was computed from need not be kept.
+            object.__setattr__(self, "certificate", self.certificate())
+        return cast("float | None", self.certificate)
 
     @property
     def shortfall(self) -> float | None:

@@ -255,8 +255,8 @@ def test_preferences_do_not_change_with_the_arrays_they_were_made_of():
 
 
 def test_selection_shortfall():
-    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0], bound=6.5).shortfall == pytest.approx(0.5)
-    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0], bound=6.0 - 1e-15).shortfall == 0.0
+    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0], certificate=6.5).shortfall == pytest.approx(0.5)
+    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0], certificate=6.0 - 1e-15).shortfall == 0.0
     assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0]).shortfall is None
 
 

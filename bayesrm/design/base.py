@@ -155,17 +155,17 @@ class Design:
             objective = self.criterion.seeded(seed).objective(known, candidates)
             positions = self.selector.choose(objective, candidates, size, generator)
             gains = objective.gains(candidates.block_at(positions))
-            # The top of a plain sum is its best batch; that needs no pass over the candidates.
-            exact = self.criterion.selects_itself and candidates.constraints.unrestricted
-            bound = float(gains.sum()) + (0.0 if exact else _shortfall(objective, candidates, positions))
             inclusion = self.selector.inclusion(objective, candidates, positions)
         first, second = candidates.pairs_at(positions)
+        best = float(gains.sum())
+        # The top of a plain sum is its best batch; that needs no pass over the candidates.
+        exact = self.criterion.selects_itself and candidates.constraints.unrestricted
         return Selection(
             candidates.responses[first],
             candidates.responses[second],
             gain=gains.cpu().numpy(),
             design=self.criterion.name,
-            bound=bound,
+            certificate=best if exact else lambda: best + _shortfall(objective, candidates, positions),
             inclusion=inclusion,
             posterior=posterior,
             pool=candidates.pool,
@@ -200,7 +200,8 @@ _WITHOUT = {
 
 def _shortfall(objective: Objective, candidates: CandidateSet, positions: PairIndex) -> float:
     """The certificate: no batch C' of this size has f(C') > f(C) + Σ_top g − Σ_C g, g the slope at C."""
-    chosen = candidates.block_at(positions)
-    slope = objective.slope(chosen)
-    best = top(candidates, slope, len(positions), rng.stream(0, "certificate"))
-    return max(0.0, float(slope(candidates.block_at(best)).sum() - slope(chosen).sum()))
+    with torch.inference_mode():
+        chosen = candidates.block_at(positions)
+        slope = objective.slope(chosen)
+        best = top(candidates, slope, len(positions), rng.stream(0, "certificate"))
+        return max(0.0, float(slope(candidates.block_at(best)).sum() - slope(chosen).sum()))

@@ -30,7 +30,6 @@ from rich.console import Console
 from rich.table import Table
 
 import bayesrm as brm
-from bayesrm.design import CRITERIA, SELECTORS
 from bayesrm.design.candidates import TILE, CandidateSet
 from bayesrm.design.live import Live
 from bayesrm.inference.newton import maximise
@@ -166,7 +165,7 @@ def _with_peak(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def time_implicit(n: int, k: int, d: int, plug_in: bool, selector: str, repeats: int = 3) -> dict[str, Any]:
-    """Selection of k among all pairs of n responses, certificate included, against the bare Gram product of as many."""
+    """Selection of k among all pairs of n responses, against the bare Gram product of as many."""
     posterior, candidates = implicit(n, d, plug_in)
 
     def ours() -> brm.Selection:
@@ -176,12 +175,11 @@ def time_implicit(n: int, k: int, d: int, plug_in: bool, selector: str, repeats:
         ours()
     setting = {"n": n, "k": k, "d": d, "pairs": len(candidates), "selector": selector}
     measured = alternate(ours, lambda: bare_gram(n, d), repeats)
-    # The certificate is one more pass over the candidates, whatever the selector.
+    # The certificate is one more pass over the candidates, made when it is asked for.
+    batch = ours()
     start = time.process_time()
-    with torch.inference_mode():
-        objective = CRITERIA["pa-dopt"]().objective(posterior, candidates)
-        SELECTORS[selector]().choose(objective, candidates, k, np.random.default_rng(0))
-    return {**setting, **measured, "seconds_without_certificate": time.process_time() - start}
+    assert batch.shortfall is not None
+    return {**setting, **measured, "seconds_of_the_certificate": time.process_time() - start}
 
 
 def greedy_over_all_pairs() -> dict[str, Any]:
