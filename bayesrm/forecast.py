@@ -25,8 +25,8 @@ How honest it is is measured by ``tests/benchmarks/forecast_coverage.py``: 42 re
 answers to AlpacaEval, 14 seeds from 250, 500 and 1,000 labels to 500 more at random. With 500 pairs answered twice what
 was found lay in the 90% interval of 1 − Spearman in 38 and 38 of 42, in that of the regret in 39 and 37. While A is not
 counted, what is not known of the annotators makes intervals wide: 42 and 38, 42 and 42. :data:`REVISION` was chosen
-before, on 23 replays of a prototype on the same two pools. With a hundred labels the prior scale that the whole forecast
-rests on is chosen from too little, and it can be far off.
+before, on 23 replays of a prototype on the same two pools. With a hundred labels the prior scale that the whole
+forecast rests on is chosen from too little, and it can be far off.
 """
 
 from __future__ import annotations
