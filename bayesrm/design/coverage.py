@@ -20,6 +20,8 @@ from bayesrm.models.features import difference
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 
 PAIRS_AT_ONCE = 1_024
+MOST_DISTANCES = 2**26
+"""Between targets and tracked pairs: half a gigabyte of them is kept, more are computed again for every pick."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class _CoverageBatch(Batch):
     def __init__(self, objective: CoverageObjective) -> None:
         self._objective = objective
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
+        self._kept: _KeptDistances | None = None
         self._chosen: list[int] = []
         self._nearest = self._from_zero()
 
@@ -86,23 +89,51 @@ class _CoverageBatch(Batch):
 
     def track(self, pairs: PairBlock) -> None:
         self._pairs = pairs
+        self._keep()
 
     @property
     def tracked(self) -> Tensor:
-        return self.score()(self._pairs)
+        return self.score()(self._pairs) if self._kept is None else self._kept.gains.clamp(min=0.0)
 
     def add(self, index: int) -> None:
         self._chosen.append(index)
-        self._nearest = torch.minimum(self._nearest, self._of(index))
+        before, self._nearest = self._nearest, torch.minimum(self._nearest, self._of(index))
+        if self._kept is not None:
+            self._kept.move(before, self._nearest)
 
     def remove(self, index: int) -> None:
         self._chosen.remove(index)
         self._nearest = self._from_zero()
         for kept in self._chosen:
             self._nearest = torch.minimum(self._nearest, self._of(kept))
+        self._keep()
+
+    def _keep(self) -> None:
+        fits = 0 < len(self._pairs) * len(self._nearest) <= MOST_DISTANCES
+        self._kept = _KeptDistances(self._objective, self._pairs, self._nearest) if fits else None
 
     def _of(self, index: int) -> Float[Tensor, "target"]:
         return self._objective.distance(ListedPairs(self._pairs.first[[index]], self._pairs.second[[index]]))[0]
 
     def _from_zero(self) -> Float[Tensor, "target"]:
         return self._objective.targets.square().sum(dim=1)
+
+
+class _KeptDistances:
+    """Distances of tracked pairs from all targets, and their gains, kept up to date as targets find a nearer pair."""
+
+    def __init__(self, objective: CoverageObjective, pairs: PairBlock, nearest: Float[Tensor, "target"]) -> None:
+        self._distance = nearest.new_empty((len(nearest), len(pairs)))
+        start = 0
+        for first, second in zip(pairs.first.split(PAIRS_AT_ONCE), pairs.second.split(PAIRS_AT_ONCE), strict=True):
+            part = objective.distance(ListedPairs(first, second))
+            self._distance[:, start : start + len(first)] = part.T
+            start += len(first)
+        self.gains = (nearest[:, None] - self._distance).clamp_(min=0.0).mean(dim=0)
+
+    def move(self, before: Float[Tensor, "target"], after: Float[Tensor, "target"]) -> None:
+        """Targets were ``before`` away from their nearest pair, and are ``after`` now."""
+        moved = (after < before).nonzero()[:, 0]
+        distance = self._distance[moved]
+        lost = (before[moved, None] - distance).clamp_(min=0.0) - (after[moved, None] - distance).clamp_(min=0.0)
+        self.gains -= lost.sum(dim=0) / len(before)
