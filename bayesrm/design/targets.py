@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesrm import rng
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.candidates import candidates as form_candidates
 from bayesrm.errors import InvalidInputError
@@ -89,3 +90,12 @@ def best_and_rivals(moments: RewardMoments, pool: ResponsePool) -> Comparisons:
         first.append(np.full(len(rivals), best))
         second.append(rivals)
     return Comparisons(np.concatenate(first), np.concatenate(second))
+
+
+def candidate_pairs(candidates: CandidateSet, size: int) -> Comparisons:
+    """At most so many of the candidates, always the same ones."""
+    positions = np.arange(len(candidates))
+    if len(candidates) > size:
+        positions = candidates.sample(size, rng.stream(0, "targets"))
+    first, second = candidates.pairs_at(positions)
+    return Comparisons(candidates.responses[first], candidates.responses[second])

@@ -12,9 +12,8 @@ from typing import ClassVar
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.coverage import CoverageObjective
-from bayesrm.design.criteria.vopt import candidate_pairs
 from bayesrm.design.objectives import Objective
-from bayesrm.design.targets import target_logits
+from bayesrm.design.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 
 TARGETS = 512

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.criteria.vopt import candidate_pairs
 from bayesrm.design.fisher import fisher_weight
 from bayesrm.design.objectives import Objective
 from bayesrm.design.target_objective import TargetLoss, TargetObjective
-from bayesrm.design.targets import target_logits
+from bayesrm.design.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
 

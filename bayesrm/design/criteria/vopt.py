@@ -9,17 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from bayesrm import rng
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates import CandidateSet
 from bayesrm.design.fisher import fisher_weight
 from bayesrm.design.linear_optimality import LinearObjective
 from bayesrm.design.objectives import Objective
-from bayesrm.design.targets import target_logits
+from bayesrm.design.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.types import Comparisons, Pairs, ResponsePool
+from bayesrm.types import Pairs, ResponsePool
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,3 @@ class VOptimal(Criterion):
         aimed = target_logits(posterior, candidates, targets, self.size).whitened
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
         return LinearObjective(whitened, fisher_weight(posterior, candidates), aimed / len(aimed) ** 0.5)
-
-
-def candidate_pairs(candidates: CandidateSet, size: int) -> Comparisons:
-    """At most so many of the candidates, always the same ones."""
-    positions = np.arange(len(candidates))
-    if len(candidates) > size:
-        positions = candidates.sample(size, rng.stream(0, "targets"))
-    first, second = candidates.pairs_at(positions)
-    return Comparisons(candidates.responses[first], candidates.responses[second])
