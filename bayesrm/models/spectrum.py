@@ -45,14 +45,12 @@ class WithinPromptSpectrum(nn.Module):
     rotation: Tensor
     eigenvalues: Tensor
     scale: Tensor
-    scaling: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.register_buffer("rotation", torch.eye(dim))
         self.register_buffer("eigenvalues", torch.ones(dim, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(dim))
-        self.register_buffer("scaling", torch.eye(dim), persistent=False)
         self.power = 0.0
         self.kept = dim
         self._directions = self.rotation
@@ -88,7 +86,6 @@ class WithinPromptSpectrum(nn.Module):
         share = self.eigenvalues ** (1 + power)
         self.power = float(power)
         self.scale.copy_(self._scale(power / 2))
-        self.scaling.copy_((self.rotation * self.scale) @ self.rotation.T)
         remaining = 1 - (share / share.sum()).cumsum(dim=0)
         self.kept = int((remaining > NEGLIGIBLE).sum()) + 1
         self._directions = self.rotation[:, : self.kept] * (self._scale(power) / self.scale)[: self.kept].to(
@@ -102,7 +99,7 @@ class WithinPromptSpectrum(nn.Module):
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
         """Scale along V and turn back."""
-        return x @ self.scaling
+        return ((x @ self.rotation) * self.scale) @ self.rotation.T
 
     def _scale(self, power: float) -> Tensor:
         """λ^{a/2}, with a constant such that responses to one prompt keep their mean square."""
