@@ -15,7 +15,7 @@ from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
 from bayesrm.journal import RUN_FILE, read_records
 from bayesrm.posteriors.datatree import dataset, provenance
-from bayesrm.results import RESULTS_FILE, open_results, trajectory_of
+from bayesrm.results import RESULTS_FILE, open_results, read_trajectory, trajectory_of
 from bayesrm.storage import read_json
 
 SETTINGS = ("scope", "inference", "design", "seed")
@@ -168,9 +168,9 @@ def _trajectory(part: Part) -> xr.Dataset | None:
     path = part.folder / RESULTS_FILE
     trajectory = None
     if path.exists():
-        with xr.open_dataset(path, group="trajectory", engine="h5netcdf") as opened:
-            if not (part.folder / "rounds" / f"{opened.sizes['round']:04d}.metrics.json").exists():
-                trajectory = opened.load()
+        whole = read_trajectory(path)
+        if not (part.folder / "rounds" / f"{whole.sizes['round']:04d}.metrics.json").exists():
+            trajectory = whole
     if trajectory is None:
         if not (part.folder / RUN_FILE).exists():
             return None

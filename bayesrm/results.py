@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -84,6 +85,22 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
         raise InvalidInputError(f"expected a netCDF results file, and {path} is not one: {error}") from error
 
 
+def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
+    """The trajectory of a results file, read at once: xarray takes ten times as long to open so few numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file cannot be read, or is not of a run.
+    """
+    try:
+        with h5py.File(path) as file:
+            variables = {name: _variable(name, node) for name, node in file["trajectory"].items()}
+    except (OSError, KeyError) as error:
+        raise InvalidInputError(f"expected the results of a run, and {path} is not that: {error}") from error
+    return xr.Dataset(variables).set_coords(["labels"])
+
+
 def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
     """What was measured, with dimension ``round`` and coordinate ``labels``."""
     labels = np.cumsum([len(record.labels) for record in records])
@@ -111,6 +128,12 @@ def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
         np.array([np.nan if (s := record.selection.shortfall) is None else s for record in records]),
     )
     return dataset(variables, coordinates)
+
+
+def _variable(name: str, node: h5py.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
+    """Dimensions and values; a dimension is named by the variable that stands for it."""
+    dims = tuple(scale[0].name.rsplit("/", 1)[-1] for scale in node.dims if len(scale))
+    return dims or ((name,) if node.ndim else ()), node[()]
 
 
 def _selection(records: Sequence[RoundRecord]) -> xr.Dataset:

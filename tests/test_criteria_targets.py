@@ -152,6 +152,18 @@ def test_targets_can_be_pairs_a_pool_or_of_another_pool(make_world, wide, few):
         Design(CRITERIA["epig"](targets=brm.Comparisons([], [])), Greedy()).select(wide, few, 4)
 
 
+@pytest.mark.parametrize("design", ["epig", "rank", "rank-vopt"])
+def test_where_prompts_have_one_response_targets_are_across(wide, few, design):
+    alone = brm.ResponsePool(few.pool.embeddings, np.arange(len(few.pool)))
+    candidates = brm.candidates(alone, "cross-prompt", size=40)
+    across = brm.candidates(alone, "cross-prompt", prompts=None, size=256, identical=True)
+    given = brm.Comparisons(across.first, across.second)
+    own = Design(CRITERIA[design](size=256), Greedy()).select(wide, candidates, 4)
+    np.testing.assert_array_equal(own.gain, brm.select(wide, candidates, design, 4, targets=given).gain)
+    with pytest.raises(InvalidInputError, match="at least two responses to choose from"):
+        brm.select(wide, candidates, "regret", 4)
+
+
 @pytest.mark.parametrize("design", ["epig", "rank", "regret", "vopt", "rank-vopt", "gopt"])
 def test_targets_are_given_to_select(make_world, wide, few, design):
     """A pool of prompts like those that will be met is the public way; it is the criterion's own setting."""

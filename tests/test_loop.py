@@ -17,7 +17,7 @@ import xarray as xr
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
-from bayesrm.results import open_results
+from bayesrm.results import open_results, read_trajectory
 
 SETTINGS = {"design": "pa-dopt", "batch_size": 10, "rounds": 4, "prompts": 20, "candidates": 200, "draws": 20}
 
@@ -67,6 +67,8 @@ def test_on_disk_and_in_memory_agree_and_a_finished_run_is_opened(world, tmp_pat
     on_disk = run(world, out=tmp_path / "run")
     for group in ("posterior", "trajectory", "selection", "observed_data"):
         xr.testing.assert_identical(in_memory[group].to_dataset(), on_disk[group].to_dataset())
+    quick = read_trajectory(tmp_path / "run/results.nc")
+    xr.testing.assert_equal(quick, on_disk["trajectory"].to_dataset().load())
     before = (tmp_path / "run/results.nc").stat().st_mtime_ns
     again = run(world, out=tmp_path / "run")
     assert (tmp_path / "run/results.nc").stat().st_mtime_ns == before

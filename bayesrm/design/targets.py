@@ -53,8 +53,9 @@ class TargetLogits:
 
 
 def within_prompts(pool: ResponsePool, size: int) -> Comparisons:
-    """At most so many random pairs within prompts of a pool, always the same ones."""
-    drawn = form_candidates(pool, "within-prompt", prompts=None, size=size, identical=True)
+    """At most so many random pairs within prompts of a pool, always the same; across, where no prompt has two."""
+    scope = "within-prompt" if (np.bincount(pool.group) > 1).any() else "cross-prompt"
+    drawn = form_candidates(pool, scope, prompts=None, size=size, identical=True)
     return Comparisons(drawn.first, drawn.second)
 
 
