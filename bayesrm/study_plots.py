@@ -34,8 +34,8 @@ DESIGN_COLOURS = {
     "xtx": "#E69F00",
     "coreset": "#56B4E9",
     "batchbald": "#8C564B",
-    "bald": "#8C564B",
-    "epig": "#CC79A7",
+    "bald": "#6A3D9A",
+    "epig": "#999933",
     "default": "#000000",
 }
 """A design looks the same in every figure."""

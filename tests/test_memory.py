@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+import bayesrm as brm
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 
 PROMPTS, RESPONSES, DIM = 40_000, 10, 2048
@@ -60,3 +62,47 @@ def test_one_round_of_the_papers_full_size_stays_below_2500_megabytes(full_size_
     assert done.returncode == 0, done.stderr
     print(f"peak {int(done.stdout) / GIGABYTE:.2f} GiB")
     assert int(done.stdout) < 2.5 * GIGABYTE
+
+
+EVALUATION = """
+import sys
+import torch
+torch.set_num_threads(1)
+import bayesrm as brm
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+pool, golden = brm.load_pool(sys.argv[1]), brm.load_golden(sys.argv[1])
+few = brm.ResponsePool(pool.embeddings[:1000], pool.group[:1000])
+pairs = brm.candidates(few, size=200)
+labels = brm.GoldenAnnotator(golden[:1000]).label(brm.Comparisons(pairs.first, pairs.second))
+posterior = brm.fit(brm.RewardModel(pool.dim, "mlp"), few, labels, "laplace")
+brm.evaluate(posterior, few, golden[:1000])
+before = peak()
+scores = brm.evaluate(posterior, pool, golden)
+assert scores["log_loss"] > 0
+print(peak() - before)
+"""
+
+
+def test_evaluation_of_many_responses_is_streamed(tmp_path):
+    """300,000 responses of dimension 1,024 are 0.6 GB as they lie on the disk, and 1.2 GB as float32."""
+    if shutil.disk_usage(tmp_path).free < 2 * GIGABYTE:
+        pytest.skip("not enough room on the disk for the pool")
+    prompts, responses, dim = 600, 500, 1024
+    random = np.random.default_rng(0)
+    embeddings = np.tile(random.standard_normal((responses, dim)).astype(np.float16), (prompts, 1))
+    golden = random.standard_normal(prompts * responses)
+    brm.save_pool(
+        tmp_path / "pool", brm.ResponsePool(embeddings, np.repeat(np.arange(prompts), responses)), golden
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", EVALUATION, str(tmp_path / "pool")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 0.35 * GIGABYTE
