@@ -7,7 +7,8 @@ figures of their own, as in the paper.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import xarray as xr
@@ -16,6 +17,9 @@ from matplotlib.figure import Figure
 from bayesrm.comparison import compare, saving_sentence
 from bayesrm.results import BASELINE
 from bayesrm.study_plots import METRICS, Line, Panel, curve_grid, design_line, factor_lines
+
+if TYPE_CHECKING:
+    from bayesrm.study import StudyResults
 
 NAMES = {
     "random": "Random",
@@ -77,6 +81,31 @@ def efficiency(trajectory: xr.Dataset) -> dict[str, Figure]:
             name = "_".join(filter(None, [str(scope).replace("-", "_"), task]))
             figures[name] = curve_grid(panels, METRICS, _seeds("design", trajectory))
     return figures
+
+
+class FactorStudy(NamedTuple):
+    """What the script of a study of one factor has: its answer, figures and tables."""
+
+    answer: Callable[[StudyResults], str]
+    figures: Callable[[StudyResults], dict[str, Figure]]
+    tables: Callable[[StudyResults], dict[str, pd.DataFrame]]
+
+
+def factor_study(name: str, noun: str) -> FactorStudy:
+    """A study of what one factor does to every approach.
+
+    Parameters
+    ----------
+    name
+        The factor's dimension.
+    noun
+        What its values are, as in "50 instead of 100 labels a round".
+    """
+    return FactorStudy(
+        lambda results: says_factor(results.trajectory, name, noun),
+        lambda results: factor(results.trajectory, name, noun),
+        lambda results: {"effects": factor_effects(results.trajectory, name)},
+    )
 
 
 def factor(trajectory: xr.Dataset, name: str, title: str) -> dict[str, Figure]:

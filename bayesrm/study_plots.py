@@ -326,6 +326,8 @@ def _curve(axis: Axes, line: Line, metric: str) -> None:
     axis.plot(labels, mean, color=line.colour, linestyle=_style(line), marker="o", markersize=3, linewidth=1.3)
     if len(cells) > 1:
         error = cells.std(axis=0, ddof=1) / np.sqrt(count[kept])
+        if len(labels) == 1:
+            axis.errorbar(labels, mean, error, color=line.colour, linewidth=1.3)
         axis.fill_between(labels, mean - error, mean + error, color=line.colour, alpha=0.13, linewidth=0)
 
 
