@@ -373,6 +373,10 @@ class Selection(Comparisons):
                 )
             object.__setattr__(self, "inclusion", inclusion)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and other processes get: the bound as a number."""
+        return vars(self) | {"certificate": self.bound}
+
     @property
     def bound(self) -> float | None:
         """No batch of this size has a larger summed gain; None where the design has no such bound."""

@@ -5,6 +5,7 @@ Explicit matrices are built here from the posterior's features φ; the package n
 
 from __future__ import annotations
 
+import copy
 from itertools import combinations
 
 import numpy as np
@@ -454,3 +455,11 @@ def test_top_breaks_ties_uniformly_across_blocks(request, kind, monkeypatch):
         counts[top(candidates, lambda pairs: torch.zeros(len(pairs), dtype=torch.float64), 6, generator)] += 1
     share = 6 / len(candidates)
     assert (np.abs(counts / draws - share) < 5 * np.sqrt(share * (1 - share) / draws)).all()
+
+
+def test_a_batch_is_copied_with_its_bound(few, laplace):
+    batch = brm.select(laplace, few, "pa-dopt", 4)
+    copied = copy.deepcopy(batch)
+    assert isinstance(copied.certificate, float)
+    assert copied.bound == batch.bound
+    np.testing.assert_array_equal(copied.gain, batch.gain)
