@@ -12,6 +12,7 @@ import pyro
 import pytest
 import scipy.stats
 import torch
+from scipy.optimize import brentq
 
 import bayesrm as brm
 from bayesrm import rng
@@ -19,6 +20,8 @@ from bayesrm.inference import newton
 from bayesrm.inference.base import train_encoder
 from bayesrm.inference.prior_scale import CAUTIOUS_STEP, choose_prior_scale, unit_scales
 from bayesrm.models.features import labelled_differences
+from bayesrm.models.likelihoods.flips import Flips
+from bayesrm.models.log_joint import CentredPrior, LabelledDifferences, LogJoint
 
 CPU = torch.device("cpu")
 
@@ -121,6 +124,30 @@ def test_newton_from_a_far_start_finds_the_same_mode(world):
     far = torch.full_like(posterior.location, 300.0)
     mode = newton.maximise(posterior.model.log_joint(data, posterior.prior_precision), far)
     torch.testing.assert_close(mode.beta, posterior.location, rtol=1e-8, atol=1e-8)
+
+
+def test_newton_leaves_a_saddle_for_a_mode():
+    """Answers that contradict each other, one of them taken for a flip: two modes, and a minimum between them."""
+    data = LabelledDifferences(
+        torch.tensor([[1.0, 0.0]] * 12 + [[6.0, 0.0]] * 2, dtype=torch.float64),
+        torch.tensor([1.0] * 12 + [0.0] * 2, dtype=torch.float64),
+        torch.ones(14, dtype=torch.float64),
+    )
+    joint = LogJoint(Flips(0.1), data, CentredPrior(torch.full((2,), 0.01, dtype=torch.float64)))
+
+    def slope(beta: float) -> float:
+        return float(joint.curvature(torch.tensor([beta, 0.0], dtype=torch.float64))[0][0])
+
+    grid = np.linspace(-3, 6, 400)
+    slopes = np.array([slope(beta) for beta in grid])
+    up = np.flatnonzero((slopes[:-1] < 0) & (slopes[1:] > 0))
+    assert len(up) == 1, "one minimum"
+    bottom = torch.tensor([brentq(slope, grid[up[0]], grid[up[0] + 1], xtol=1e-14), 0.0], dtype=torch.float64)
+    mode = newton.maximise(joint, bottom)
+    gradient, information = joint.curvature(mode.beta)
+    assert gradient.abs().max() < 1e-4
+    assert torch.linalg.eigvalsh(information).min() > 0
+    assert float(joint(mode.beta)) > float(joint(bottom)) + 0.01
 
 
 # --- evidence ----------------------------------------------------------------------------------------------------
