@@ -9,6 +9,8 @@ without any NUTS; below 0.7 an approximation can be reweighted to the exact post
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -59,21 +61,20 @@ def answer(results: StudyResults) -> str:
     """How far each is from NUTS at worst and on average, and whether k̂ tells."""
     table = fidelity(results)
     sentences = []
-    for name in APPROXIMATIONS:
-        rows = table[table["inference"] == name]
+    for (prior, name), rows in table.groupby(["prior", "inference"], sort=False):
         worst = rows.loc[rows["distance"].idxmax()]
         sentences.append(
-            f"{name} lies {rows['distance'].mean():.2f} posterior sd from NUTS on average (two halves of NUTS: "
-            f"{rows['floor'].mean():.2f}), at most {worst['distance']:.2f} (width {worst['hidden']}, {worst['labels']} "
-            f"labels), with k̂ from {rows['k'].min():.2f} to {rows['k'].max():.2f} and log loss "
-            f"{rows['log_loss_less_nuts'].mean():+.4f} nats from that of NUTS"
+            f"With the prior {prior}, {name} lies {rows['distance'].mean():.2f} posterior sd from NUTS on average (two "
+            f"halves of NUTS: {rows['floor'].mean():.2f}), at most {worst['distance']:.2f} (width {worst['hidden']}, "
+            f"{worst['labels']} labels), with k̂ from {rows['k'].min():.2f} to {rows['k'].max():.2f} and log loss "
+            f"{rows['log_loss_less_nuts'].mean():+.4f} nats from that of NUTS."
         )
     rank = float(table[["k", "distance"]].corr(method="spearman").iloc[0, 1])
-    return "; ".join(sentences) + f".\nRanked by k̂ and by distance, the {len(table)} fits correlate at {rank:.2f}."
+    return "\n".join(sentences) + f"\nRanked by k̂ and by distance, the {len(table)} fits correlate at {rank:.2f}."
 
 
 def figures(results: StudyResults) -> dict[str, Figure]:
-    """Distance and k̂ against labels, a column an approximation, a line a width."""
+    """Distance and k̂ against labels, a column a prior and approximation, a line a width."""
     trajectory = results.trajectory.isel(pool=0)
     return {
         "distance_to_nuts": scatter_lines(
@@ -89,36 +90,36 @@ def tables(results: StudyResults) -> dict[str, pd.DataFrame]:
 
 
 def fidelity(results: StudyResults) -> pd.DataFrame:
-    """A row an approximation, width and number of labels; means over seeds."""
+    """A row a prior, approximation, width and number of labels; means over seeds."""
     mean = results.trajectory.isel(pool=0).mean("seed")
+    axes = (mean[name].values for name in ("prior", "hidden", "batch_size"))
     rows = []
-    for name in APPROXIMATIONS:
-        for hidden in mean["hidden"].values:
-            for labels in mean["batch_size"].values:
-                cell = mean.sel(hidden=hidden, batch_size=labels)
-                rows.append(
-                    {
-                        "inference": name,
-                        "hidden": str(hidden),
-                        "labels": int(labels),
-                        **{
-                            value: _number(cell[f"{name}_{value}"])
-                            for value in ("distance", "mean_shift", "sd_ratio", "k", "one_minus_spearman")
-                        },
-                        "floor": _number(cell["floor"]),
-                        "log_loss_less_nuts": _number(cell[f"{name}_log_loss"] - cell[f"{EXACT}_log_loss"]),
-                    }
-                )
+    for name, (prior, hidden, labels) in product(APPROXIMATIONS, product(*axes)):
+        cell = mean.sel(prior=prior, hidden=hidden, batch_size=labels)
+        rows.append(
+            {
+                "prior": str(prior),
+                "inference": name,
+                "hidden": str(hidden),
+                "labels": int(labels),
+                **{
+                    value: _number(cell[f"{name}_{value}"])
+                    for value in ("distance", "mean_shift", "sd_ratio", "k", "one_minus_spearman")
+                },
+                "floor": _number(cell["floor"]),
+                "log_loss_less_nuts": _number(cell[f"{name}_log_loss"] - cell[f"{EXACT}_log_loss"]),
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def _panels(trajectory: xr.Dataset, value: str) -> dict[str, dict[str, xr.DataArray]]:
     return {
-        name: {
-            f"width {hidden}": _flat(trajectory[f"{name}_{value}"].sel(hidden=hidden))
+        f"{name}, prior {prior}": {
+            f"width {hidden}": _flat(trajectory[f"{name}_{value}"].sel(prior=prior, hidden=hidden))
             for hidden in trajectory["hidden"].values
         }
-        for name in APPROXIMATIONS
+        for prior, name in product(trajectory["prior"].values, APPROXIMATIONS)
     }
 
 
