@@ -184,7 +184,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            # Port 0 is a free one: without it, a second cluster on the machine warns that 8787 is taken.
+            dashboard_address="127.0.0.1:0",
             # Pages of mapped pools count as a worker's memory, though the system takes them back when it needs to.
             memory_limit=None,
             silence_logs=logging.ERROR,

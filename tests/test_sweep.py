@@ -21,7 +21,7 @@ import bayesrm as brm
 from bayesrm.cell import CELL_FILE, Cell
 from bayesrm.config import make_config
 from bayesrm.errors import BayesRMError, InvalidInputError
-from bayesrm.sweep import combined, sweep
+from bayesrm.sweep import _client, combined, sweep
 from bayesrm.worker import carry_out
 
 CELLS = 4
@@ -177,3 +177,9 @@ def test_a_scheduler_that_is_not_there(pools, tmp_path, monkeypatch):
     monkeypatch.setattr("bayesrm.sweep.SECONDS_TO_CONNECT", 1)
     with pytest.raises(InvalidInputError, match="there is no Dask scheduler at tcp"):
         sweep(cells(pools, tmp_path), tmp_path, scheduler="tcp://127.0.0.1:1")
+
+
+def test_two_clusters_on_a_machine_do_not_mind_each_other():
+    """Neither takes a port that the other wants; warnings are errors here."""
+    with _client(1, None) as one, _client(1, None) as other:
+        assert (one.submit(int, "1").result(), other.submit(int, "2").result()) == (1, 2)
