@@ -3,7 +3,7 @@
     make studies
     python studies/readme_figures.py --runs runs
 
-The studies' own figures made small enough for a repository: narrower, of 128 colours, and of figure 1 some rows.
+The studies' own figures made small enough for a repository: narrower, and of figure 1 some rows.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ FIGURES = {
 }
 ROWS = {"two_dimensional": (13, (0, 1, 2, 3, 7, 10, 12))}
 """Figure → how many rows it has, and which are shown."""
-WIDTH, COLOURS = 1000, 128
+WIDTH, LARGEST = 1000, 150_000
+"""Pixels, and bytes: beyond those a figure gets a palette of 256 colours."""
+NARROW = {"two_dimensional": 500, "annotator_noise": 520}
 
 
-def small(image: Image.Image) -> Image.Image:
-    """Narrower, and of fewer colours."""
-    if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
-    return image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+def small(image: Image.Image, width: int) -> Image.Image:
+    """Narrower."""
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    return image.convert("RGB")
 
 
 def some_rows(image: Image.Image, rows: int, kept: tuple[int, ...]) -> Image.Image:
@@ -58,7 +60,11 @@ def main() -> None:
             continue
         image = Image.open(asked.runs / source)
         path = asked.out / f"{name}.png"
-        small(some_rows(image, *ROWS[name]) if name in ROWS else image).save(path, optimize=True)
+        shown = some_rows(image, *ROWS[name]) if name in ROWS else image
+        image = small(shown, NARROW.get(name, WIDTH))
+        image.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"Written: {path}, {path.stat().st_size / 1000:.0f} kB.")
 
 
