@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,19 +18,37 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is 
 PROMPTS, RESPONSES, DIM = 40_000, 10, 2048
 GIGABYTE = 1024**3
 
-ROUND = """
+START = """
 import sys
 import torch
 torch.set_num_threads(1)
 import bayesrm as brm
+
+def peak():
+    with open("/proc/self/status") as status:  # the maximum that getrusage gives counts the parent's memory too
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+"""
+
+ROUND = """
 pool, golden = brm.load_pool(sys.argv[1]), brm.load_golden(sys.argv[1])
 assert (len(pool), pool.dim, pool.n_prompts) == (400_000, 2048, 40_000)
 tree = brm.run(pool, brm.GoldenAnnotator(golden), model=brm.RewardModel(pool.dim, "mlp"), inference="laplace",
                design="pa-dopt", batch_size=125, rounds=1, draws=10)
 assert tree["selection"].sizes["comparison"] == 125
-with open("/proc/self/status") as status:  # the maximum that getrusage gives counts the parent's memory too
-    print(next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM")))
+print(peak())
 """
+
+
+def printed_by(script: str, pool: Path) -> int:
+    """What a script prints last, in a process of its own with one thread."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", START + script, str(pool)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 @pytest.fixture
@@ -53,27 +72,12 @@ def full_size_pool(tmp_path):
 
 
 def test_one_round_of_the_papers_full_size_stays_below_2500_megabytes(full_size_pool):
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ROUND, str(full_size_pool)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    print(f"peak {int(done.stdout) / GIGABYTE:.2f} GiB")
-    assert int(done.stdout) < 2.5 * GIGABYTE
+    peak = printed_by(ROUND, full_size_pool)
+    print(f"peak {peak / GIGABYTE:.2f} GiB")
+    assert peak < 2.5 * GIGABYTE
 
 
 EVALUATION = """
-import sys
-import torch
-torch.set_num_threads(1)
-import bayesrm as brm
-
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
 pool, golden = brm.load_pool(sys.argv[1]), brm.load_golden(sys.argv[1])
 few = brm.ResponsePool(pool.embeddings[:1000], pool.group[:1000])
 pairs = brm.candidates(few, size=200)
@@ -98,11 +102,4 @@ def test_evaluation_of_many_responses_is_streamed(tmp_path):
     brm.save_pool(
         tmp_path / "pool", brm.ResponsePool(embeddings, np.repeat(np.arange(prompts), responses)), golden
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", EVALUATION, str(tmp_path / "pool")],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 0.35 * GIGABYTE
+    assert printed_by(EVALUATION, tmp_path / "pool") < 0.35 * GIGABYTE

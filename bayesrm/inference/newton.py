@@ -22,10 +22,10 @@ MAX_STEPS = 100
 TOLERANCE = 1e-10
 """Stop where the Newton decrement, twice the objective still to be gained in nats, is below this."""
 
-DAMPINGS = (1e-13, 1e-10, *(10.0**k for k in range(-3, 7)))
-"""Multiples of the identity, relative to the mean diagonal, that are tried in turn."""
 ROUNDING = 1e-10
 """Damping up to here makes up for rounding; where more is needed the curvature is that of a saddle."""
+DAMPINGS = (1e-13, ROUNDING, *(10.0**k for k in range(-3, 7)))
+"""Multiples of the identity, relative to the mean diagonal, that are tried in turn."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
     x = joint.start() if start is None else start.clone()
     value = float(joint(x))
     gradient, information = joint.curvature(x)
+    factor, damping = _ascent_factor(information)
     for _ in range(MAX_STEPS):
-        factor, damping = _ascent_factor(information)
         step = torch.cholesky_solve(gradient[:, None], factor)[:, 0]
         decrement = float(gradient @ step)
         converged = decrement < TOLERANCE
@@ -85,8 +85,9 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
             break
         x, value = candidate, candidate_value
         gradient, information = joint.curvature(x)
+        factor, damping = _ascent_factor(information)
         # Where f is flat, the last step may come to where it is no maximum any more: then it goes on from there.
-        if converged and _ascent_factor(information)[1] <= ROUNDING:
+        if converged and damping <= ROUNDING:
             break
     cholesky = cholesky_factor(information)
     log_evidence = value + len(x) / 2 * math.log(2 * math.pi) - float(cholesky.diagonal().log().sum())
