@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from bayesrm.data import load_golden, load_pool, save_pool
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
-    from bayesrm.design.candidates import CandidateSet, candidates
+    from bayesrm.design.candidates.sets import CandidateSet, candidates
     from bayesrm.design.live import Live
+    from bayesrm.design.selection import Selection
     from bayesrm.diagnostics import compare, diagnose
+    from bayesrm.evaluation.forecast import Forecast, forecast
+    from bayesrm.evaluation.metrics import evaluate
     from bayesrm.export import load_reward_model, save_reward_model
-    from bayesrm.forecast import Forecast, forecast
     from bayesrm.inference import fit
     from bayesrm.inference.base import Inference
-    from bayesrm.loop import RoundRecord, run
-    from bayesrm.metrics import evaluate
     from bayesrm.models.encoders import Encoder
     from bayesrm.models.likelihoods.base import Likelihood
     from bayesrm.models.reward_model import RewardModel
     from bayesrm.posteriors.base import RewardPosterior
-    from bayesrm.results import open_results
-    from bayesrm.types import Comparisons, Preferences, ResponsePool, Selection
+    from bayesrm.runs.loop import RoundRecord, run
+    from bayesrm.runs.results import open_results
+    from bayesrm.types import Comparisons, Preferences, ResponsePool
 
 _HOME = {
     "Annotator": "annotators.base",
@@ -41,7 +42,7 @@ _HOME = {
     "Criterion": "design.base",
     "Design": "design.base",
     "Encoder": "models.encoders",
-    "Forecast": "forecast",
+    "Forecast": "evaluation.forecast",
     "GoldenAnnotator": "annotators.golden",
     "Inference": "inference.base",
     "Likelihood": "models.likelihoods.base",
@@ -50,21 +51,21 @@ _HOME = {
     "ResponsePool": "types",
     "RewardModel": "models.reward_model",
     "RewardPosterior": "posteriors.base",
-    "RoundRecord": "loop",
-    "Selection": "types",
+    "RoundRecord": "runs.loop",
+    "Selection": "design.selection",
     "Selector": "design.base",
     "candidates": "design.candidates",
     "compare": "diagnostics",
     "designs": "design",
     "diagnose": "diagnostics",
-    "evaluate": "metrics",
+    "evaluate": "evaluation.metrics",
     "fit": "inference",
-    "forecast": "forecast",
+    "forecast": "evaluation.forecast",
     "load_golden": "data",
     "load_pool": "data",
     "load_reward_model": "export",
-    "open_results": "results",
-    "run": "loop",
+    "open_results": "runs.results",
+    "run": "runs.loop",
     "save_pool": "data",
     "save_reward_model": "export",
     "select": "design",

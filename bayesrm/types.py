@@ -6,17 +6,17 @@ NumPy, indices are int64 positions in a :class:`ResponsePool`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, Self, cast, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.rows import take_rows
+from bayesrm.utils.mapped_rows import take_rows
 
 EAGER_CHECK_BYTES = 256 * 2**20
 """A pool up to this size is checked for non-finite numbers when made; a larger one as its rows are read."""
@@ -30,12 +30,6 @@ class Pairs(Protocol):
     def first(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
     @property
     def second(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
-
-
-class Explains(Protocol):
-    """A posterior, as a selection sees it."""
-
-    def explain(self, selection: Selection, pool: ResponsePool | None = None) -> Any: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,108 +320,6 @@ class Preferences(Comparisons):
                 f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}"
             )
         return column
-
-
-@dataclass(frozen=True, eq=False)
-class Selection(Comparisons):
-    """A batch of pairs that a design chose, in the order of choice.
-
-    Parameters
-    ----------
-    first, second
-        (pair,) indices into the pool.
-    gain
-        (pair,) what each pair added to the design's criterion when it was chosen. For information designs in
-        nats: the posterior entropy that the pair is expected to remove, given the pairs before it.
-    design
-        The name of the design.
-    certificate
-        An upper bound on the summed gain of *any* batch of this size, where the design has one, or what computes it:
-        over many candidates that takes as long as the choice, so it is done when :attr:`bound` is asked for.
-    inclusion
-        (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled; None where
-        the choice was not random. See :attr:`weight`.
-    posterior, pool
-        What it was chosen under and from, for :meth:`explain`; files do not keep them.
-    """
-
-    gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
-    design: str = ""
-    certificate: float | Callable[[], float] | None = field(default=None, repr=False)
-    inclusion: Float[np.ndarray, "pair"] | None = None
-    posterior: Explains | None = field(default=None, repr=False)
-    pool: ResponsePool | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        gain = np.array(self.gain, dtype=np.float64)
-        if gain.shape != self.first.shape:
-            raise InvalidInputError(f"expected one gain for each of the {len(self)} pairs, got shape {gain.shape}")
-        object.__setattr__(self, "gain", gain)
-        if self.inclusion is not None:
-            inclusion = np.array(self.inclusion, dtype=np.float64)
-            if inclusion.shape != self.first.shape or not ((inclusion > 0) & (inclusion <= 1)).all():
-                raise InvalidInputError(
-                    f"expected a probability above 0 and at most 1 for each of the {len(self)} pairs as inclusion, "
-                    f"got shape {inclusion.shape}"
-                )
-            object.__setattr__(self, "inclusion", inclusion)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and other processes get: the bound as a number."""
-        return vars(self) | {"certificate": self.bound}
-
-    @property
-    def bound(self) -> float | None:
-        """No batch of this size has a larger summed gain; None where the design has no such bound."""
-        if callable(self.certificate):
-            # What it was computed from need not be kept.
-            object.__setattr__(self, "certificate", self.certificate())
-        return cast("float | None", self.certificate)
-
-    @property
-    def shortfall(self) -> float | None:
-        """At most so many nats below the best batch of this size; None where the design has no bound."""
-        return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
-
-    @property
-    def weight(self) -> Float[np.ndarray, "pair"]:
-        """(pair,) what each answer has to count for that a fit sees the candidates and not the design's taste.
-
-        Horvitz & Thompson's 1 / inclusion, scaled to average one, so that a batch tells as much as it has answers:
-        ``dataclasses.replace(preferences, weight=batch.weight)``. Where a model is right it is better without, for
-        weights cost precision; where it is wrong they aim it at the candidates as they are. Ones where the
-        choice was not random.
-        """
-        if self.inclusion is None:
-            return np.ones(len(self))
-        return (1 / self.inclusion) / (1 / self.inclusion).mean()
-
-    def explain(self, posterior: Explains | None = None, pool: ResponsePool | None = None) -> Any:
-        """Why these pairs: a table with the probability, Fisher weight, variance and gain of each, and a projection.
-
-        Parameters
-        ----------
-        posterior, pool
-            What it was chosen under and from; only needed for a selection that was read from a file.
-
-        Returns
-        -------
-        Explanation
-            See :class:`bayesrm.posteriors.explanation.Explanation`; it shows itself as a table.
-
-        Raises
-        ------
-        InvalidInputError
-            Where the posterior is neither known nor given.
-        """
-        posterior = self.posterior if posterior is None else posterior
-        if posterior is None:
-            raise InvalidInputError(
-                "expected the posterior that these pairs were chosen under, and a selection from a file has none: "
-                "give it, as in selection.explain(posterior)"
-            )
-        return posterior.explain(self, self.pool if pool is None else pool)
 
 
 def require_within(pairs: Pairs, pool: ResponsePool) -> None:

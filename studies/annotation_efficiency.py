@@ -16,9 +16,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bayesrm.paper_figures import display, efficiency, says_who_wins, standings
+from bayesrm.plots.studies import forest
 from bayesrm.study import StudyResults
-from bayesrm.study_plots import forest
+from bayesrm.study.paper_figures import display, efficiency, says_who_wins, standings
 
 
 def answer(results: StudyResults) -> str:

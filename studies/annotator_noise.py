@@ -11,11 +11,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bayesrm.comparison import compare
-from bayesrm.intervals import paired_interval
-from bayesrm.results import BASELINE
+from bayesrm.evaluation.comparison import compare
+from bayesrm.evaluation.intervals import paired_interval
+from bayesrm.evaluation.names import BASELINE
+from bayesrm.plots.studies import METRICS, Panel, curve_grid, design_line, shades
 from bayesrm.study import StudyResults
-from bayesrm.study_plots import METRICS, Panel, curve_grid, design_line, shades
 
 MODELLED = ", modelled"
 

@@ -6,6 +6,6 @@ often what was answered. A column an approach, as the paper computes it and then
 
 from __future__ import annotations
 
-from bayesrm.paper_figures import factor_study
+from bayesrm.study.paper_figures import factor_study
 
 answer, figures, tables = factor_study("batch", "labels a round")

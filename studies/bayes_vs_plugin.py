@@ -17,12 +17,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import bayesrm as brm
-from bayesrm.cell import Cell
-from bayesrm.comparison import compare
-from bayesrm.intervals import paired_interval
-from bayesrm.results import BASELINE
+from bayesrm.evaluation.comparison import compare
+from bayesrm.evaluation.intervals import paired_interval
+from bayesrm.evaluation.names import BASELINE
+from bayesrm.plots.studies import Panel, curve_grid, design_line, shades
+from bayesrm.runs.cell import Cell
 from bayesrm.study import StudyResults
-from bayesrm.study_plots import Panel, curve_grid, design_line, shades
 
 ESTIMATORS = ("plugin", "laplace", "ensemble")
 METRICS = ("one_minus_spearman", "log_loss")

@@ -6,6 +6,6 @@ computes it and then ours.
 
 from __future__ import annotations
 
-from bayesrm.paper_figures import factor_study
+from bayesrm.study.paper_figures import factor_study
 
 answer, figures, tables = factor_study("prompts", "prompts a round")

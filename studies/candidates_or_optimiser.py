@@ -12,11 +12,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bayesrm.comparison import compare
-from bayesrm.intervals import paired_interval
-from bayesrm.plots import BASELINE_COLOUR, COLOURS
+from bayesrm.evaluation.comparison import compare
+from bayesrm.evaluation.intervals import paired_interval
+from bayesrm.plots.runs import BASELINE_COLOUR, COLOURS
+from bayesrm.plots.studies import METRICS, Line, Panel, curve_grid
 from bayesrm.study import StudyResults
-from bayesrm.study_plots import METRICS, Line, Panel, curve_grid
 
 
 def answer(results: StudyResults) -> str:

@@ -7,6 +7,6 @@ column an approach, as the paper computes it and then ours, a line a scope.
 
 from __future__ import annotations
 
-from bayesrm.paper_figures import factor_study
+from bayesrm.study.paper_figures import factor_study
 
 answer, figures, tables = factor_study("scope", "comparisons")

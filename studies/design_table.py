@@ -20,13 +20,14 @@ import xarray as xr
 from scipy.stats import t
 
 import bayesrm as brm
-from bayesrm.combine import SETTINGS, Part, combine_parts, run_folders
-from bayesrm.config import RunConfig, make_config
 from bayesrm.design import CRITERIA
-from bayesrm.journal import RUN_FILE, read_records
-from bayesrm.results import BASELINE, RESULTS_FILE, write_results
-from bayesrm.storage import read_json
-from bayesrm.sweep import cells_of, sweep
+from bayesrm.evaluation.names import BASELINE
+from bayesrm.runs.combine import SETTINGS, Part, combine_parts, run_folders
+from bayesrm.runs.config import RunConfig, make_config
+from bayesrm.runs.journal import RUN_FILE, read_records
+from bayesrm.runs.results import RESULTS_FILE, write_results
+from bayesrm.runs.sweep import cells_of, sweep
+from bayesrm.utils.files import read_json
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "data" / "quickstart"
 SCOPES = ("within-prompt", "cross-prompt")
@@ -78,7 +79,7 @@ def paired_table(trajectory: xr.Dataset) -> pd.DataFrame:
     Parameters
     ----------
     trajectory
-        Combined ``trajectory``, see :func:`bayesrm.results.combine`. Best-of-N is that of the largest N.
+        Combined ``trajectory``, see :func:`bayesrm.runs.results.combine`. Best-of-N is that of the largest N.
 
     Returns
     -------

@@ -6,6 +6,6 @@ paper computes it. Our model is linear and has no such layers.
 
 from __future__ import annotations
 
-from bayesrm.paper_figures import factor_study
+from bayesrm.study.paper_figures import factor_study
 
 answer, figures, tables = factor_study("hidden", "hidden units")

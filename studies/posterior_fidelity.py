@@ -17,11 +17,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import bayesrm as brm
-from bayesrm.cell import Cell
 from bayesrm.diagnostics.distance import distance
 from bayesrm.diagnostics.importance import pareto_k
+from bayesrm.plots.studies import scatter_lines
+from bayesrm.runs.cell import Cell
 from bayesrm.study import StudyResults
-from bayesrm.study_plots import scatter_lines
 
 APPROXIMATIONS = ("laplace", "svi")
 EXACT = "nuts"

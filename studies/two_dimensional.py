@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 
 import bayesrm as brm
 from bayesrm import rng
-from bayesrm.cell import Cell
-from bayesrm.paper_figures import display, efficiency, says_who_wins, standings
+from bayesrm.plots.studies import reward_maps
+from bayesrm.runs.cell import Cell
 from bayesrm.study import StudyResults
-from bayesrm.study_plots import reward_maps
+from bayesrm.study.paper_figures import display, efficiency, says_who_wins, standings
 
 MODE, VARIANCE = 2.5, 0.25
 POINTS, TEST_POINTS = 20_000, 2_000

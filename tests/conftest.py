@@ -101,7 +101,7 @@ def real_pool_folder() -> Path:
 @pytest.fixture
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """An MLP is trained for a few steps only: for tests that are not about how well it learns."""
-    from bayesrm.models import training
+    from bayesrm.inference.fitting import training
 
     monkeypatch.setattr(training, "MAX_STEPS", 12)
     monkeypatch.setattr(training, "PAPER_STEPS", 12)

@@ -27,9 +27,9 @@ from bayesrm.embedding.loading import Loaded, load
 from bayesrm.embedding.settings import EmbeddingSettings
 from bayesrm.embedding.tokens import Tokens, tokenise
 from bayesrm.errors import InvalidInputError
-from bayesrm.progress import advancing
-from bayesrm.storage import read_json, replacing, write_json
 from bayesrm.types import Pairs, Preferences
+from bayesrm.utils.files import read_json, replacing, write_json
+from bayesrm.utils.progress import advancing
 
 ANSWERS = ("sample", "argmax")
 

@@ -13,9 +13,10 @@ from bayesrm import rng
 from bayesrm.campaign.store import Question
 from bayesrm.design import make_design
 from bayesrm.design.base import Design
-from bayesrm.design.constraints import Constraints, Cost
+from bayesrm.design.candidates.constraints import Constraints, Cost
+from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
-from bayesrm.types import ResponsePool, Selection
+from bayesrm.types import ResponsePool
 
 WITHOUT_LABELS = ("random", "within-first")
 """Designs that choose the same pairs whatever was answered: no fit is needed for them."""

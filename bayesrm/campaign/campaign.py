@@ -25,8 +25,8 @@ from bayesrm.campaign.store import Question, Store, now
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.data import load_pool
-from bayesrm.design.candidates import candidates
-from bayesrm.design.constraints import require_costs
+from bayesrm.design.candidates.constraints import require_costs
+from bayesrm.design.candidates.sets import candidates
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit as fit_model
 from bayesrm.inference.base import Inference

@@ -14,7 +14,7 @@ from bayesrm import rng
 from bayesrm.campaign.agreement import agreement
 from bayesrm.campaign.answers import choose_likelihood
 from bayesrm.campaign.campaign import Campaign
-from bayesrm.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
+from bayesrm.evaluation.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bayesrm.campaign.campaign import Campaign, labels_digest
 from bayesrm.campaign.findings import Findings, find
 from bayesrm.errors import InvalidInputError
-from bayesrm.results import write_results
-from bayesrm.storage import write_json
-from bayesrm.versions import versions
+from bayesrm.runs.results import write_results
+from bayesrm.utils.files import write_json
+from bayesrm.utils.versions import versions
 
 POSTERIOR_FILE, CARD_FILE = "posterior.nc", "card.json"
 

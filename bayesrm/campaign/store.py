@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import replacing
+from bayesrm.utils.files import replacing
 
 STORE_FILE = "campaign.sqlite"
 FORMAT = 1

@@ -26,7 +26,7 @@ campaign_app = typer.Typer(
 app.add_typer(campaign_app, name="campaign")
 
 FEWEST_FOR_FORECAST = 250
-"""Replays of forecasts began with so many labels, see :mod:`bayesrm.forecast`."""
+"""Replays of forecasts began with so many labels, see :mod:`bayesrm.evaluation.forecast`."""
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the campaign.")]
 Moved = Annotated[Path | None, typer.Option(help="Where the pool is, if it was moved.")]

@@ -39,7 +39,7 @@ def diagnose(
     From the folder alone: Pareto k̂, mixing of chains, sensitivity to the prior. With --pool: effective rank of the
     features, and what --test, --reference and --sbc add.
     """
-    from bayesrm.diagnosed_run import diagnose_run
+    from bayesrm.inspection.diagnose import diagnose_run
 
     diagnosis, page = diagnose_run(run, pool, test, reference, sbc, seed, workers)
     console.print(str(diagnosis), highlight=False, markup=False, soft_wrap=True)

@@ -23,7 +23,7 @@ def explain(
     ] = None,
 ) -> None:
     """Why these pairs: probability, Fisher weight, variance of the logit and gain of each, as a table and a figure."""
-    from bayesrm.explained_run import explain_run
+    from bayesrm.inspection.explain import explain_run
 
     explanation, files = explain_run(run, pool, round_index)
     console.print(str(explanation), highlight=False, markup=False, soft_wrap=True)

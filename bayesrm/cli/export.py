@@ -39,7 +39,7 @@ def export(
     TRL's trainers.
     """
     from bayesrm.export.files import read_description
-    from bayesrm.exported_reward import export as write
+    from bayesrm.inspection.export import export as write
 
     posterior = write(directory, to, pool, inference, transformers, name)
     labels = len(posterior.preferences)

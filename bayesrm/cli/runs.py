@@ -10,14 +10,14 @@ import typer
 from rich import box
 from rich.table import Table
 
-from bayesrm.checkout import QUICKSTART
 from bayesrm.cli.app import app, console
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.checkout import QUICKSTART
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesrm.config import RunConfig
+    from bayesrm.runs.config import RunConfig
 
 DEMO_DESIGNS = ("pa-dopt", "entropy", "random")
 DEMO_INFERENCES = ("plugin", "laplace")
@@ -39,7 +39,7 @@ def demo(
     other with a prior chosen by evidence and its posterior. Prints a table and what it means, and writes a results
     file, a plot and a report. Run again with more --rounds, it goes on from where it was.
     """
-    from bayesrm.config import make_config
+    from bayesrm.runs.config import make_config
 
     configs = [
         make_config(
@@ -120,7 +120,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="Where to compute, such as cuda; default the CPU.")] = None,
 ) -> None:
     """Simulate active reward modeling on a pool with golden rewards, from the first label on."""
-    from bayesrm.config import make_config
+    from bayesrm.runs.config import make_config
 
     asked_designs: list[str | None] = [*dict.fromkeys(design)] if design else [None]
     asked_inferences: list[str | None] = [*dict.fromkeys(inference)] if inference else [None]
@@ -161,18 +161,18 @@ def report(
     directory: Annotated[Path, typer.Argument(help="Folder of finished or running runs.")],
 ) -> None:
     """Write tables and figures of a folder of runs, as one self-contained HTML file in it."""
-    from bayesrm.report import write_report
+    from bayesrm.reports.runs import write_report
 
     console.print(f"The report is {write_report(directory)}.")
 
 
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler: str | None = None) -> None:
-    from bayesrm.combine import combine
-    from bayesrm.plots import learning_curves, save
-    from bayesrm.report import write_report
-    from bayesrm.results import RESULTS_FILE, write_results
-    from bayesrm.summary import final_table, verdict
-    from bayesrm.sweep import cells_of, sweep
+    from bayesrm.evaluation.summary import final_table, verdict
+    from bayesrm.plots.runs import learning_curves, save
+    from bayesrm.reports.runs import write_report
+    from bayesrm.runs.combine import combine
+    from bayesrm.runs.results import RESULTS_FILE, write_results
+    from bayesrm.runs.sweep import cells_of, sweep
 
     if not configs[0].pool.exists():
         raise InvalidInputError(f"there is no pool {configs[0].pool}")
@@ -205,7 +205,7 @@ def incomplete(failures: dict[str, str], out: Path) -> NoReturn:
 
 
 def _print_table(table: pd.DataFrame) -> None:
-    from bayesrm.summary import cell, setting, setting_columns
+    from bayesrm.evaluation.summary import cell, setting, setting_columns
 
     shown = {
         "one_minus_spearman": "1−Spearman ↓",

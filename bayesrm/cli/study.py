@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.checkout import STUDIES
 from bayesrm.cli.app import app, console
 from bayesrm.cli.lists import print_lines
 from bayesrm.cli.runs import incomplete
+from bayesrm.utils.checkout import STUDIES
 
 
 @app.command(epilog="Example:  [bold]bayesrm study annotation_efficiency --tiny --out runs/look[/bold]")
@@ -43,9 +43,9 @@ def study(
     if name is None:
         print_lines(engine.studies(studies))
         return
-    from bayesrm.results import RESULTS_FILE
-    from bayesrm.study_output import findings, write_findings
-    from bayesrm.study_report import write_study_report
+    from bayesrm.reports.studies import write_study_report
+    from bayesrm.runs.results import RESULTS_FILE
+    from bayesrm.study.output import findings, write_findings
 
     declared = engine.load_study(name, tiny, studies, paper=paper_data is not None)
     out = Path("runs") / f"{name}{'-tiny' if tiny else ''}" if out is None else out

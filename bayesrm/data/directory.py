@@ -18,9 +18,9 @@ from bayesrm.data.arrays import naming, open_npy
 from bayesrm.data.golden import as_golden
 from bayesrm.data.table import read_table, write_table
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import replacing_directory, sha256
 from bayesrm.types import ResponsePool
-from bayesrm.versions import versions
+from bayesrm.utils.files import replacing_directory, sha256
+from bayesrm.utils.versions import versions
 
 EMBEDDINGS, RESPONSES, GOLDEN, CARD = "embeddings.npy", "responses.parquet", "golden.npy", "card.json"
 BYTES_AT_ONCE = 64 * 2**20

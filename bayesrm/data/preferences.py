@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import replacing
 from bayesrm.types import Preferences
+from bayesrm.utils.files import replacing
 
 PREFERENCES = "preferences.parquet"
 

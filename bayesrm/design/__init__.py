@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bayesrm.design.base import Criterion, Design, Selector
-from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
-from bayesrm.types import Pairs, ResponsePool, Selection
+from bayesrm.types import Pairs, ResponsePool
 
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")

@@ -12,14 +12,15 @@ import torch
 from jaxtyping import Float
 
 from bayesrm import rng
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import Objective
-from bayesrm.design.ranking import top
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.search.ranking import top
+from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
-from bayesrm.types import Pairs, ResponsePool, Selection
+from bayesrm.types import Pairs, ResponsePool
 
 
 class Criterion(ABC):

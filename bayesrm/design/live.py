@@ -14,12 +14,13 @@ import torch
 from bayesrm import rng
 from bayesrm.design import make_design
 from bayesrm.design.base import Design, Selector
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.numbering import PairIndex
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import ListedPairs
-from bayesrm.types import Pairs, Preferences, Selection
+from bayesrm.types import Pairs, Preferences
 
 REMEMBERED = 512
 """Pairs that were good once, kept for a floor."""

@@ -21,8 +21,8 @@ from bayesrm.diagnostics.reliability import reliability, reliability_verdict
 from bayesrm.diagnostics.sbc import calibration_verdict, simulate_calibration
 from bayesrm.diagnostics.sensitivity import sensitivity
 from bayesrm.errors import InvalidInputError
+from bayesrm.evaluation.metrics import predict
 from bayesrm.inference.base import Inference
-from bayesrm.metrics import predict
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import provenance
 from bayesrm.posteriors.last_layer import LastLayerPosterior

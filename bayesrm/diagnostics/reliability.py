@@ -1,9 +1,10 @@
 r"""Whether a predicted preference probability means what it says.
 
 Each pair counts in both orientations, (p, q) and (1 − p, 1 − q), as in
-:func:`bayesrm.metrics.expected_calibration_error`, whose bins these are. Against hard answers a calibrated prediction
-has an error above zero too, by chance: Σ_b E|N(0, v_b)| / n with v_b = Σ p(1 − p), which is what the error is held
-against (Bröcker & Smith 2007 call that consistency resampling). Uncertainty over prompts is bootstrapped.
+:func:`bayesrm.evaluation.metrics.expected_calibration_error`, whose bins these are. Against hard answers a
+calibrated prediction has an error above zero too, by chance: Σ_b E|N(0, v_b)| / n with v_b = Σ p(1 − p), which is
+what the error is held against (Bröcker & Smith 2007 call that consistency resampling). Uncertainty over prompts is
+bootstrapped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.stats import beta
 
 from bayesrm import rng
 from bayesrm.diagnostics.finding import Finding
-from bayesrm.metrics import CALIBRATION_BINS, expected_calibration_error
+from bayesrm.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error
 
 RESAMPLES = 400
 INTERVAL = 0.95

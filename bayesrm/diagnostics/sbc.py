@@ -33,8 +33,8 @@ from bayesrm.models.features import encode
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import local_pairs
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.progress import bar
 from bayesrm.types import Pairs, Preferences, ResponsePool
+from bayesrm.utils.progress import bar
 
 CPU = torch.device("cpu")
 LOGITS = 10

@@ -17,7 +17,7 @@ from bayesrm.embedding.pooling import default_pooling, pool_tokens
 from bayesrm.embedding.settings import EmbeddingSettings
 from bayesrm.embedding.tokens import Tokens, tokenise
 from bayesrm.errors import InvalidInputError
-from bayesrm.progress import advancing
+from bayesrm.utils.progress import advancing
 
 
 class Embedder:

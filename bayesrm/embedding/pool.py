@@ -31,9 +31,9 @@ from bayesrm.embedding.work import (
     require_space,
 )
 from bayesrm.errors import InvalidInputError
-from bayesrm.progress import advancing
-from bayesrm.storage import read_json, replacing, write_json
-from bayesrm.versions import versions
+from bayesrm.utils.files import read_json, replacing, write_json
+from bayesrm.utils.progress import advancing
+from bayesrm.utils.versions import versions
 
 STORES = ("float16", "float32")
 ROWS_AT_ONCE = 8192

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import read_json, write_json
+from bayesrm.utils.files import read_json, write_json
 
 WORK = ".embedding"
 PLAN, DONE, VECTORS, LOCK = "plan.json", "done.json", "vectors.bin", "lock"

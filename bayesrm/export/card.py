@@ -23,7 +23,7 @@ HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 def write_card(path: Path, name: str, described: dict[str, Any]) -> None:
     """Write the card of a reward model with this configuration."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("bayesrm"),
+        loader=jinja2.PackageLoader("bayesrm.export"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

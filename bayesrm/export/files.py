@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.architecture import build_encoder, load_encoder
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
-from bayesrm.storage import read_json, sha256
+from bayesrm.utils.files import read_json, sha256
 
 CONFIGURATION, TENSORS, CARD = "reward_model.json", "reward_model.safetensors", "README.md"
 FORMAT, FORMAT_VERSION = "bayesrm reward model", 1

@@ -19,8 +19,8 @@ from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardF
 from bayesrm.export.saved_likelihood import describe_likelihood
 from bayesrm.export.sequence_classifier import write_classifier
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.storage import explaining_failed_write, replacing_directory, sha256, write_json
-from bayesrm.versions import versions
+from bayesrm.utils.files import explaining_failed_write, replacing_directory, sha256, write_json
+from bayesrm.utils.versions import versions
 
 
 def save_reward_model(

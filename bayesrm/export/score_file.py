@@ -25,8 +25,8 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.export.loaded import LoadedRewardModel
 from bayesrm.export.row_writers import ERROR, LOWER, PROBABILITY, REWARD, SD, WRITERS, RowWriter
 from bayesrm.posteriors.base import RewardMoments
-from bayesrm.progress import advancing
-from bayesrm.storage import explaining_failed_write, replacing
+from bayesrm.utils.files import explaining_failed_write, replacing
+from bayesrm.utils.progress import advancing
 
 ROWS_AT_ONCE = 512
 

@@ -9,14 +9,14 @@ import torch
 
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
-from bayesrm.inference.linear_part import fit_linear_part, linear_scales, network_helps
-from bayesrm.inference.prior_scale import network_share
-from bayesrm.inference.trained import Split, Trained, seen_differences
+from bayesrm.inference.fitting.linear_part import fit_linear_part, linear_scales, network_helps
+from bayesrm.inference.fitting.prior_scale import network_share
+from bayesrm.inference.fitting.trained import Split, Trained, seen_differences
+from bayesrm.inference.fitting.training import Descent, Fold, TrainingData, train
 from bayesrm.models.context import Context
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.reward_model import MOST_FEATURES, RewardModel
-from bayesrm.models.training import Descent, Fold, TrainingData, train
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Preferences, ResponsePool
 

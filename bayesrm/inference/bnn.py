@@ -37,14 +37,14 @@ from torch.func import functional_call
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.network_stack import prepared
-from bayesrm.inference.prior_scale import prior_precision
-from bayesrm.models import training
+from bayesrm.inference.fitting import training
+from bayesrm.inference.fitting.network_stack import prepared
+from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.models.training import TrainingData
 from bayesrm.posteriors.networks import NetworkDraws, State, inputs
-from bayesrm.progress import bar
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.progress import bar
 
 MAX_STEPS = 2000
 WINDOW = 50

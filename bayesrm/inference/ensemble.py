@@ -1,14 +1,14 @@
 r"""Deep ensemble: networks trained from different initialisations (Lakshminarayanan et al. 2017).
 
 Each member is the whole network, trained on all labels as the model's ``training`` says and in one pass with the
-others, see :mod:`bayesrm.inference.network_stack`. "early-stopped" means at the step at which networks trained without
-a fold of the labels predict that fold best.
+others, see :mod:`bayesrm.inference.fitting.network_stack`. "early-stopped" means at the step at which networks
+trained without a fold of the labels predict that fold best.
 
 Members must differ in something that matters. A built-in encoder starts from random weights, and that is enough;
 reweighting the labels as well made rewards worse on real embeddings. A user's module starts from its own weights in
 every member, so there member m sees the labels with weights of Exponential(1), the Bayesian bootstrap. Where there
 is no encoder to train ("linear"), or there are fewer labels than can be held out, the members are randomised-MAP
-draws of the last layer, see :mod:`bayesrm.inference.randomised_map`: their spread is that of the posterior.
+draws of the last layer, see :mod:`bayesrm.inference.fitting.randomised_map`: their spread is that of the posterior.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.network_stack import NetworkStack, best_steps, enough_to_train, prepared
-from bayesrm.inference.prior_scale import prior_precision
-from bayesrm.inference.randomised_map import randomised_map
-from bayesrm.models import training
+from bayesrm.inference.fitting import training
+from bayesrm.inference.fitting.network_stack import NetworkStack, best_steps, enough_to_train, prepared
+from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.randomised_map import randomised_map
+from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.models.training import TrainingData
 from bayesrm.posteriors.networks import NetworkDraws, State, network_differences, stack
 from bayesrm.types import Preferences, ResponsePool
 

@@ -1,7 +1,7 @@
 r"""Laplace: x = (ν, β) ~ Normal(x̂, Λ⁻¹), x̂ the exact MAP on the features of the trained encoder, Λ the full Hessian.
 
 Nuisance parameters ν of the likelihood are part of it; designs and rewards see the marginal of β. The prior scale σ,
-unless given, is chosen from the labels, see :mod:`bayesrm.inference.prior_scale`.
+unless given, is chosen from the labels, see :mod:`bayesrm.inference.fitting.prior_scale`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.nested import find_mode
-from bayesrm.inference.newton import Mode
-from bayesrm.inference.prior_scale import prior_precision
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.newton import Mode
+from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.gaussian import GaussianPosterior

@@ -6,7 +6,7 @@ response, so a draw is a function and the rewards of two responses have a covari
 
 A built-in MLP gets dropout after each hidden layer; a module of one's own says with its nn.Dropout layers where and
 how much. With fewer labels than can be held out the encoder is not trained, and each draw's last layer is a
-randomised-MAP draw on its masked features, see :mod:`bayesrm.inference.randomised_map`.
+randomised-MAP draw on its masked features, see :mod:`bayesrm.inference.fitting.randomised_map`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.network_stack import enough_to_train, require_no_program
-from bayesrm.inference.prior_scale import prior_precision
-from bayesrm.inference.randomised_map import randomised_map
+from bayesrm.inference.fitting.network_stack import enough_to_train, require_no_program
+from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.randomised_map import randomised_map
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.networks import NetworkDraws, State, network_differences
 from bayesrm.types import Preferences, ResponsePool

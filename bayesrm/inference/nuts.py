@@ -30,15 +30,15 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.nested import find_mode
-from bayesrm.inference.newton import Mode
-from bayesrm.inference.prior_scale import prior_precision
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.newton import Mode
+from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.draws import DrawsPosterior, shrunk_information
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
-from bayesrm.progress import bar
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.progress import bar
 
 MAX_TREE_DEPTH = 10
 LONG_WORK = 2_000_000

@@ -15,13 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.newton import cholesky_factor, maximise
-from bayesrm.inference.prior_scale import prior_precision
+from bayesrm.inference.fitting.newton import maximise
+from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.point import PointPosterior
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.linalg import cholesky_factor
 
 RIDGE = 1e-6
 

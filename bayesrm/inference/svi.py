@@ -27,20 +27,20 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.elbo_descent import ElboDescent
-from bayesrm.inference.guides import FullGuide, LowRankGuide, site_order
+from bayesrm.inference.fitting.elbo_descent import ElboDescent
+from bayesrm.inference.fitting.guides import FullGuide, LowRankGuide, site_order
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.laplace import laplace_posterior
-from bayesrm.inference.nested import find_mode
-from bayesrm.inference.newton import cholesky_factor
-from bayesrm.inference.prior_scale import prior_precision
 from bayesrm.models.context import Context
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.gaussian import GaussianPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.progress import bar
 from bayesrm.types import Preferences, ResponsePool, compact
+from bayesrm.utils.linalg import cholesky_factor
+from bayesrm.utils.progress import bar
 
 MOST_FULL = 300
 """Above so many dimensions the guide differs from Laplace by a diagonal and a low rank only."""

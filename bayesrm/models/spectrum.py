@@ -5,11 +5,11 @@ covariance within prompts, linear features are the leading coordinates of
 
     f = c · diag(λ^{a/2}) Vᵀ x.
 
-A prior that is the same for every weight of f then says of x: β ~ Normal(0, σ² C^a). Preferences are about responses
-to the same prompt, so rewards are expected to change along the directions in which such responses differ; what only
-prompts differ in cannot matter, and an isotropic prior spends most of its freedom there. No label is needed for it.
-The power a is chosen by evidence (:mod:`bayesrm.inference.linear_part`); a = 0 is a rotation, which changes nothing for
-a linear reward.
+A prior that is the same for every weight of f then says of x: β ~ Normal(0, σ² C^a). Preferences are about
+responses to the same prompt, so rewards are expected to change along the directions in which such responses differ;
+what only prompts differ in cannot matter, and an isotropic prior spends most of its freedom there. No label is
+needed for it. The power a is chosen by evidence (:mod:`bayesrm.inference.fitting.linear_part`); a = 0 is a
+rotation, which changes nothing for a linear reward.
 
 A network sees V diag(λ^{a/4}) Vᵀ x: half the power, as it learns a scale of its own, and turned back, as it trains
 more easily on mixed coordinates than on very unequal ones.

@@ -29,9 +29,8 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.features import RESPONSE_BLOCK, difference
 from bayesrm.models.likelihoods.base import Likelihood, gaussian_expectation
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.posteriors.explanation import Explanation, explain
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
-from bayesrm.types import Pairs, Preferences, ResponsePool, Selection, as_index, compact, require_within
+from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, compact, require_within
 
 
 @dataclass(frozen=True)
@@ -268,10 +267,6 @@ class RewardPosterior(ABC):
         used, first, second = local_pairs(pairs)
         rewards = self.sample_rewards(pool, used, draws, generator)
         return rewards[:, first] - rewards[:, second]
-
-    def explain(self, selection: Selection, pool: ResponsePool | None = None) -> Explanation:
-        """Why these pairs of a pool, by default of the pool that the preferences refer to."""
-        return explain(self, selection, self.pool if pool is None else pool)
 
     def _blocks(self, pool: ResponsePool) -> Iterator[tuple[np.ndarray, RewardMoments]]:
         for start in range(0, len(pool), RESPONSE_BLOCK):

@@ -36,7 +36,7 @@ from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.nuisance import Values
 from bayesrm.models.program import BETA_PRIOR
 from bayesrm.types import Preferences
-from bayesrm.versions import versions
+from bayesrm.utils.versions import versions
 
 Draws = dict[str, Float[np.ndarray, "_ _ ..."]]
 """Variables by name, each with its chains and draws in front."""

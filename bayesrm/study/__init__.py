@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayesrm.cell import Cell
+from bayesrm.runs.cell import Cell
 from bayesrm.study.declaration import Study, load_study, studies
 from bayesrm.study.pools import study_pools
 from bayesrm.study.results import StudyResults

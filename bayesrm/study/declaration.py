@@ -1,6 +1,6 @@
 """What a study runs: ``NAME.toml`` beside ``NAME.py``, read and checked before anything runs.
 
-``[settings]`` are those of every cell, fields of :class:`~bayesrm.config.RunConfig`. Each key of ``[grid]`` is a
+``[settings]`` are those of every cell, fields of :class:`~bayesrm.runs.config.RunConfig`. Each key of ``[grid]`` is a
 dimension of the results: a list of values of the setting by that name, or a table whose labels stand for several
 settings each. ``[[leave_out]]`` names cells that make no sense, ``[tiny]`` what ``--tiny`` changes, ``[paper]`` what
 ``--paper-data`` does.
@@ -19,12 +19,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bayesrm.cell import Cell
-from bayesrm.checkout import STUDIES
-from bayesrm.combine import Label, axis_label
-from bayesrm.config import RunConfig, first_complaint
 from bayesrm.errors import InvalidInputError, UnknownNameError
-from bayesrm.sweep import RUNS
+from bayesrm.runs.cell import Cell
+from bayesrm.runs.combine import Label, axis_label
+from bayesrm.runs.config import RunConfig, first_complaint
+from bayesrm.runs.sweep import RUNS
+from bayesrm.utils.checkout import STUDIES
 
 Pools = Mapping[str, tuple[Path, Path | None]]
 """Label → pool and test pool."""

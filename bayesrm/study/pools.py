@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bayesrm.checkout import QUICKSTART
 from bayesrm.data.paper import paper_settings
 from bayesrm.errors import InvalidInputError
 from bayesrm.study.declaration import Pools
+from bayesrm.utils.checkout import QUICKSTART
 
 
 def study_pools(

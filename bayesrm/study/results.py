@@ -9,10 +9,10 @@ from pathlib import Path
 
 import xarray as xr
 
-from bayesrm.cell import Cell
-from bayesrm.combine import Label
 from bayesrm.errors import InvalidInputError
-from bayesrm.results import open_results
+from bayesrm.runs.cell import Cell
+from bayesrm.runs.combine import Label
+from bayesrm.runs.results import open_results
 from bayesrm.study.declaration import Study
 
 

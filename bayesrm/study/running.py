@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bayesrm.cell import load_script
 from bayesrm.errors import InvalidInputError
-from bayesrm.results import RESULTS_FILE, write_results
-from bayesrm.storage import read_json, write_json
+from bayesrm.runs.cell import load_script
+from bayesrm.runs.results import RESULTS_FILE, write_results
+from bayesrm.runs.sweep import combined, stage_seconds, sweep
 from bayesrm.study.declaration import Pools, Study
 from bayesrm.study.pools import require_pools, study_pools
 from bayesrm.study.results import StudyResults
-from bayesrm.sweep import combined, stage_seconds, sweep
-from bayesrm.versions import versions
+from bayesrm.utils.files import read_json, write_json
+from bayesrm.utils.versions import versions
 
 STUDY_FILE = "study.json"
 POOLS = "pools"
@@ -38,7 +38,7 @@ def run_study(
     pools
         Label → pool and test pool; None: those that the script makes, else the quickstart's.
     workers, scheduler
-        See :func:`bayesrm.sweep.sweep`.
+        See :func:`bayesrm.runs.sweep.sweep`.
 
     Raises
     ------

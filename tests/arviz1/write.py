@@ -16,7 +16,7 @@ from bayesrm.inference.bnn import BayesianNetwork
 from bayesrm.inference.ensemble import Ensemble
 from bayesrm.inference.mc_dropout import MCDropout
 from bayesrm.inference.nuts import Nuts
-from bayesrm.results import write_results
+from bayesrm.runs.results import write_results
 
 warnings.filterwarnings("ignore")
 

@@ -29,7 +29,7 @@ import bayesrm as brm
 from bayesrm import rng
 from bayesrm.design import CRITERIA
 from bayesrm.design.base import Design
-from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.selectors.greedy import Greedy
 
 DRAWS = 100

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import bayesrm as brm
-from bayesrm.forecast import _Prompts, forecast
+from bayesrm.evaluation.forecast import _Prompts, forecast
 
 STARTS = (250, 500, 1000)
 MORE = 500

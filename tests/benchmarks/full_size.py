@@ -15,14 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from bayesrm.cell import CELL_FILE, Cell
-from bayesrm.config import make_config
 from bayesrm.data.synthetic import write_synthetic
+from bayesrm.runs.cell import CELL_FILE, Cell
+from bayesrm.runs.config import make_config
 
 RUN = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
-from bayesrm.worker import carry_out
+from bayesrm.runs.worker import carry_out
 outcome = carry_out(json.loads(sys.argv[1]))
 if outcome["sentence"]:
     raise SystemExit(outcome["traceback"])

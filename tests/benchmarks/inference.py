@@ -21,7 +21,7 @@ import torch
 from pyro.infer import MCMC, NUTS
 
 from bayesrm import rng
-from bayesrm.inference.newton import maximise
+from bayesrm.inference.fitting.newton import maximise
 from bayesrm.inference.nuts import Sampling, sample
 from bayesrm.models.features import difference
 from bayesrm.models.log_joint import LabelledDifferences, LogJoint

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 import bayesrm as brm
-from bayesrm.cell import Cell
-from bayesrm.config import make_config
-from bayesrm.results import write_results
-from bayesrm.sweep import combined, sweep
+from bayesrm.runs.cell import Cell
+from bayesrm.runs.config import make_config
+from bayesrm.runs.results import write_results
+from bayesrm.runs.sweep import combined, sweep
 
 
 def measure(folder: Path, cells: int, workers: int) -> dict[str, float]:

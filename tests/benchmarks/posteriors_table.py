@@ -21,8 +21,8 @@ import torch
 
 import bayesrm as brm
 from bayesrm.diagnostics.importance import pareto_k
+from bayesrm.evaluation.metrics import PROBABILITY_FLOOR, Predictions, predict, scores
 from bayesrm.inference.nuts import Nuts
-from bayesrm.metrics import PROBABILITY_FLOOR, Predictions, predict, scores
 from bayesrm.posteriors.draws import DrawsPosterior
 from bayesrm.posteriors.gaussian import GaussianPosterior
 

@@ -30,13 +30,13 @@ from rich.console import Console
 from rich.table import Table
 
 import bayesrm as brm
-from bayesrm.design.candidates import TILE, CandidateSet
+from bayesrm.design.candidates.sets import TILE, CandidateSet
 from bayesrm.design.live import Live
-from bayesrm.inference.newton import maximise
+from bayesrm.inference.fitting.newton import maximise
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.models.log_joint import CentredPrior, LabelledDifferences, LogJoint
 from bayesrm.types import Comparisons
-from bayesrm.versions import versions
+from bayesrm.utils.versions import versions
 
 
 def alternate(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> dict[str, float]:

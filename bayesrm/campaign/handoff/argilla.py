@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, first_record, parsed, told
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import write_json
+from bayesrm.utils.files import write_json
 
 QUESTION = "preference"
 FLAT = f"{QUESTION}.responses"

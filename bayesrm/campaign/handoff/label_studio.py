@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, first_record, parsed, told
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import replacing, write_json
+from bayesrm.utils.files import replacing, write_json
 
 CONFIGURATION = """<View>
   <Header value="Which response to the prompt is better?"/>

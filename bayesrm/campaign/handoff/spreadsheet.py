@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, told
 from bayesrm.errors import InvalidInputError
-from bayesrm.storage import replacing
+from bayesrm.utils.files import replacing
 
 COLUMNS = ("question", "prompt", "left", "right", "answer", "annotator", "comment")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

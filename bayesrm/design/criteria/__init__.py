@@ -8,6 +8,6 @@ by that name everywhere, and tested with every selector on every pool at the edg
 - less variance of some target predictions is a ``LinearObjective`` (``vopt.py``), less of any concave loss of these
   variances a ``TargetObjective`` (``epig.py``).
 
-Anything else is an :class:`~bayesrm.design.objectives.Objective` of its own (``cold_start.py``): what a pair adds to a
-growing batch, and a slope that bounds what all others could add.
+Anything else is an :class:`~bayesrm.design.objectives.base.Objective` of its own (``cold_start.py``): what a pair
+adds to a growing batch, and a slope that bounds what all others could add.
 """

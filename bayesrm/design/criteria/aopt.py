@@ -10,10 +10,10 @@ from typing import ClassVar
 import torch
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.fisher import fisher_weight
-from bayesrm.design.linear_optimality import LinearObjective
-from bayesrm.design.objectives import Objective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.linear_optimality import LinearObjective
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bayesrm.design.answers import answer_information
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.answer_entropy import answer_information
+from bayesrm.design.objectives.base import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 
 

@@ -1,9 +1,10 @@
 r"""BatchBALD: f(C) = I(y_C; β), the information of a batch's answers taken together (Kirsch et al. 2019).
 
-Over K draws from the posterior, of any form, see :mod:`bayesrm.design.joint_entropy`: exact for as many answers as can
-be enumerated, over sampled configurations of answers beyond. K draws carry no more than log K nats, 4.6 for K = 100:
-from nine tenths of that on pairs are ordered by their own information, and the gains reported are close to zero. Ask
-for more draws where batches are informative, or take ``batchbald-gaussian``, which has no ceiling.
+Over K draws from the posterior, of any form, see :mod:`bayesrm.design.objectives.joint_entropy`: exact for as many
+answers as can be enumerated, over sampled configurations of answers beyond. K draws carry no more than log K nats,
+4.6 for K = 100: from nine tenths of that on pairs are ordered by their own information, and the gains reported are
+close to zero. Ask for more draws where batches are informative, or take ``batchbald-gaussian``, which has no
+ceiling.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import ClassVar
 
 from bayesrm import rng
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.joint_entropy import CEILING, JointEntropyObjective
-from bayesrm.design.objectives import Objective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.joint_entropy import CEILING, JointEntropyObjective
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 

@@ -20,9 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import Objective, SumObjective
-from bayesrm.design.targets import candidate_pairs
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective, SumObjective
+from bayesrm.design.objectives.targets import candidate_pairs
 from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
 

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.fisher import fisher_weight
-from bayesrm.design.objectives import Objective
-from bayesrm.design.target_objective import TargetLoss, TargetObjective
-from bayesrm.design.targets import candidate_pairs, target_logits
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.target_objective import TargetLoss, TargetObjective
+from bayesrm.design.objectives.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
 

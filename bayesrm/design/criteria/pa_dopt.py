@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.fisher import fisher_weight
-from bayesrm.design.objectives import InformationObjective, Objective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import InformationObjective, Objective
+from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.posteriors.base import RewardPosterior
 
 

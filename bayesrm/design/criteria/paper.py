@@ -16,13 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import InformationObjective, Objective, PairFunction
-from bayesrm.inference.newton import cholesky_factor
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import InformationObjective, Objective, PairFunction
 from bayesrm.models.features import labelled_differences
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.utils.linalg import cholesky_factor
 
 RIDGE = 1e-6
 

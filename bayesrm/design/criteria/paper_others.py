@@ -27,12 +27,12 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.criteria.batchbald import BatchBALD
 from bayesrm.design.criteria.maxdiff import MaxDiff
 from bayesrm.design.criteria.random import Random
-from bayesrm.design.objectives import Objective, SumObjective
-from bayesrm.design.targets import candidate_pairs
+from bayesrm.design.objectives.base import Objective, SumObjective
+from bayesrm.design.objectives.targets import candidate_pairs
 from bayesrm.models.features import difference
 from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior

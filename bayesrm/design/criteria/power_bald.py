@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bayesrm.design.answers import answer_information
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import Objective, PairFunction, SumObjective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.answer_entropy import answer_information
+from bayesrm.design.objectives.base import Objective, PairFunction, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import Objective, SumObjective
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 
 

@@ -1,9 +1,9 @@
 r"""Ranking within prompts: f(C) = mean_t ĥ(m_t, Δ_t), the regret that the batch takes off orderings of two responses.
 
 Ordering a pair t by the sign of its mean logit m_t is regretted by as much as the other was better. Taking Δ_t =
-Var η_t − Var(η_t | C) off the variance is worth ĥ, see :mod:`bayesrm.design.decisions` (after Frazier, Powell &
-Dayanik 2009): nothing for pairs whose order is clear, most for those that are close and uncertain. By default over 256
-random pairs within prompts of the candidates' pool.
+Var η_t − Var(η_t | C) off the variance is worth ĥ, see :mod:`bayesrm.design.objectives.decisions` (after Frazier,
+Powell & Dayanik 2009): nothing for pairs whose order is clear, most for those that are close and uncertain. By
+default over 256 random pairs within prompts of the candidates' pool.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.decisions import ChoiceLoss
-from bayesrm.design.fisher import fisher_weight
-from bayesrm.design.objectives import Objective
-from bayesrm.design.target_objective import TargetObjective
-from bayesrm.design.targets import TargetLogits, target_logits
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.decisions import ChoiceLoss
+from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.target_objective import TargetObjective
+from bayesrm.design.objectives.targets import TargetLogits, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.criteria.vopt import VOptimal
-from bayesrm.design.objectives import Objective
-from bayesrm.design.targets import within_prompts
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.targets import within_prompts
 from bayesrm.posteriors.base import RewardPosterior
 
 

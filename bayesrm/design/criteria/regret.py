@@ -1,10 +1,10 @@
 r"""Best-of-N: f(C) = (1/P) Σ_p Σ_i ĥ(m_b(p) − m_i, Δ_i), the regret that the batch takes off choosing a best response.
 
-b(p) is the response of highest mean reward to prompt p, i its rivals, Δ_i what the batch takes off the variance of the
-logit between the two, and ĥ the value of learning it, see :mod:`bayesrm.design.decisions`. The knowledge gradient with
-correlated beliefs (Frazier, Powell & Dayanik 2009) is E max_i m'_i − m_b; here stands its upper bound by the sum over
-rivals of E max(0, m'_i − m'_b), which a single serious rival makes exact. Only the 256 rivals with the largest
-E max(0, r_i − r_b) under the present posterior are looked at.
+b(p) is the response of highest mean reward to prompt p, i its rivals, Δ_i what the batch takes off the variance of
+the logit between the two, and ĥ the value of learning it, see :mod:`bayesrm.design.objectives.decisions`. The
+knowledge gradient with correlated beliefs (Frazier, Powell & Dayanik 2009) is E max_i m'_i − m_b; here stands its
+upper bound by the sum over rivals of E max(0, m'_i − m'_b), which a single serious rival makes exact. Only the 256
+rivals with the largest E max(0, r_i − r_b) under the present posterior are looked at.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.criteria.rank import choice_objective
-from bayesrm.design.decisions import value_of_choice
-from bayesrm.design.objectives import Objective
-from bayesrm.design.targets import TargetLogits, best_and_rivals, target_pool
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.decisions import value_of_choice
+from bayesrm.design.objectives.targets import TargetLogits, best_and_rivals, target_pool
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Comparisons, Pairs, ResponsePool

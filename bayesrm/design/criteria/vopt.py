@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.fisher import fisher_weight
-from bayesrm.design.linear_optimality import LinearObjective
-from bayesrm.design.objectives import Objective
-from bayesrm.design.targets import candidate_pairs, target_logits
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.linear_optimality import LinearObjective
+from bayesrm.design.objectives.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
 

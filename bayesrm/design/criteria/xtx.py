@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 
 from bayesrm.design.base import Criterion
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.objectives import InformationObjective, Objective, PairWeight
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import InformationObjective, Objective, PairWeight
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 

@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import per_cost, take_best, take_next
-from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import Objective
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.search.constrained import per_cost, take_best, take_next
 from bayesrm.posteriors.pairs import PairBlock
 
 

@@ -20,11 +20,11 @@ from jaxtyping import Float
 from scipy.optimize import brentq
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import Tally, fill, per_cost
-from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import Objective, PairFunction
-from bayesrm.design.ranking import sample
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective, PairFunction
+from bayesrm.design.search.constrained import Tally, fill, per_cost
+from bayesrm.design.search.ranking import sample
 
 SMALLEST = 1e-200
 """Odds below this count as this: the order of pairs that are worth nothing is chance too."""

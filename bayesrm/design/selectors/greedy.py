@@ -13,12 +13,12 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import Tally
-from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import Objective
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.search.constrained import Tally
+from bayesrm.design.search.shortlist import Shortlist
 from bayesrm.design.selectors.top import Top
-from bayesrm.design.shortlist import Shortlist
 from bayesrm.posteriors.pairs import PairBlock
 
 SHORTLIST = 20_000

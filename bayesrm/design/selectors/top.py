@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import first_gain, take_best, take_next
-from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import Objective
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.search.constrained import first_gain, take_best, take_next
 from bayesrm.posteriors.pairs import PairBlock
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from bayesrm.design.base import Selector
-from bayesrm.design.candidates import CandidateSet
-from bayesrm.design.constrained import Tally, fill
-from bayesrm.design.numbering import PairIndex
-from bayesrm.design.objectives import Objective
-from bayesrm.design.ranking import top
+from bayesrm.design.candidates.numbering import PairIndex
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.search.constrained import Tally, fill
+from bayesrm.design.search.ranking import top
 
 TRIES = 20
 """Pairs that are drawn for each one asked for before those still allowed are looked for one by one."""

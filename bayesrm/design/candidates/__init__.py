@@ -1,0 +1,7 @@
+"""The pairs to choose from: explicit or implicit, with what has been asked, caps and costs."""
+
+from __future__ import annotations
+
+from bayesrm.design.candidates.sets import CandidateSet, candidates, require_scope
+
+__all__ = ["CandidateSet", "candidates", "require_scope"]

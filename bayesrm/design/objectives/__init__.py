@@ -1,0 +1,1 @@
+"""What batches are worth, as functions with marginal gains: what criteria are made of."""

@@ -1,0 +1,1 @@
+"""Searching candidates for the best pairs: exact, constrained, and with a shortlist."""

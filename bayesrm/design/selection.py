@@ -1,0 +1,118 @@
+"""A selection: the batch of pairs that a design chose, what each was worth, and how far the batch is from optimal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesrm.design.explanation import Explanation, explain
+from bayesrm.errors import InvalidInputError
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.types import Comparisons, ResponsePool
+
+
+@dataclass(frozen=True, eq=False)
+class Selection(Comparisons):
+    """A batch of pairs that a design chose, in the order of choice.
+
+    Parameters
+    ----------
+    first, second
+        (pair,) indices into the pool.
+    gain
+        (pair,) what each pair added to the design's criterion when it was chosen. For information designs in
+        nats: the posterior entropy that the pair is expected to remove, given the pairs before it.
+    design
+        The name of the design.
+    certificate
+        An upper bound on the summed gain of *any* batch of this size, where the design has one, or what computes it:
+        over many candidates that takes as long as the choice, so it is done when :attr:`bound` is asked for.
+    inclusion
+        (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled; None where
+        the choice was not random. See :attr:`weight`.
+    posterior, pool
+        What it was chosen under and from, for :meth:`explain`; files do not keep them.
+    """
+
+    gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
+    design: str = ""
+    certificate: float | Callable[[], float] | None = field(default=None, repr=False)
+    inclusion: Float[np.ndarray, "pair"] | None = None
+    posterior: RewardPosterior | None = field(default=None, repr=False)
+    pool: ResponsePool | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        gain = np.array(self.gain, dtype=np.float64)
+        if gain.shape != self.first.shape:
+            raise InvalidInputError(f"expected one gain for each of the {len(self)} pairs, got shape {gain.shape}")
+        object.__setattr__(self, "gain", gain)
+        if self.inclusion is not None:
+            inclusion = np.array(self.inclusion, dtype=np.float64)
+            if inclusion.shape != self.first.shape or not ((inclusion > 0) & (inclusion <= 1)).all():
+                raise InvalidInputError(
+                    f"expected a probability above 0 and at most 1 for each of the {len(self)} pairs as inclusion, "
+                    f"got shape {inclusion.shape}"
+                )
+            object.__setattr__(self, "inclusion", inclusion)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and other processes get: the bound as a number."""
+        return vars(self) | {"certificate": self.bound}
+
+    @property
+    def bound(self) -> float | None:
+        """No batch of this size has a larger summed gain; None where the design has no such bound."""
+        if callable(self.certificate):
+            # What it was computed from need not be kept.
+            object.__setattr__(self, "certificate", self.certificate())
+        return cast("float | None", self.certificate)
+
+    @property
+    def shortfall(self) -> float | None:
+        """At most so many nats below the best batch of this size; None where the design has no bound."""
+        return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
+
+    @property
+    def weight(self) -> Float[np.ndarray, "pair"]:
+        """(pair,) what each answer has to count for that a fit sees the candidates and not the design's taste.
+
+        Horvitz & Thompson's 1 / inclusion, scaled to average one, so that a batch tells as much as it has answers:
+        ``dataclasses.replace(preferences, weight=batch.weight)``. Where a model is right it is better without, for
+        weights cost precision; where it is wrong they aim it at the candidates as they are. Ones where the
+        choice was not random.
+        """
+        if self.inclusion is None:
+            return np.ones(len(self))
+        return (1 / self.inclusion) / (1 / self.inclusion).mean()
+
+    def explain(self, posterior: RewardPosterior | None = None, pool: ResponsePool | None = None) -> Explanation:
+        """Why these pairs: a table with the probability, Fisher weight, variance and gain of each, and a projection.
+
+        Parameters
+        ----------
+        posterior, pool
+            What it was chosen under and from; only needed for a selection that was read from a file.
+
+        Returns
+        -------
+        Explanation
+            See :class:`bayesrm.design.explanation.Explanation`; it shows itself as a table.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the posterior is neither known nor given.
+        """
+        posterior = self.posterior if posterior is None else posterior
+        if posterior is None:
+            raise InvalidInputError(
+                "expected the posterior that these pairs were chosen under, and a selection from a file has none: "
+                "give it, as in selection.explain(posterior)"
+            )
+        chosen_from = self.pool if pool is None else pool
+        return explain(posterior, self, posterior.pool if chosen_from is None else chosen_from)

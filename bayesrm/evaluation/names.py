@@ -1,0 +1,16 @@
+"""What metrics are called, which direction is better, and which design others are compared with."""
+
+from __future__ import annotations
+
+BASELINE = "random"
+"""The design that others are compared with."""
+
+METRIC_NAMES = {
+    "one_minus_spearman": ("1 − Spearman within prompts", "lower"),
+    "best_of_n": ("golden reward of the best of N", "higher"),
+    "pairwise_accuracy": ("pairwise accuracy", "higher"),
+    "log_loss": ("log loss, nats", "lower"),
+    "brier": ("Brier score", "lower"),
+    "ece": ("expected calibration error", "lower"),
+}
+"""Metric → its name in full and which direction is better."""

@@ -1,0 +1,1 @@
+"""What inferences share: Newton's method, evidence, prior scales, training of encoders."""

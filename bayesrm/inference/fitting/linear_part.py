@@ -1,0 +1,106 @@
+r"""The linear part of a reward: the power of the embeddings' spectrum and prior scales, by evidence.
+
+For each power of a short list the evidence of a linear reward is maximised over the prior scale (and that of prompt
+intercepts); the power of the largest evidence is taken, if it is clearly larger than that of the default power. With
+a hundred labels evidences of very different powers are within a tenth of a nat of each other, and the ranking is not:
+taking the largest would let noise choose. A linear reward decides also for an encoder that is not linear: its evidence
+is exact up to Laplace's approximation, and no training has seen the labels before.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.prior_scale import choose_prior_scale, log_predictive, scales_of_blocks
+from bayesrm.inference.fitting.trained import Split, Trained, only
+from bayesrm.inference.fitting.training import MIN_COMPARISONS
+from bayesrm.models.features import labelled_differences
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.models.spectrum import DEFAULT_POWER
+from bayesrm.types import Preferences, ResponsePool
+
+POWERS = (3.0, 2.0, 1.0, 0.0)
+CLEARLY = 2.0
+"""Nats of evidence that another power than the default has to bring: odds of 7 to 1."""
+MOST_COMPARISONS = 1000
+"""More labels than this are not needed for one exponent: the first so many decide."""
+
+
+def fit_linear_part(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> Trained | None:
+    """Set the power of the model's spectrum, if it has one; fit the linear reward, if it has one beside a network.
+
+    A program of the user's has its own prior and nothing to choose; there the power is the default one.
+
+    Returns
+    -------
+    Trained | None
+        The linear reward alone, with its prior scales; None where the encoder has no linear block beside a network.
+    """
+    spectrum = model.encoder.spectrum
+    choosing = spectrum is not None and spectrum.informative and model.spectrum_power is None
+    if spectrum is not None and spectrum.informative:
+        model.encoder.set_power(DEFAULT_POWER if model.spectrum_power is None else model.spectrum_power)
+    if model.program is not None:
+        return None
+    if choosing and len(preferences) >= MIN_COMPARISONS:
+        model.encoder.set_power(_best_power(model, pool, preferences[:MOST_COMPARISONS], device))
+    if "linear" not in model.encoder.blocks:
+        return None
+    linear = _linear(model.linear_twin(), pool, preferences, device)
+    if linear.model.prior_scale is None:
+        linear.model.prior_scale = choose_prior_scale(linear, pool)
+    return linear
+
+
+def linear_scales(linear: Trained | None) -> dict[str, float]:
+    """Prior scales of the linear reward, by the names that its blocks have beside a network."""
+    if linear is None:
+        return {}
+    sd, blocks = linear.model.prior_sd(), linear.model.blocks
+    names = {"linear": blocks["features"]} | {name: at for name, at in blocks.items() if name == "intercept"}
+    return {name: float(sd[block][0]) for name, block in names.items()}
+
+
+def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool:
+    """Whether a network beside the linear reward says more of held-out labels, beyond two standard errors."""
+    if not trained.splits:
+        return False
+    model, twin = trained.model, linear.model
+    model.prior_scale = scales_of_blocks(trained, pool)
+    columns = [at for name, at in model.blocks.items() if name in ("linear", "intercept")]
+    device = trained.beta.device
+    gains = []
+    for split in trained.splits:
+        both = find_mode(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
+        alone = Split(only(split.seen, columns), only(split.unseen, columns))
+        one = find_mode(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
+        gains.append(log_predictive(model, both, split.unseen) - log_predictive(twin, one, alone.unseen))
+    gain = torch.cat(gains)
+    return bool(gain.sum() > 2 * gain.std() * len(gain) ** 0.5)
+
+
+def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> float:
+    """The power of largest evidence, which has one peak over powers, where it is clearly better than the default."""
+    evidence: dict[float, float] = {}
+    for power in POWERS:
+        twin = copy.deepcopy(model.linear_twin())
+        twin.encoder.set_power(power)
+        linear = _linear(twin, pool, preferences, device)
+        twin.prior_scale = choose_prior_scale(linear, pool, coarse=True)
+        joint = twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))
+        evidence[power] = find_mode(joint).log_evidence
+        if power <= DEFAULT_POWER and evidence[power] < max(evidence.values()):
+            break
+    best = max(evidence, key=lambda power: evidence[power])
+    return best if evidence[best] > evidence[DEFAULT_POWER] + CLEARLY else DEFAULT_POWER
+
+
+def _linear(twin: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> Trained:
+    data = labelled_differences(twin, pool, preferences, device)
+    nuisance = twin.nuisance_space(data.context, device).start()
+    return Trained(twin, torch.zeros(twin.features, dtype=torch.float64, device=device), nuisance, data, [])

@@ -1,0 +1,172 @@
+r"""Laplace with nuisance parameters, one inside the other: β given ν, then ν on what is left (Rue et al. 2009).
+
+With β̂(ν) the mode of β for given ν and Λ_ββ the negative Hessian of the log joint f in β there,
+
+    g(ν) = f(ν, β̂(ν)) + d/2 log 2π − ½ log det Λ_ββ  ≈  log p(y, ν),
+
+and ν̂ is the maximum of g, not that of f. Where β has as many dimensions as there are labels, or more, the joint mode
+is no place to be: a temperature near zero lets few labels be fitted perfectly, for a region of β so small that it has
+no probability. With one feature the two hardly differ.
+
+    ∇g = ∂f/∂ν − ½ (∂A/∂ν + ∂B/∂ν),     A(η, ν) = Σ_k v_k h_k c(η_k, ν) + Σ_j Σ_jj τ_j(ν),
+                                        B(ν) = (Zu)ᵀ (v ∘ s(η, ν)) − uᵀ τ(ν) ∘ (β̂ − μ(ν)),     u = Λ_ββ⁻¹ Zᵀ ∂A/∂η,
+
+with h_k = z_kᵀ Λ_ββ⁻¹ z_k, score s and curvature c of log p; A says how log det Λ_ββ changes with ν, B how it does as β̂
+moves. The Gaussian of (ν, β) has the curvature H of g for ν, by differences of ∇g, and β | ν as at ν̂.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm.inference.fitting.newton import Mode, maximise
+from bayesrm.models.log_joint import LogJoint
+from bayesrm.models.nuisance import NuisanceSpace
+from bayesrm.utils.linalg import cholesky_factor
+
+MAX_STEPS = 60
+TOLERANCE = 1e-9
+"""Stop where g is within half of this of its maximum, in nats, by its quadratic model."""
+DIFFERENCE = 1e-3
+"""Of ν, for the curvature of g."""
+LONGEST = 2.0
+"""Of a step in any nuisance parameter: on their unconstrained scale they are a few units wide."""
+
+
+def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = None) -> Mode:
+    """The Gaussian approximation of (ν, β): the exact mode without nuisance parameters, else one inside the other.
+
+    Parameters
+    ----------
+    joint
+        The log joint density f.
+    start
+        Where to begin, default in the middle of the prior; the mode of a density like this one also says how curved
+        it is there.
+    """
+    latent = start.latent if isinstance(start, Mode) else start
+    q = joint.nuisance.size
+    if q == 0:
+        return maximise(joint, latent)
+    at = _inside(joint, *joint.split(joint.start() if latent is None else latent))
+    if isinstance(start, Mode):
+        covariance = torch.cholesky_inverse(start.joint_cholesky)[:q, :q]
+        information = torch.cholesky_inverse(cholesky_factor(covariance))
+    else:
+        information = _positive(_curvature(joint, at))
+    for _ in range(MAX_STEPS):
+        step = torch.linalg.solve(information, at.gradient)
+        step = step * min(1.0, LONGEST / float(step.abs().max().clamp(min=1e-300)))
+        decrement = float(at.gradient @ step)
+        if decrement < TOLERANCE:
+            break
+        size, found = 1.0, at
+        while size > 1e-8:
+            found = _inside(joint, at.nu + size * step, at.mode.beta)
+            if found.value >= at.value + 1e-4 * size * decrement:
+                break
+            size /= 2
+        if not found.value > at.value:  # rounding, or a step to where g is not finite
+            break
+        information = _updated(information, found.nu - at.nu, at.gradient - found.gradient)
+        at = found
+    return _joint_mode(joint, at)
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """The mode of β for given ν, g there, and its gradient."""
+
+    nu: Float[Tensor, "nuisance"]
+    mode: Mode
+    value: float
+    gradient: Float[Tensor, "nuisance"]
+
+
+def _inside(joint: LogJoint, nu: Float[Tensor, "nuisance"], beta: Float[Tensor, "feature"]) -> _Inside:
+    with torch.no_grad():
+        at = joint.nuisance.at(nu)
+    given = replace(joint, nuisance=NuisanceSpace(lambda: at.values, joint.nuisance.device))
+    mode = maximise(given, beta)
+    value = mode.log_evidence + float(at.log_prior)
+    if not math.isfinite(value):
+        return _Inside(nu, mode, -math.inf, torch.zeros_like(nu))
+    return _Inside(nu, mode, value, _gradient(joint, nu, mode))
+
+
+def _gradient(joint: LogJoint, nu: Float[Tensor, "nuisance"], mode: Mode) -> Float[Tensor, "nuisance"]:
+    """∇g, see the module."""
+    z, weight, outcome = joint.data.difference, joint.data.weight, joint.data.outcome
+    leverage = torch.linalg.solve_triangular(mode.cholesky, z.T, upper=False).square().sum(dim=0)
+    with torch.inference_mode(False), torch.enable_grad():
+        nu, beta = nu.detach().clone().requires_grad_(True), mode.beta.detach().clone()
+        logit = (z @ beta).clone().requires_grad_(True)
+        at = joint.nuisance.at(nu)
+        location, precision = joint.prior(at.values)
+        likelihood = joint.likelihood.bound(at.values, joint.data.context)
+        log_prob = likelihood.log_prob(logit, outcome)
+        (score,) = torch.autograd.grad(log_prob.sum(), logit, create_graph=True)
+        (slope,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)
+        log_prior = 0.5 * (torch.log(precision).sum() - (precision * (beta - location).square()).sum())
+        volume = -(weight * leverage * slope).sum()
+        if precision.requires_grad:
+            volume = volume + torch.cholesky_inverse(mode.cholesky).diagonal() @ precision
+        by_logit, by_nu = torch.autograd.grad(volume, (logit, nu), retain_graph=True, materialize_grads=True)
+        u = torch.cholesky_solve((z.T @ by_logit)[:, None], mode.cholesky)[:, 0]
+        moved = ((z @ u) * weight * score).sum() - (u * precision * (beta - location)).sum()
+        total = (weight * log_prob).sum() + log_prior + at.log_prior - 0.5 * moved
+        (direct,) = torch.autograd.grad(total, nu, materialize_grads=True)
+    return direct.detach() - 0.5 * by_nu.detach()
+
+
+def _curvature(joint: LogJoint, at: _Inside) -> Float[Tensor, "nuisance nuisance"]:
+    """H = −∇²g by central differences of ∇g."""
+    rows = []
+    for j in range(len(at.nu)):
+        offset = torch.zeros_like(at.nu)
+        offset[j] = DIFFERENCE
+        up, down = (_inside(joint, at.nu + sign * offset, at.mode.beta).gradient for sign in (1, -1))
+        rows.append((down - up) / (2 * DIFFERENCE))
+    information = torch.stack(rows)
+    return (information + information.T) / 2
+
+
+def _updated(
+    information: Float[Tensor, "nuisance nuisance"],
+    step: Float[Tensor, "nuisance"],
+    change: Float[Tensor, "nuisance"],
+) -> Float[Tensor, "nuisance nuisance"]:
+    """By Broyden, Fletcher, Goldfarb and Shanno, where the step met positive curvature."""
+    along = information @ step
+    if not float(step @ change) > 1e-10 * float(step @ along):
+        return information
+    return information + torch.outer(change, change) / (step @ change) - torch.outer(along, along) / (step @ along)
+
+
+def _positive(information: Float[Tensor, "nuisance nuisance"]) -> Float[Tensor, "nuisance nuisance"]:
+    """With the absolute values of its eigenvalues: at a maximum the same, and away from it steps lead upwards."""
+    values, vectors = torch.linalg.eigh(information)
+    values = values.abs()
+    return (vectors * values.clamp(min=1e-6 * float(values.max().clamp(min=1e-6)))) @ vectors.T
+
+
+def _joint_mode(joint: LogJoint, at: _Inside) -> Mode:
+    """The Gaussian of (ν, β) with H for ν and β | ν ~ Normal(β̂ − Λ_ββ⁻¹ Λ_βν (ν − ν̂), Λ_ββ⁻¹)."""
+    information = _positive(_curvature(joint, at))
+    q = len(at.nu)
+    _, whole = joint.curvature(torch.cat([at.nu, at.mode.beta]))
+    cross = torch.linalg.solve_triangular(at.mode.cholesky, whole[q:, :q], upper=False)
+    whole[:q, :q] = information + cross.T @ cross
+    cholesky = cholesky_factor(whole)
+    determined = float(torch.linalg.cholesky(information).diagonal().log().sum())
+    return replace(
+        at.mode,
+        nuisance=at.nu,
+        joint_cholesky=cholesky,
+        log_evidence=at.value + q / 2 * math.log(2 * math.pi) - determined,
+    )

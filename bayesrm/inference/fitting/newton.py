@@ -1,0 +1,142 @@
+r"""The exact mode of the last layer (and of nuisance parameters) by Newton's method, and the Laplace evidence.
+
+At the mode x̂ of the log joint f with negative Hessian Λ, in dimension D,
+
+    log p(y) ≈ f(x̂) + D/2 log 2π − ½ log det Λ.
+
+Everything is float64; Λ is only ever factorised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm.models.log_joint import LogJoint
+from bayesrm.utils.linalg import cholesky_factor
+
+MAX_STEPS = 100
+TOLERANCE = 1e-10
+"""Stop where the Newton decrement, twice the objective still to be gained in nats, is below this."""
+
+ROUNDING = 1e-10
+"""Damping up to here makes up for rounding; where more is needed the curvature is that of a saddle."""
+DAMPINGS = (1e-13, ROUNDING, *(10.0**k for k in range(-3, 7)))
+"""Multiples of the identity, relative to the mean diagonal, that are tried in turn."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A maximum of the log joint.
+
+    Parameters
+    ----------
+    nuisance
+        (nuisance,) unconstrained nuisance parameters ν̂.
+    beta
+        (feature,) β̂.
+    joint_cholesky
+        (latent, latent) Cholesky factor of Λ, nuisance parameters before β. Its last rows and columns are the
+        factor of the *marginal* precision of β, the Schur complement.
+    log_likelihood, log_evidence
+        At the mode, in nats.
+    """
+
+    nuisance: Float[Tensor, "nuisance"]
+    beta: Float[Tensor, "feature"]
+    joint_cholesky: Float[Tensor, "latent latent"]
+    log_likelihood: float
+    log_evidence: float
+
+    @property
+    def cholesky(self) -> Float[Tensor, "feature feature"]:
+        """L with L Lᵀ the marginal precision of β."""
+        q = len(self.nuisance)
+        return self.joint_cholesky[q:, q:]
+
+    @property
+    def latent(self) -> Float[Tensor, "latent"]:
+        """x̂ = (ν̂, β̂)."""
+        return torch.cat([self.nuisance, self.beta])
+
+
+def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> Mode:
+    """Newton with step halving from ``start`` (default: the prior's middle) to the exact mode."""
+    x = joint.start() if start is None else start.clone()
+    value = float(joint(x))
+    gradient, information = joint.curvature(x)
+    factor, damping = _ascent_factor(information)
+    for _ in range(MAX_STEPS):
+        step = torch.cholesky_solve(gradient[:, None], factor)[:, 0]
+        decrement = float(gradient @ step)
+        converged = decrement < TOLERANCE
+        if converged and damping > ROUNDING:
+            converged, step = False, _off_saddle(joint, x, value, gradient, information)
+        size = 1.0
+        candidate, candidate_value = x + step, float(joint(x + step))
+        while not (converged or candidate_value >= value + 0.25 * size * decrement or size < 1e-10):
+            size /= 2
+            candidate = x + size * step
+            candidate_value = float(joint(candidate))
+        if not converged and not candidate_value > value:  # rounding, or a step to where f is not finite
+            break
+        x, value = candidate, candidate_value
+        gradient, information = joint.curvature(x)
+        factor, damping = _ascent_factor(information)
+        # Where f is flat, the last step may come to where it is no maximum any more: then it goes on from there.
+        if converged and damping <= ROUNDING:
+            break
+    cholesky = cholesky_factor(information)
+    log_evidence = value + len(x) / 2 * math.log(2 * math.pi) - float(cholesky.diagonal().log().sum())
+    nu, beta = joint.split(x)
+    return Mode(nu, beta, cholesky, float(joint.log_likelihood(x)), log_evidence)
+
+
+def _off_saddle(
+    joint: LogJoint,
+    x: Float[Tensor, "latent"],
+    value: float,
+    gradient: Float[Tensor, "latent"],
+    information: Float[Tensor, "latent latent"],
+) -> Float[Tensor, "latent"]:
+    """A step to where f is larger, from where its gradient is none but its curvature is not a maximum's.
+
+    Likelihoods that are not log-concave have such places under a wide prior. The step goes along the most negative
+    curvature −λ, by 1/√λ, half a nat's worth, or less.
+    """
+    values, vectors = torch.linalg.eigh(information)
+    step = vectors[:, 0] * (-values[0]).clamp(min=1e-300).rsqrt()
+    step = step if float(gradient @ step) >= 0 else -step
+    for _ in range(60):
+        if float(joint(x + step)) > value:
+            return step
+        if float(joint(x - step)) > value:
+            return -step
+        step = step / 2
+    return torch.zeros_like(x)
+
+
+def _ascent_factor(
+    information: Float[Tensor, "latent latent"],
+) -> tuple[Float[Tensor, "latent latent"], float]:
+    """A factor of Λ; with damping, the second value, where Λ is indefinite, which it can be away from the mode.
+
+    That happens with nuisance parameters and with likelihoods that are not log-concave; what rounding alone has made
+    indefinite gets the least jitter that helps.
+    """
+    factor, info = torch.linalg.cholesky_ex(information)
+    scale = float(information.diagonal().abs().mean())
+    identity = torch.eye(len(information), dtype=information.dtype, device=information.device)
+    used = 0.0
+    for damping in DAMPINGS:
+        if int(info) == 0:
+            break
+        factor, info = torch.linalg.cholesky_ex(information + damping * scale * identity)
+        used = damping
+    if int(info) != 0:
+        raise ArithmeticError("the information matrix is not finite: are the features finite?")
+    return factor, used

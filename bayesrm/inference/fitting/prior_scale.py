@@ -1,0 +1,269 @@
+r"""Choosing the prior scale σ of the last layer from the labels, one for each block of features.
+
+On features that saw no label (a linear model) by the Laplace evidence (MacKay 1992)
+
+    log p(y | σ) ≈ f(x̂) + D/2 log 2π − ½ log det Λ,
+
+which is what keeps hundreds of embedding dimensions from overfitting a few hundred labels.
+
+A trained encoder has fitted the labels already: on its features their evidence asks for hardly any prior, and
+the posterior is far too sure. There σ maximises what the posterior of some labels says of held-out ones,
+
+    Σ_folds log p(y_held-out | y_rest, σ),
+
+with features from an encoder trained on the rest, just as the final encoder is trained on all. A few hundred labels
+say little about σ: the sum is flat, and its maximum lies where chance puts it. So the smallest σ is taken that falls
+short of the best by no more than one standard error of that difference over labels (the rule of one standard error,
+Breiman et al. 1984).
+
+Beside linear features, whose σ evidence chooses without the network, the network's σ is chosen without them. Together
+they share the prior variance of a reward: σ² of the network is multiplied by ρ, that of the linear features by 1 − ρ.
+Labels across prompts teach a network about prompts before they teach it about responses, so ρ is larger within.
+
+The search is over the prior standard deviation of a typical reward, σ · rms‖φ − φ̄‖, between 1/30 and 30
+logits, so that neither no labels nor separable ones lead to a degenerate prior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import minimize, minimize_scalar
+from torch import Tensor
+
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.newton import Mode
+from bayesrm.inference.fitting.trained import Split, Trained, only
+from bayesrm.models.features import encode
+from bayesrm.models.log_joint import LabelledDifferences
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.types import Preferences, ResponsePool
+
+LOG_RANGE = math.log(30.0)
+LOG_TOLERANCE = 0.02
+CAUTIOUS_STEP = 0.1
+"""In log σ, between the scales that are tried below the best one."""
+SHARE_WITHIN, SHARE_ACROSS = 0.9, 0.5
+"""ρ where all labels are within prompts, and where none is; chosen among ½, ¾ and 0.9 on AlpacaEval's pool."""
+BLOCK_TOLERANCE = 0.1
+"""Several blocks are searched in turn, each more coarsely: one scale makes up for another."""
+SCALE_RESPONSES = 2048
+MOST_UPDATES = 50
+
+Score = Callable[[Float[Tensor, "feature"]], Float[Tensor, "_"]]
+"""From a prior precision to the log probabilities whose sum is maximised, in nats: one, or one for each label."""
+
+
+def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feature"]:
+    """1/σ² for each feature: as the model was told, or chosen from the labels and written into the trained model."""
+    model, device = trained.model, trained.beta.device
+    if model.program is None:
+        chosen = model.prior_scale
+        if chosen is None:
+            model.prior_scale = scales_of_blocks(trained, pool)
+        elif not isinstance(chosen, dict) and model.prompt_intercept:
+            # One number is for the weights of features; the intercepts' spread stays open.
+            model.prior_scale = choose_prior_scale(trained, pool, dict.fromkeys(model.encoder.blocks, chosen))
+    return model.prior_sd().to(device).pow(-2)
+
+
+def choose_prior_scale(
+    trained: Trained,
+    pool: ResponsePool,
+    given: dict[str, float] | None = None,
+    coarse: bool = False,
+    without: str | None = None,
+) -> float | dict[str, float]:
+    """σ by held-out labels where the encoder was trained, else by evidence; 1 logit of spread without labels.
+
+    Parameters
+    ----------
+    trained
+        Encoder and labels.
+    pool
+        Its responses say what a typical reward is.
+    given
+        Scales of blocks that are not to be chosen.
+    coarse
+        Whether a rough search will do.
+    without
+        A block, of given scale, that the labels are not predicted with.
+
+    Returns
+    -------
+    float | dict[str, float]
+        One scale a block; the number alone where there is one block.
+    """
+    model = trained.model
+    fixed = given or {}
+    unit = unit_scales(model, pool, trained.beta.device)
+    free = [name for name in unit if name not in fixed]
+    spread = dict.fromkeys(free, 0.0)
+
+    def scales(log_spread: dict[str, float]) -> dict[str, float]:
+        return fixed | {name: unit[name] * math.exp(log_spread[name]) for name in free}
+
+    if len(trained.data.outcome) and free:
+        columns = [block for name, block in model.blocks.items() if name != without]
+        score = _held_out(model, trained.splits, columns) if trained.splits else _evidence(model, trained.data)
+
+        def scored(log_spread: dict[str, float]) -> Float[Tensor, "_"]:
+            return score(_precision(model, scales(log_spread)).to(trained.beta.device))
+
+        if len(free) > 1 and not trained.splits:
+            return _finish(scales(_fixed_point(trained, fixed, unit, free, 0.1 if coarse else 0.01)))
+        common = _line_search(
+            lambda x: -float(scored(dict.fromkeys(free, x)).sum()),
+            0.2 if coarse or len(free) > 1 else LOG_TOLERANCE,
+        )
+        spread = dict.fromkeys(free, common)
+        if len(free) > 1:
+            found = minimize(
+                lambda x: -float(scored(dict(zip(free, x.tolist(), strict=True))).sum()),
+                np.full(len(free), common),
+                method="Powell",
+                bounds=[(-LOG_RANGE, LOG_RANGE)] * len(free),
+                options={"xtol": 0.3 if coarse else BLOCK_TOLERANCE, "ftol": 1e-3 if coarse else 1e-5},
+            )
+            spread = dict(zip(free, np.atleast_1d(found.x).tolist(), strict=True))
+        if trained.splits:
+            spread = _cautious(scored, spread, [name for name in free if name != "intercept"])
+    return _finish(scales(spread))
+
+
+def scales_of_blocks(trained: Trained, pool: ResponsePool) -> float | dict[str, float]:
+    """σ of every block; a network and the linear features beside it share the prior variance of a reward."""
+    given = trained.scales
+    if "linear" not in given:
+        return choose_prior_scale(trained, pool, given)
+    scales = choose_prior_scale(trained, pool, given, without="linear")
+    assert isinstance(scales, dict)
+    for name in set(trained.model.blocks) - {"intercept"}:
+        scales[name] *= math.sqrt(1 - trained.network_share if name == "linear" else trained.network_share)
+    return scales
+
+
+def network_share(pool: ResponsePool, preferences: Preferences) -> float:
+    """ρ, the network's share of the prior variance of a reward."""
+    within = (
+        float(np.mean(pool.group[preferences.first] == pool.group[preferences.second])) if len(preferences) else 0
+    )
+    return SHARE_ACROSS + (SHARE_WITHIN - SHARE_ACROSS) * within
+
+
+def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) -> dict[str, float]:
+    """For each block the σ at which its part of a typical response's reward has a prior sd of one logit."""
+    n = min(len(pool), SCALE_RESPONSES)
+    features = encode(model, pool, np.linspace(0, len(pool) - 1, n).round().astype(np.int64), device)
+    units = {}
+    for name, block in model.blocks.items():
+        part = features[:, block]
+        mean_square = float((part - part.mean(dim=0)).square().sum(dim=1).mean())
+        units[name] = 1.0 / math.sqrt(mean_square) if mean_square > 1e-24 and name != "intercept" else 1.0
+    return units
+
+
+def _fixed_point(
+    trained: Trained, fixed: dict[str, float], unit: dict[str, float], free: list[str], tolerance: float
+) -> dict[str, float]:
+    """The largest evidence over several scales: σ_b² ← ‖β_b‖² / γ_b, γ_b = d_b − tr(Σ_bb)/σ_b² (MacKay 1992, 1995).
+
+    γ_b counts the weights of a block that the labels determine. Stops where the evidence rises by less than
+    ``tolerance`` nats.
+    """
+    model, blocks = trained.model, trained.model.blocks
+    fit = _warm_started(model, trained.data)
+    spread = dict.fromkeys(free, 0.0)
+    best, before = dict(spread), -math.inf
+    for _ in range(MOST_UPDATES):
+        scales = fixed | {name: unit[name] * math.exp(spread[name]) for name in free}
+        mode = fit(_precision(model, scales).to(trained.beta.device))
+        if mode.log_evidence > before:
+            best = dict(spread)
+        if mode.log_evidence < before + tolerance:
+            break
+        before = mode.log_evidence
+        variance = torch.cholesky_inverse(mode.cholesky).diagonal()
+        for name in free:
+            block = blocks[name]
+            determined = max(1e-3, len(variance[block]) - float(variance[block].sum()) / scales[name] ** 2)
+            target = float(mode.beta[block].square().sum()) / determined
+            spread[name] = min(
+                max(0.5 * math.log(max(target, 1e-12)) - math.log(unit[name]), -LOG_RANGE), LOG_RANGE
+            )
+    return best
+
+
+def _finish(scales: dict[str, float]) -> float | dict[str, float]:
+    return next(iter(scales.values())) if len(scales) == 1 else scales
+
+
+def _precision(model: RewardModel, scales: dict[str, float]) -> Float[Tensor, "feature"]:
+    precision = torch.ones(model.features, dtype=torch.float64)
+    for name, block in model.blocks.items():
+        precision[block] = scales[name] ** -2
+    return precision
+
+
+def _line_search(loss: Callable[[float], float], tolerance: float) -> float:
+    found = minimize_scalar(loss, bounds=(-LOG_RANGE, LOG_RANGE), method="bounded", options={"xatol": tolerance})
+    return float(found.x)
+
+
+def _evidence(model: RewardModel, data: LabelledDifferences) -> Score:
+    fit = _warm_started(model, data)
+    return lambda precision: torch.tensor([fit(precision).log_evidence], dtype=torch.float64)
+
+
+def _held_out(model: RewardModel, splits: list[Split], columns: list[slice]) -> Score:
+    parts = [Split(only(split.seen, columns), only(split.unseen, columns)) for split in splits]
+    fits = [_warm_started(model, part.seen) for part in parts]
+
+    def score(precision: Float[Tensor, "feature"]) -> Float[Tensor, "comparison"]:
+        kept = torch.cat([precision[at] for at in columns])
+        return torch.cat(
+            [log_predictive(model, fit(kept), part.unseen) for fit, part in zip(fits, parts, strict=True)]
+        )
+
+    return score
+
+
+def _cautious(
+    score: Callable[[dict[str, float]], Float[Tensor, "_"]], best: dict[str, float], names: list[str]
+) -> dict[str, float]:
+    """These blocks' spread made smaller for as long as the score is within one standard error of the best."""
+    at_best, spread = score(best), best
+    while True:
+        smaller = spread | {name: spread[name] - CAUTIOUS_STEP for name in names}
+        loss = at_best - score(smaller)
+        if float(loss.sum()) > float(loss.std()) * len(loss) ** 0.5:
+            return spread
+        if min(smaller[name] for name in names) < -LOG_RANGE:
+            return spread
+        spread = smaller
+
+
+def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) -> Float[Tensor, "comparison"]:
+    """v_k log p(y_k) under the Gaussian posterior at the mode, each label on its own.
+
+    Nuisance parameters are held at their mode.
+    """
+    values = model.nuisance_space(data.context, mode.beta.device).values(mode.nuisance)
+    likelihood = model.likelihood.bound(values, data.context)
+    spread = torch.linalg.solve_triangular(mode.cholesky, data.difference.T, upper=False)
+    log_prob = likelihood.expected_log_prob(data.difference @ mode.beta, spread.square().sum(dim=0), data.outcome)
+    return data.weight * log_prob
+
+
+def _warm_started(model: RewardModel, data: LabelledDifferences) -> Callable[[Tensor], Mode]:
+    last: list[Mode] = []
+
+    def fit(precision: Tensor) -> Mode:
+        last[:] = [find_mode(model.log_joint(data, precision), last[0] if last else None)]
+        return last[0]
+
+    return fit

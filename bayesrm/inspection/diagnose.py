@@ -1,0 +1,188 @@
+"""From the folder of a finished run to its diagnosis: what the file says alone, and more where its pool is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesrm import rng
+from bayesrm.data import load_golden, load_pool
+from bayesrm.diagnostics import Diagnosis, diagnose
+from bayesrm.diagnostics.sbc import frozen
+from bayesrm.errors import InvalidInputError
+from bayesrm.inference import fit
+from bayesrm.models.likelihoods import LIKELIHOODS
+from bayesrm.models.likelihoods.described import make_likelihood
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.reports.diagnosis import write_page
+from bayesrm.runs.combine import run_folders
+from bayesrm.runs.journal import RUN_FILE, read_records
+from bayesrm.runs.results import RESULTS_FILE, open_results, write_results
+from bayesrm.types import Preferences, ResponsePool
+
+PAGE_FILE, TREE_FILE = "diagnosis.html", "diagnosis.nc"
+SAME_POSTERIOR = 1e-2
+"""A refit whose location differs by more than this part of its length is of other data; by less, of another machine."""
+
+
+def diagnose_run(
+    directory: Path,
+    pool: Path | None = None,
+    test: Path | None = None,
+    reference: str | None = None,
+    sbc: int = 0,
+    seed: int = 0,
+    workers: int = 1,
+) -> tuple[Diagnosis, Path]:
+    """Diagnose the final posterior of a run, and write the page and the numbers into its folder.
+
+    Parameters
+    ----------
+    directory
+        Of a finished run, or of several, of which the one whose posterior is in their combined results is taken.
+    pool
+        Of the run: the posterior is fitted again, for all that follows. Without it the file alone is diagnosed.
+    test
+        A test pool with golden rewards, for calibration and coverage at the temperature of the run's annotator.
+    reference
+        An inference to hold the posterior against, on the same labels and features, such as "nuts".
+    sbc
+        Simulated data sets for simulation-based calibration.
+    seed, workers
+        As for ``diagnose``.
+
+    Returns
+    -------
+    diagnosis, page
+        What was found, and the path of the HTML file.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no finished run, the pool is another one, or something is asked that needs it.
+    """
+    folder = folder_of_run(directory)
+    with open_results(folder) as opened:
+        tree = opened.load()
+    configuration: dict[str, Any] = json.loads(tree.attrs["configuration"])
+    inference = configuration["inference"]
+    if pool is None:
+        if test is not None or reference is not None or sbc:
+            raise InvalidInputError(
+                "expected --pool, the pool of the run, with --test, --reference and --sbc: they need its posterior"
+            )
+        diagnosis = diagnose(tree, inference=inference, seed=seed)
+    else:
+        posterior = _refitted(folder, tree, configuration, load_pool(pool))
+        diagnosis = diagnose(
+            posterior,
+            test=None if test is None else (load_pool(test), load_golden(test)),
+            temperature=configuration["annotator"].get("temperature", 1.0),
+            reference=None if reference is None else _refit_with(reference, posterior, seed),
+            inference=inference,
+            sbc=sbc,
+            draws=configuration["draws"],
+            seed=seed,
+            workers=workers,
+        )
+    page = folder / PAGE_FILE
+    write_results(diagnosis.tree, folder / TREE_FILE)
+    asked = {"sbc": sbc, "seed": seed} | {
+        name: str(value) for name, value in (("pool", pool), ("test", test), ("reference", reference)) if value
+    }
+    write_page(diagnosis, page, folder.resolve().name, {"run": str(folder)} | asked | configuration)
+    return diagnosis, page
+
+
+def refitted_run(directory: Path, pool: ResponsePool) -> RewardPosterior:
+    """The final posterior of a run, fitted again from its labels; of several runs, as for :func:`diagnose_run`."""
+    folder = folder_of_run(directory)
+    with open_results(folder) as opened:
+        tree = opened.load()
+    return _refitted(folder, tree, json.loads(tree.attrs["configuration"]), pool)
+
+
+def folder_of_run(directory: Path) -> Path:
+    """The run itself, or of several the one whose posterior their combined results hold."""
+    if not directory.is_dir():
+        raise InvalidInputError(f"there is no folder {directory}")
+    if (directory / RUN_FILE).exists():
+        return directory
+    runs = run_folders(directory)
+    if not runs:
+        raise InvalidInputError(f"expected a run in {directory}, and there is none: make one with `bayesrm run`")
+    chosen = None
+    if (directory / RESULTS_FILE).exists():
+        with open_results(directory) as tree:
+            chosen = tree.attrs.get("posterior_of")
+    named = [run for run in runs if run.name == chosen]
+    return named[0] if named else runs[0]
+
+
+def _refitted(
+    folder: Path, tree: xr.DataTree, configuration: dict[str, Any], pool: ResponsePool
+) -> RewardPosterior:
+    """The posterior of the run, fitted again from its labels."""
+    require_pool_of_run(configuration, pool)
+    labels = Preferences.none()
+    for record in read_records(folder)[: tree["trajectory"].sizes["round"]]:
+        labels = labels.append(record.labels)
+    model = model_of_run(configuration["model"])
+    posterior = fit(model, pool, labels, configuration["inference"], rng.child(configuration["seed"], "fit"))
+    if "approximation" in tree.children:
+        recorded = tree["approximation"].to_dataset()["location"].values
+        again = posterior.to_datatree(1)["approximation"].to_dataset()["location"].values
+        if recorded.shape != again.shape or np.linalg.norm(again - recorded) > SAME_POSTERIOR * np.linalg.norm(
+            again
+        ):
+            raise InvalidInputError(
+                f"the posterior fitted again from the labels in {folder} is not the one that it holds: "
+                "is this the pool of the run?"
+            )
+    return posterior
+
+
+def require_pool_of_run(configuration: dict[str, Any], pool: ResponsePool) -> None:
+    """InvalidInputError where this cannot be the pool of the run."""
+    there = configuration["pool"]
+    if (there["responses"], there["dimension"]) != (len(pool), pool.dim):
+        raise InvalidInputError(
+            f"expected the pool of the run, {there['responses']} responses of dimension {there['dimension']}, "
+            f"got {len(pool)} of dimension {pool.dim}"
+        )
+
+
+def model_of_run(described: dict[str, Any]) -> RewardModel:
+    """The model that ``RewardModel.describe`` described."""
+    likelihood = described["likelihood"]
+    for part, kept in (
+        ("an encoder", "encoder_sha256" not in described),
+        ("a likelihood", likelihood["name"] in LIKELIHOODS),
+    ):
+        if not kept:
+            raise InvalidInputError(
+                f"the run has {part} of its own, which its folder does not hold: call brm.diagnose(posterior) "
+                "where it is"
+            )
+    return RewardModel(
+        described["dim"],
+        encoder=described["encoder"],
+        hidden=tuple(described["hidden"] or ()),
+        likelihood=make_likelihood(likelihood),
+        prior_scale=described["prior_scale"],
+        training=described["training"],
+        inputs=described["inputs"],
+        spectrum_power=described.get("spectrum_power"),
+        prompt_intercept=described.get("prompt_intercept", False),
+    )
+
+
+def _refit_with(inference: str, posterior: RewardPosterior, seed: int) -> RewardPosterior:
+    """Another inference on the same labels, features and prior scale."""
+    model = frozen(posterior.model, posterior.pool, posterior.preferences)
+    return fit(model, posterior.pool, posterior.preferences, inference, rng.child(seed, "reference"))

@@ -1,0 +1,64 @@
+"""From the folder of a run to the reasons for what it asked in one of its rounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bayesrm import rng
+from bayesrm.data import load_pool
+from bayesrm.design.explanation import Explanation
+from bayesrm.errors import InvalidInputError
+from bayesrm.inference import fit
+from bayesrm.inspection.diagnose import folder_of_run, model_of_run, require_pool_of_run
+from bayesrm.plots.runs import batch_projection, save
+from bayesrm.runs.journal import RUN_FILE, read_records
+from bayesrm.types import Preferences
+from bayesrm.utils.files import read_json, replacing
+
+
+def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> tuple[Explanation, list[Path]]:
+    """Explain the pairs of a round, and write the table and a figure into the run's folder.
+
+    Parameters
+    ----------
+    directory
+        Of a run, finished or still running; of several runs the one with a posterior in their results.
+    pool
+        Of the run: its posterior before the round is fitted again.
+    round_index
+        Which round, from 0; default the last one.
+
+    Returns
+    -------
+    explanation, files
+        Why these pairs, and where the table (CSV) and the figure (PNG) are.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such round, or the pool is another one.
+    """
+    folder = folder_of_run(directory)
+    configuration: dict[str, Any] = read_json(folder / RUN_FILE)
+    records = read_records(folder)
+    chosen = len(records) - 1 if round_index is None else round_index
+    if not 0 <= chosen < len(records):
+        raise InvalidInputError(
+            f"expected a round between 0 and {len(records) - 1} of the run in {folder}, got {round_index}"
+            if records
+            else f"no round of the run in {folder} is finished yet: there is nothing to explain"
+        )
+    responses = load_pool(pool)
+    require_pool_of_run(configuration, responses)
+    labels = Preferences.none()
+    for record in records[:chosen]:
+        labels = labels.append(record.labels)
+    model, seed = model_of_run(configuration["model"]), rng.child(configuration["seed"], "fit")
+    posterior = fit(model, responses, labels, configuration["inference"], seed)
+    explanation = records[chosen].selection.explain(posterior)
+    table, figure = (folder / f"round_{chosen:04d}.{suffix}" for suffix in ("csv", "png"))
+    with replacing(table) as temporary:
+        explanation.table.to_csv(temporary)
+    save(batch_projection(explanation.projection), figure)
+    return explanation, [table, figure]

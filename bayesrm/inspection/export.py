@@ -1,0 +1,79 @@
+"""From the folder of a campaign or a run to a reward model that others can load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bayesrm.campaign import Campaign
+from bayesrm.campaign.store import STORE_FILE
+from bayesrm.data import load_pool
+from bayesrm.data.directory import CARD
+from bayesrm.errors import InvalidInputError
+from bayesrm.export import save_reward_model
+from bayesrm.inspection.diagnose import refitted_run
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.utils.files import read_json
+
+
+def export(
+    directory: Path,
+    out: Path,
+    pool: Path | None = None,
+    inference: str | None = None,
+    transformers: bool = False,
+    name: str | None = None,
+) -> RewardPosterior:
+    """Fit the reward model of a campaign, or of a finished run, to all its labels, and save it.
+
+    Parameters
+    ----------
+    directory
+        Of a campaign, or of a run of ``bayesrm run``.
+    out
+        The directory to make.
+    pool
+        Of the run, which does not say where it is; of a campaign, if it was moved.
+    inference
+        For a campaign, see ``fit``; a run has its own.
+    transformers, name
+        See ``save_reward_model``.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is neither campaign nor run, the campaign has no answers yet, or something is there already.
+    """
+    if not directory.is_dir():
+        raise InvalidInputError(f"there is no folder {directory}: give that of a campaign or of a run")
+    if (directory / STORE_FILE).exists():
+        campaign = Campaign.open(directory, pool)
+        labels = campaign.preferences()
+        if not len(labels):
+            raise InvalidInputError(
+                f"the campaign {directory} has no answers yet: a reward model of nothing would be all prior; "
+                "tell it some with `bayesrm campaign tell`"
+            )
+        posterior, place = campaign.fit(inference=inference, labels=labels), campaign.pool_path
+    else:
+        if pool is None:
+            raise InvalidInputError(
+                f"expected the folder of a campaign, or --pool with that of a run, and {directory} is no campaign"
+            )
+        if inference is not None:
+            raise InvalidInputError(
+                "a run was made with one inference, and that is exported: leave --inference out"
+            )
+        posterior, place = refitted_run(directory, load_pool(pool)), pool
+    save_reward_model(out, posterior, embedding_of(place), name, transformers)
+    return posterior
+
+
+def embedding_of(pool: Path) -> dict[str, Any] | None:
+    """How the texts of a pool were embedded, where its card says so."""
+    card = pool / CARD
+    if not card.is_file():
+        return None
+    described = read_json(card)
+    settings = described.get("embedding") if isinstance(described, dict) else None
+    return settings if isinstance(settings, dict) else None

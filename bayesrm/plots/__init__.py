@@ -1,0 +1,1 @@
+"""Figures, a file each for runs, diagnoses and studies; they take datasets, never models."""

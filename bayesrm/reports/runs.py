@@ -1,0 +1,98 @@
+"""The report of one or several runs: a single HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.evaluation.names import METRIC_NAMES
+from bayesrm.evaluation.summary import cell, final_table, setting_columns, verdict
+from bayesrm.plots.runs import learning_curves, svg
+from bayesrm.runs.combine import combine, run_folders
+from bayesrm.utils.files import replacing
+
+REPORT_FILE = "report.html"
+_HEADERS = {
+    "one_minus_spearman": METRIC_NAMES["one_minus_spearman"][0],
+    "difference": "1 − Spearman less that of random",
+    **{name: full for name, (full, _) in METRIC_NAMES.items() if name != "one_minus_spearman"},
+}
+
+
+def write_report(directory: Path) -> Path:
+    """Report on all runs at or below a folder, finished or running; returns the path of the page.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such folder, or no run in it.
+    """
+    if not directory.is_dir():
+        raise InvalidInputError(f"there is no folder {directory}")
+    folders = run_folders(directory)
+    if not folders:
+        raise InvalidInputError(f"expected runs in {directory}, and there are none: make some with `bayesrm run`")
+    page = render(combine(folders), title=directory.resolve().name)
+    path = directory / REPORT_FILE
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def render(results: xr.DataTree, title: str) -> str:
+    """The page for combined results."""
+    trajectory = results["trajectory"].to_dataset()
+    configurations: list[dict[str, Any]] = json.loads(results.attrs["configurations"])
+    evaluated = "one_minus_spearman" in trajectory
+    table = final_table(trajectory) if evaluated else None
+    template = Environment(
+        loader=PackageLoader("bayesrm.reports", "templates"), autoescape=True, undefined=StrictUndefined
+    ).get_template("report.html.j2")
+    return template.render(
+        title=title,
+        verdict=verdict(table) if table is not None else "These runs had no test set, so nothing was measured.",
+        columns=[] if table is None else [*_place_columns(table), *_metric_headers(table)],
+        rows=[] if table is None else [_cells(row, _place_columns(table)) for _, row in table.iterrows()],
+        curves=svg(learning_curves(trajectory)) if evaluated else "",
+        quality=svg(learning_curves(trajectory, ("log_loss", "ece"))) if evaluated else "",
+        progress=_progress(trajectory, configurations),
+        settings=_shared_settings(configurations),
+        versions=json.loads(results.attrs["versions"]),
+    )
+
+
+def _place_columns(table: pd.DataFrame) -> list[str]:
+    return [*setting_columns(table), "design", "seeds", "labels"]
+
+
+def _metric_headers(table: pd.DataFrame) -> list[str]:
+    return [_HEADERS[name] for name in _HEADERS if name in table]
+
+
+def _cells(row: pd.Series[Any], places: list[str]) -> list[str]:
+    cells = [str(row[name]) for name in places]
+    return cells + [cell(row, name) for name in _HEADERS if name in row.index]
+
+
+def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> str:
+    rounds = trajectory["one_minus_spearman"] if "one_minus_spearman" in trajectory else trajectory["gain"]
+    done = int((~rounds.isnull()).sum())
+    labels = int(trajectory["labels"].max())
+    return f"{len(configurations)} runs, {done} rounds evaluated, up to {labels} labels each."
+
+
+def _shared_settings(configurations: list[dict[str, Any]]) -> dict[str, str]:
+    """Each setting with its value, or its values where runs differ."""
+    settings = {}
+    for key in configurations[0]:
+        values = list(dict.fromkeys(json.dumps(each.get(key), sort_keys=True) for each in configurations))
+        settings[key] = (
+            values[0] if len(values) == 1 else " | ".join(values[:6]) + (" | …" if len(values) > 6 else "")
+        )
+    return settings

@@ -1,0 +1,147 @@
+"""The report of a study: one HTML file with question, answer, figures, tables and settings, and nothing beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bayesrm.plots.runs import svg
+from bayesrm.reports.runs import REPORT_FILE
+from bayesrm.study import StudyResults
+from bayesrm.study.output import Findings
+from bayesrm.utils.files import replacing
+
+MOST_ROWS = 60
+"""Rows of a table on the page; the CSV file beside it has all."""
+
+
+def write_study_report(results: StudyResults, found: Findings) -> Path:
+    """Write the page into the study's folder; whole or not at all.
+
+    Parameters
+    ----------
+    results
+        What was run.
+    found
+        What the study's script makes of it.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    page = render(
+        title=results.study.title,
+        question=results.study.question,
+        answer=found.answer,
+        description=found.description,
+        figures={heading(name): svg(figure) for name, figure in found.figures.items()},
+        tables={heading(name): table for name, table in found.tables.items()},
+        facts=_facts(results),
+        settings=_settings(results),
+        versions=json.loads(results.tree.attrs.get("versions", "{}")),
+        failures=results.failures,
+        tiny=results.tiny,
+    )
+    path = results.out / REPORT_FILE
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def render(
+    title: str,
+    question: str,
+    answer: str,
+    description: str,
+    figures: Mapping[str, str],
+    tables: Mapping[str, pd.DataFrame],
+    facts: Mapping[str, str],
+    settings: Mapping[str, str],
+    versions: Mapping[str, str],
+    failures: Mapping[str, str],
+    tiny: bool,
+) -> str:
+    """The page, from what is on it."""
+    template = Environment(
+        loader=PackageLoader("bayesrm.reports", "templates"), autoescape=True, undefined=StrictUndefined
+    ).get_template("study.html.j2")
+    return template.render(
+        title=title,
+        question=question,
+        answer=answer,
+        paragraphs=[" ".join(part.split()) for part in description.split("\n\n") if part.strip()],
+        figures=figures,
+        tables={name: _cells(table) for name, table in tables.items()},
+        facts=facts,
+        settings=settings,
+        versions=versions,
+        failures=failures,
+        tiny=tiny,
+    )
+
+
+def heading(name: str) -> str:
+    """A file's name as a heading."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _cells(table: pd.DataFrame) -> dict[str, Any]:
+    shown = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+    return {
+        "columns": [str(column).replace("_", " ") for column in shown.columns],
+        "numeric": [bool(pd.api.types.is_numeric_dtype(shown[column])) for column in shown.columns],
+        "rows": [[_text(value) for value in row] for row in shown.head(MOST_ROWS).itertuples(index=False)],
+        "left_out": max(0, len(shown) - MOST_ROWS),
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "–"
+        return "∞" if math.isinf(value) else f"{value:.4g}"
+    return str(value)
+
+
+def _facts(results: StudyResults) -> dict[str, str]:
+    """Seeds, number of runs and time, as text."""
+    seeds = [int(seed) for seed in results.trajectory["seed"].values]
+    seconds = dict(results.seconds)
+    wall = seconds.pop("wall", math.nan)
+    finished = len(results.cells)
+    facts = {
+        "seeds": ", ".join(map(str, seeds)),
+        "runs": f"{finished} finished" + (f", {len(results.failures)} failed" if results.failures else ""),
+    }
+    if math.isfinite(wall):
+        facts["time of the last call"] = duration(wall)
+    if seconds:
+        facts["time in the runs"] = f"{duration(sum(seconds.values()))}: " + ", ".join(
+            f"{name} {duration(value)}" for name, value in sorted(seconds.items(), key=lambda item: -item[1])
+        )
+    return facts
+
+
+def _settings(results: StudyResults) -> dict[str, str]:
+    """The declaration: what all runs share, and what the grid's axes stand for."""
+    shared = {name: json.dumps(value, default=str) for name, value in dict(results.study.settings).items()}
+    axes = {
+        f"{name} (axis)": json.dumps(value, default=str, ensure_ascii=False)
+        for name, value in dict(results.study.grid).items()
+    }
+    return shared | axes
+
+
+def duration(seconds: float) -> str:
+    """Seconds as text for people."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

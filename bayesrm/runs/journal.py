@@ -1,0 +1,209 @@
+"""The journal of a run: what was asked, what was answered and what was measured, round by round, on disk.
+
+A round is three files, written in this order and each whole or absent: ``selection`` before anybody is asked,
+``labels`` as soon as they are answered, ``metrics`` when the refitted model was evaluated. So whatever was paid
+for survives a kill at any moment, and a resumed run goes on with the first file that is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.utils.files import read_json, replacing, write_json
+from bayesrm.design.selection import Selection
+from bayesrm.types import Preferences
+
+RUN_FILE = "run.json"
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """What happened in one round.
+
+    Parameters
+    ----------
+    round
+        Its number, from 0.
+    selection
+        What was asked, with gains.
+    labels
+        What was answered.
+    metrics
+        Of the model refitted after the round: test metrics, entropy, prior scale.
+    """
+
+    round: int
+    selection: Selection
+    labels: Preferences
+    metrics: Metrics
+
+
+class Journal:
+    """Rounds of one run, in a directory, or in memory where there is none.
+
+    Parameters
+    ----------
+    directory
+        Where to keep it; None keeps nothing.
+    configuration
+        What the run depends on; a directory of another configuration is refused.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the directory holds a run of another configuration, or something that is not a run.
+    """
+
+    def __init__(self, directory: Path | None, configuration: dict[str, Any]) -> None:
+        self._directory, self._configuration = directory, configuration
+        self._memory: dict[tuple[int, str], Any] = {}
+        if directory is None:
+            return
+        nearest = next(parent for parent in (directory, *directory.absolute().parents) if parent.exists())
+        if not nearest.is_dir():
+            raise InvalidInputError(f"expected a folder for the run, and {nearest} is a file: choose another")
+        path = directory / RUN_FILE
+        if path.exists():
+            if any(directory.glob("rounds/*")):
+                _require_same(read_json(path), configuration, directory)
+        elif directory.exists() and any(not entry.name.startswith(".") for entry in directory.iterdir()):
+            # Hidden ones are what a process left that was killed while it wrote its first file.
+            raise InvalidInputError(
+                f"expected {directory} to be empty or the folder of a run, and it has other files: choose another"
+            )
+
+    def selection(self, round_index: int) -> Selection | None:
+        """What was asked in a round, if it was chosen already."""
+        table, meta = self._read(round_index, "selection")
+        if table is None:
+            return None
+        return Selection(
+            table["first"].to_numpy(),
+            table["second"].to_numpy(),
+            gain=table["gain"].to_numpy(),
+            design=meta["design"],
+            certificate=meta["bound"],
+            inclusion=table["inclusion"].to_numpy() if "inclusion" in table else None,
+        )
+
+    def keep_selection(self, round_index: int, selection: Selection) -> None:
+        """Keep what will be asked; the first time, with the configuration, which holds from then on."""
+        if self._directory is not None and round_index == 0:
+            write_json(self._directory / RUN_FILE, self._configuration)
+        columns = {"first": selection.first, "second": selection.second, "gain": selection.gain}
+        if selection.inclusion is not None:
+            columns["inclusion"] = selection.inclusion
+        meta = {"design": selection.design, "bound": selection.bound}
+        self._write(round_index, "selection", pd.DataFrame(columns), meta)
+
+    def labels(self, round_index: int) -> Preferences | None:
+        """What was answered in a round, if it was."""
+        table, _ = self._read(round_index, "labels")
+        if table is None:
+            return None
+        return Preferences(
+            table["first"].to_numpy(),
+            table["second"].to_numpy(),
+            table["outcome"].to_numpy(),
+            annotator=table["annotator"].to_numpy() if "annotator" in table else None,
+            weight=table["weight"].to_numpy() if "weight" in table else None,
+        )
+
+    def keep_labels(self, round_index: int, labels: Preferences) -> None:
+        """Keep what was paid for."""
+        columns = {"first": labels.first, "second": labels.second, "outcome": labels.outcome}
+        for name in ("annotator", "weight"):
+            if getattr(labels, name) is not None:
+                columns[name] = getattr(labels, name)
+        self._write(round_index, "labels", pd.DataFrame(columns), {})
+
+    def metrics(self, round_index: int) -> Metrics | None:
+        """What was measured after a round, if it was."""
+        if self._directory is None:
+            metrics: Metrics | None = self._memory.get((round_index, "metrics"))
+            return metrics
+        path = self._path(round_index, "metrics", "json")
+        return _plain_keys(read_json(path)) if path.exists() else None
+
+    def keep_metrics(self, round_index: int, metrics: Metrics) -> None:
+        """Keep what was measured."""
+        if self._directory is None:
+            self._memory[round_index, "metrics"] = metrics
+        else:
+            write_json(self._path(round_index, "metrics", "json"), metrics)
+
+    def record(self, round_index: int) -> RoundRecord:
+        """A finished round."""
+        selection, labels = self.selection(round_index), self.labels(round_index)
+        metrics = self.metrics(round_index)
+        if selection is None or labels is None or metrics is None:
+            raise InvalidInputError(
+                f"round {round_index} of {self._directory} lacks one of its files (selection, labels, metrics): "
+                "put it back, or delete the later files of this and all later rounds to do them again"
+            )
+        return RoundRecord(round_index, selection, labels, metrics)
+
+    def _path(self, round_index: int, what: str, suffix: str) -> Path:
+        assert self._directory is not None
+        return self._directory / "rounds" / f"{round_index:04d}.{what}.{suffix}"
+
+    def _read(self, round_index: int, what: str) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+        if self._directory is None:
+            return self._memory.get((round_index, what), (None, {}))
+        path = self._path(round_index, what, "parquet")
+        if not path.exists():
+            return None, {}
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(f"{path} is damaged and cannot be read: {error}") from error
+        return table, json.loads(table.attrs.get("meta", "{}"))
+
+    def _write(self, round_index: int, what: str, table: pd.DataFrame, meta: dict[str, Any]) -> None:
+        if self._directory is None:
+            self._memory[round_index, what] = (table, meta)
+            return
+        table.attrs["meta"] = json.dumps(meta)
+        with replacing(self._path(round_index, what, "parquet")) as temporary:
+            table.to_parquet(temporary, index=False)
+
+
+def read_records(directory: Path) -> list[RoundRecord]:
+    """The finished rounds of a run, finished or still running, in its folder."""
+    journal = Journal(directory, read_json(directory / RUN_FILE))
+    records: list[RoundRecord] = []
+    while journal.metrics(len(records)) is not None:
+        records.append(journal.record(len(records)))
+    return records
+
+
+def _plain_keys(metrics: Metrics) -> Metrics:
+    """JSON turns the integer keys of best_of_n into strings; turn them back."""
+    best_of_n = metrics.get("best_of_n")
+    if best_of_n is not None:
+        metrics["best_of_n"] = {int(n): value for n, value in best_of_n.items()}
+    return metrics
+
+
+def _require_same(there: dict[str, Any], here: dict[str, Any], directory: Path) -> None:
+    """The folder's configuration must be this one; asking for more or fewer rounds is no difference."""
+    plain = json.loads(json.dumps(here))
+    differing = sorted(key for key in there.keys() | plain.keys() if there.get(key) != plain.get(key))
+    if differing:
+        key = differing[0]
+        raise InvalidInputError(
+            f"{directory} holds a run of another configuration: {key} is {_short(there.get(key))} there and "
+            f"{_short(plain.get(key))} here; choose another folder, or the same settings to continue it"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 120 else text[:117] + "..."

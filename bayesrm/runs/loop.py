@@ -1,0 +1,350 @@
+"""The loop of active reward modeling (the paper's Algorithm 1 and section 5.1).
+
+Each round draws prompts, forms candidates, selects a batch under the posterior of the labels so far, asks the
+annotator, refits and evaluates. Every random choice has an address under the run's seed, and every fit depends
+on the labels alone, so a run that was killed continues where it stood and ends with the very same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import os
+import warnings
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from bayesrm import rng
+from bayesrm.annotators.base import Annotator, SupportsLabel
+from bayesrm.data.golden import as_golden
+from bayesrm.design import make_design
+from bayesrm.design.base import Design
+from bayesrm.design.candidates.sets import CandidateSet, require_scope
+from bayesrm.design.candidates.sets import candidates as form_candidates
+from bayesrm.design.candidates.constraints import Constraints, Cost
+from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
+from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
+from bayesrm.inference.base import Inference
+from bayesrm.runs.journal import Journal, Metrics, RoundRecord
+from bayesrm.evaluation.metrics import predict, scores, spearman_by_prompt
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.utils.progress import bar
+from bayesrm.runs.results import RESULTS_FILE, open_results, run_tree, write_results
+from bayesrm.utils.timing import stage
+from bayesrm.design.selection import Selection
+from bayesrm.types import Pairs, Preferences, ResponsePool
+
+__all__ = ["RoundRecord", "run"]
+
+
+def run(
+    pool: ResponsePool,
+    annotator: SupportsLabel,
+    test: tuple[ResponsePool, ArrayLike] | None = None,
+    model: RewardModel | None = None,
+    inference: str | Inference | None = None,
+    design: str | Design | None = None,
+    selector: str | None = None,
+    targets: Pairs | ResponsePool | None = None,
+    scope: str = "within-prompt",
+    prompts: int | None = 500,
+    candidates: int | None = 20_000,
+    identical: bool = False,
+    per_prompt: int | None = None,
+    per_response: int | None = None,
+    min_within: int = 0,
+    cost: Cost | None = None,
+    batch_size: SupportsIndex = 125,
+    rounds: SupportsIndex = 10,
+    seed: SupportsIndex = 0,
+    out: str | os.PathLike[str] | None = None,
+    draws: SupportsIndex = 1024,
+    log_likelihood: bool = False,
+    by_prompt: bool = False,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Run active reward modeling from the first label on.
+
+    Parameters
+    ----------
+    pool
+        The responses to choose comparisons from.
+    annotator
+        Who answers: anything with ``label(batch) → Preferences``.
+    test
+        Test pool and its (response,) golden rewards, for the metrics after each round.
+    model, inference, design, selector, targets
+        See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend.
+    scope, prompts, candidates, identical
+        See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all), and
+        whether pairs of identical embeddings are asked about.
+    per_prompt, per_response, min_within
+        What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
+        a response is in, and at least so many pairs within a prompt.
+    cost
+        What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost.
+    batch_size, rounds
+        Labels a round, and number of rounds. Where fewer pairs are left to ask than that, a later round takes those;
+        where none is left the run ends early, with a warning.
+    seed
+        Root of every random choice of the run.
+    out
+        A folder for the run. After each round what was paid for is there; called again with the same settings,
+        an unfinished run continues and a finished one is opened. More rounds continue a finished run.
+    draws, log_likelihood
+        Posterior draws in the result, and whether to add their log-likelihood (for ``az.loo``).
+    by_prompt
+        Whether to keep 1 − Spearman of each test prompt, as ``one_minus_spearman_by_prompt``: for intervals that
+        allow for other prompts too, see :mod:`bayesrm.evaluation.comparison`.
+    device
+        Where to compute; default the CPU.
+    progress
+        Whether to show a progress bar on a terminal.
+
+    Returns
+    -------
+    DataTree
+        ArviZ groups of the final posterior, with ``trajectory`` (dimension ``round``, coordinate ``labels``, one
+        variable a metric) and ``selection`` (what was asked, when, with its gain).
+
+    Raises
+    ------
+    InvalidInputError
+        For settings that cannot work, and where ``out`` holds a run of another configuration.
+    """
+    model = RewardModel(pool.dim, encoder="auto") if model is None else model
+    plan = make_design(design, selector, targets)
+    name = RECOMMENDED_INFERENCE if inference is None else inference
+    method = INFERENCES[name]() if isinstance(name, str) else name
+    rounds, batch_size, seed, draws = map(operator.index, (rounds, batch_size, seed, draws))
+    # What a fit or a selection would refuse is refused here, before anybody is asked.
+    rng.child(seed)
+    as_device(device)
+    require_scope(scope)
+    constraints = Constraints(per_prompt, per_response, min_within, cost)
+    constraints.require_costs_of(pool)
+    constraints.require_possible(batch_size)
+    if model.dim != pool.dim:
+        raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
+    if rounds < 1 or batch_size < 1:
+        raise InvalidInputError(
+            f"expected at least one round and one label a round, got {rounds} rounds of {batch_size}"
+        )
+    if test is not None and test[0].dim != pool.dim:
+        raise InvalidInputError(
+            f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "
+            "were both embedded with the same model?"
+        )
+    if test is not None:
+        test = test[0], _rankable(test[0], test[1])
+    configuration = {
+        "pool": _fingerprint(pool),
+        "test": None if test is None else _fingerprint(test[0]) | {"golden": _digest(np.asarray(test[1]))},
+        "annotator": annotator.describe()
+        if isinstance(annotator, Annotator)
+        else {"annotator": type(annotator).__name__},
+        "model": model.describe(),
+        "inference": method.name,
+        "design": plan.criterion.name,
+        # None where all are the usual ones, as in folders of a time when they were not recorded.
+        "design_settings": plan.criterion.describe() or None,
+        "selector": plan.selector.name,
+        "scope": scope,
+        "prompts": None if prompts is None else operator.index(prompts),
+        "candidates": None if candidates is None else operator.index(candidates),
+        "identical": identical,
+        # None without any, as in folders of a time when there were none.
+        "constraints": str(constraints) or None,
+        "cost": _described_cost(constraints),
+        "batch_size": batch_size,
+        "seed": seed,
+        "draws": draws,
+        "log_likelihood": log_likelihood,
+        **({"by_prompt": True} if by_prompt else {}),  # absent otherwise, likewise
+    }
+    directory = None if out is None else Path(out)
+    journal = Journal(directory, configuration)
+    finished = None if directory is None else _finished(directory, rounds)
+    if finished is not None:
+        return finished
+
+    def posterior_after(labels: Preferences) -> RewardPosterior:
+        with stage("fit"):
+            return fit(model, pool, labels, method, seed=rng.child(seed, "fit"), device=device)
+
+    labels = Preferences.none()
+    posterior: RewardPosterior | None = None
+    records = []
+    for t in bar(range(rounds), f"{plan.criterion.name}, seed {seed}", rounds, show=progress):
+        answered = journal.labels(t)
+        if answered is None:
+            selection = journal.selection(t)
+            if selection is None:
+                if posterior is None:
+                    posterior = posterior_after(labels)
+                with stage("candidates"):
+                    pairs = _candidates_left(
+                        pool,
+                        scope,
+                        prompts,
+                        candidates,
+                        rng.child(seed, "candidates", t),
+                        labels,
+                        identical,
+                        batch_size,
+                    )
+                if pairs is None:
+                    break
+                pairs.constraints = constraints
+                # The first round's batch is as large as was asked for, or refused.
+                size = min(batch_size, len(pairs)) if len(labels) else batch_size
+                with stage("select"):
+                    selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
+                    _ = selection.bound  # which takes time, and is kept
+                with stage("keep"):
+                    journal.keep_selection(t, selection)
+            asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator
+            with stage("label"):
+                answered = _require_answers(asked.label(selection), selection)
+            with stage("keep"):
+                journal.keep_labels(t, answered)
+        labels = labels.append(answered)
+        posterior = None
+        if journal.metrics(t) is None:
+            posterior = posterior_after(labels)
+            with stage("evaluate"):
+                measured = _measure(posterior, test, getattr(annotator, "temperature", 1.0), by_prompt)
+            with stage("keep"):
+                journal.keep_metrics(t, measured)
+        records.append(journal.record(t))
+    if posterior is None:
+        posterior = posterior_after(labels)
+    if len(records) < rounds:
+        warnings.warn(
+            f"no pair was left to ask after {len(records)} of {rounds} rounds and {len(labels)} labels: the run ends "
+            "there; give a larger pool, or scope='cross-prompt' for more pairs",
+            stacklevel=2,
+        )
+    with stage("draws"):
+        draws_tree = posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood)
+    with stage("keep"):
+        tree = run_tree(records, draws_tree, configuration)
+        if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
+            write_results(tree, directory / RESULTS_FILE)
+    return tree
+
+
+def _candidates_left(
+    pool: ResponsePool,
+    scope: str,
+    prompts: int | None,
+    size: int | None,
+    seed: int,
+    labels: Preferences,
+    identical: bool,
+    wanted: int,
+) -> CandidateSet | None:
+    """The round's candidates; of all prompts where those drawn have too few left; None where none is left at all."""
+    if len(labels) == 0:
+        return form_candidates(pool, scope, prompts, size, seed, None, identical)
+    found = None
+    for drawn in dict.fromkeys((prompts, None)):
+        try:
+            found = form_candidates(pool, scope, drawn, size, seed, labels, identical)
+        except NoCandidatesError:
+            continue
+        if len(found) >= wanted:
+            break
+    return found
+
+
+def _finished(directory: Path, rounds: int) -> xr.DataTree | None:
+    """The results in a folder, if they are there, whole, and of this many rounds; else they are made again."""
+    try:
+        results = open_results(directory)
+    except InvalidInputError:
+        return None
+    if results["trajectory"].sizes["round"] == rounds:
+        return results
+    results.close()
+    return None
+
+
+def _rankable(pool: ResponsePool, golden: ArrayLike) -> Float[np.ndarray, "response"]:
+    """Golden rewards of a test pool, checked before anything is paid for."""
+    values = as_golden(golden, len(pool))
+    if not any(np.ptp(values[member]) > 0 for member in pool.members):
+        raise InvalidInputError(
+            "expected a test pool with at least one prompt whose responses have different golden rewards, "
+            "got none: there is nothing to rank"
+        )
+    return values
+
+
+def _require_answers(answered: object, selection: Selection) -> Preferences:
+    """Answers to pairs that were asked; an annotator may leave some out."""
+    if not isinstance(answered, Preferences):
+        raise InvalidInputError(f"expected the annotator to return Preferences, got {type(answered).__name__}")
+    asked = set(zip(selection.first.tolist(), selection.second.tolist(), strict=True))
+    strange = set(zip(answered.first.tolist(), answered.second.tolist(), strict=True)) - asked
+    if strange:
+        raise InvalidInputError(
+            f"expected answers to the {len(asked)} pairs that were asked, got one to the pair {min(strange)}: "
+            "return first and second as they were asked"
+        )
+    return answered
+
+
+def _measure(
+    posterior: RewardPosterior,
+    test: tuple[ResponsePool, ArrayLike] | None,
+    temperature: float,
+    by_prompt: bool = False,
+) -> Metrics:
+    """Test metrics, and what the posterior says of itself."""
+    metrics: Metrics = {}
+    if test is not None:
+        predicted = predict(posterior, test[0], np.asarray(test[1]), temperature)
+        metrics |= scores(predicted)
+        if by_prompt:
+            correlation = spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
+            metrics["one_minus_spearman_by_prompt"] = (1 - correlation).tolist()
+    try:
+        metrics["entropy"] = posterior.entropy()
+    except CapabilityError:
+        metrics["entropy"] = float("nan")
+    if isinstance(posterior, LastLayerPosterior):
+        metrics["log_evidence"] = posterior.log_evidence
+        metrics["prior_scale"] = float(posterior.prior_precision.rsqrt().mean())
+    return metrics
+
+
+def _fingerprint(pool: ResponsePool) -> dict[str, Any]:
+    """Enough of a pool to tell it from another, without reading all of it."""
+    sample = np.linspace(0, len(pool) - 1, min(len(pool), 64)).round().astype(np.int64)
+    return {
+        "responses": len(pool),
+        "dimension": pool.dim,
+        "prompts": _digest(pool.group),
+        "embeddings": _digest(pool.rows(sample)),
+    }
+
+
+def _described_cost(constraints: Constraints) -> str | None:
+    cost = constraints.cost
+    if cost is None:
+        return None
+    return getattr(cost, "__qualname__", type(cost).__name__) if callable(cost) else _digest(cost)
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -1,0 +1,145 @@
+"""Results as ``xarray.DataTree`` in ArviZ's schema, and as netCDF on disk.
+
+A run has the groups of its final posterior, ``trajectory`` and ``selection``. How several runs combine is told in
+:mod:`bayesrm.runs.combine`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.runs.journal import RUN_FILE, RoundRecord
+from bayesrm.posteriors.datatree import dataset, provenance
+from bayesrm.utils.files import replacing
+
+RESULTS_FILE = "results.nc"
+BY_PROMPT = "one_minus_spearman_by_prompt"
+"""The metric whose values for each test prompt can be kept."""
+
+
+def run_tree(records: Sequence[RoundRecord], posterior: xr.DataTree, configuration: dict[str, Any]) -> xr.DataTree:
+    """The result of a run: the final posterior's groups with ``trajectory`` and ``selection``."""
+    groups = {name: node.to_dataset() for name, node in posterior.children.items()}
+    groups["trajectory"] = trajectory_of(records)
+    groups["selection"] = _selection(records)
+    for name in ("trajectory", "selection"):
+        groups[name].attrs.update(provenance())
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs.update(posterior.attrs | {"configuration": json.dumps(configuration, sort_keys=True)})
+    return tree
+
+
+def write_results(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
+    """Write netCDF; whole or not at all."""
+    with replacing(Path(path)) as temporary:
+        tree.to_netcdf(temporary, engine="h5netcdf")
+
+
+def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Open the results of a run, lazily: values are read when used.
+
+    Parameters
+    ----------
+    path
+        A results file, or the folder of a finished run.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such file, or it is not netCDF.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / RESULTS_FILE).exists():
+            running = (path / RUN_FILE).exists()
+            unfinished = " (the run in it is not finished: run it again to continue)" if running else ""
+            raise InvalidInputError(f"expected {RESULTS_FILE} in {path}, and there is none{unfinished}")
+        path = path / RESULTS_FILE
+    if not path.exists():
+        raise InvalidInputError(f"there is no results file {path}")
+    try:
+        return xr.open_datatree(path, engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"expected a netCDF results file, and {path} is not one: {error}") from error
+
+
+def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
+    """The trajectory of a results file, read at once: xarray takes ten times as long to open so few numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file cannot be read, or is not of a run.
+    """
+    try:
+        with h5py.File(path) as file:
+            variables = {name: _variable(name, node) for name, node in file["trajectory"].items()}
+    except (OSError, KeyError) as error:
+        raise InvalidInputError(f"expected the results of a run, and {path} is not that: {error}") from error
+    return xr.Dataset(variables).set_coords(["labels"])
+
+
+def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
+    """What was measured, with dimension ``round`` and coordinate ``labels``."""
+    labels = np.cumsum([len(record.labels) for record in records])
+    variables: dict[str, Any] = {
+        name: (("round",), np.array([record.metrics[name] for record in records], dtype=np.float64))
+        for name in records[0].metrics
+        if name not in ("best_of_n", BY_PROMPT)
+    }
+    coordinates: dict[str, Any] = {
+        "round": [record.round for record in records],
+        "labels": (("round",), labels),
+    }
+    if "best_of_n" in records[0].metrics:
+        n = sorted(records[0].metrics["best_of_n"])
+        values = [[record.metrics["best_of_n"][size] for size in n] for record in records]
+        variables["best_of_n"] = (("round", "n"), np.array(values, dtype=np.float64))
+        coordinates["n"] = n
+    if BY_PROMPT in records[0].metrics:
+        by_prompt = np.array([record.metrics[BY_PROMPT] for record in records], dtype=np.float64)
+        variables[BY_PROMPT] = (("round", "test_prompt"), by_prompt)
+        coordinates["test_prompt"] = np.arange(by_prompt.shape[1])
+    variables["gain"] = (("round",), np.array([record.selection.gain.sum() for record in records]))
+    variables["shortfall"] = (
+        ("round",),
+        np.array([np.nan if (s := record.selection.shortfall) is None else s for record in records]),
+    )
+    return dataset(variables, coordinates)
+
+
+def _variable(name: str, node: h5py.Dataset) -> tuple[tuple[str, ...], np.ndarray]:
+    """Dimensions and values; a dimension is named by the variable that stands for it."""
+    dims = tuple(scale[0].name.rsplit("/", 1)[-1] for scale in node.dims if len(scale))
+    return dims or ((name,) if node.ndim else ()), node[()]
+
+
+def _selection(records: Sequence[RoundRecord]) -> xr.Dataset:
+    def joined(column: str) -> np.ndarray:
+        return np.concatenate([getattr(record.selection, column) for record in records])
+
+    rounds = np.concatenate([np.full(len(record.selection), record.round) for record in records])
+    axis = ("comparison",)
+    variables = {
+        "first": (axis, joined("first")),
+        "second": (axis, joined("second")),
+        "gain": (axis, joined("gain")),
+        "asked_in_round": (axis, rounds),
+    }
+    inclusions = [record.selection.inclusion for record in records]
+    if any(inclusion is not None for inclusion in inclusions):
+        known = [
+            np.full(len(record.selection), np.nan) if inclusion is None else inclusion
+            for record, inclusion in zip(records, inclusions, strict=True)
+        ]
+        variables["inclusion"] = (axis, np.concatenate(known))
+    return dataset(variables, {"comparison": np.arange(len(rounds))})

@@ -1,0 +1,147 @@
+"""One pair after another: each is the best of all under the exact refit, asked pairs never come back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import bayesrm as brm
+from bayesrm.design.candidates.sets import AllPairs
+from bayesrm.design.live import Live
+from bayesrm.design.objectives import base as objectives
+from bayesrm.errors import CapabilityError, InvalidInputError
+
+
+@pytest.fixture(scope="module")
+def pool() -> brm.ResponsePool:
+    random = np.random.default_rng(0)
+    embeddings = (random.normal(size=(200, 6)) * np.geomspace(1, 0.1, 6)).astype(np.float32)
+    return brm.ResponsePool(embeddings, np.repeat(np.arange(20), 10))
+
+
+@pytest.fixture(scope="module")
+def annotator(pool) -> brm.GoldenAnnotator:
+    return brm.GoldenAnnotator(3 * pool.embeddings @ np.random.default_rng(1).normal(size=6), seed=0)
+
+
+def fitted(pool, annotator, inference="laplace", encoder="linear", labels=30) -> brm.RewardPosterior:
+    prefs = annotator.label(brm.candidates(pool, "cross-prompt", size=labels, seed=5))
+    return brm.fit(brm.RewardModel(pool.dim, encoder, prior_scale=2.0), pool, prefs, inference)
+
+
+def pair(batch: brm.Comparisons) -> tuple[int, int]:
+    return int(batch.first[0]), int(batch.second[0])
+
+
+@pytest.mark.parametrize("few", [0, 1], ids=["tile by tile", "pair by pair"])
+@pytest.mark.parametrize("size", [None, 3000], ids=["implicit", "list"])
+@pytest.mark.parametrize(
+    ("design", "selector", "inference"),
+    [
+        ("pa-dopt", None, "laplace"),
+        ("pa-dopt", "exchange", "plugin"),
+        ("pa-dopt", "gradient", "laplace"),
+        ("dopt", None, "laplace"),
+        ("entropy", None, "plugin"),
+        ("bald", None, "laplace"),
+    ],
+)
+def test_each_pair_is_what_a_refit_from_scratch_would_ask(
+    pool, annotator, design, selector, inference, size, few, monkeypatch
+):
+    monkeypatch.setattr(objectives, "MOST_CELLS", few)
+    walk = AllPairs.tiles
+    monkeypatch.setattr(AllPairs, "tiles", lambda self: walk(self, 48))
+    posterior = fitted(pool, annotator, inference)
+    start = posterior
+    everything = brm.candidates(pool, "cross-prompt", None, size)
+    live = Live(posterior, everything, design, selector)
+    asked = posterior.preferences
+    for _ in range(6):
+        batch = live.next()
+        rest = brm.candidates(pool, "cross-prompt", None, size).without(asked)
+        expected = brm.select(posterior, rest, design, 1, selector)
+        assert pair(batch) == pair(expected)
+        np.testing.assert_allclose(batch.gain, expected.gain, rtol=1e-6)
+        answer = annotator.label(batch)
+        live.tell(answer)
+        asked = asked.append(answer)
+        posterior = start.condition(asked[len(start.preferences) :])
+        # Whichever way Newton came, it stops where less than 1e-10 nats is left.
+        torch.testing.assert_close(live.posterior.location, posterior.location, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            live.posterior.information_cholesky, posterior.information_cholesky, atol=1e-5, rtol=1e-5
+        )
+
+
+def test_responses_are_encoded_once(pool, annotator, monkeypatch):
+    posterior = fitted(pool, annotator, encoder="mlp")
+    live = Live(posterior, brm.candidates(pool, "cross-prompt", None, None), "pa-dopt")
+    rest = brm.candidates(pool, "cross-prompt", None, None, exclude=posterior.preferences)
+    expected = brm.select(posterior, rest, "pa-dopt", 1)
+    monkeypatch.setattr(type(posterior.model.encoder), "forward", None)
+    assert pair(live.next()) == pair(expected)
+    live.tell(annotator.label(live.next()))
+    live.next()
+
+
+def test_what_was_asked_or_left_out_never_comes_back_until_nothing_is_left(pool, annotator):
+    few = brm.candidates(pool, "within-prompt", 1, None)
+    live = Live(fitted(pool, annotator), few, "pa-dopt", seed=3)
+    seen = set()
+    for turn in range(len(live)):
+        batch = live.next()
+        assert live.next() is batch
+        assert pair(batch) not in seen
+        seen.add(pair(batch))
+        assert len(live) == 45 - turn
+        if turn % 2:
+            live.leave_out(brm.Comparisons(batch.second, batch.first))
+        else:
+            answer = annotator.label(batch)
+            live.tell(brm.Preferences(answer.second, answer.first, 1 - answer.outcome))
+    assert len(seen) == 45
+    with pytest.raises(InvalidInputError, match="no candidates are left"):
+        live.next()
+
+
+@pytest.mark.parametrize("design", ["random", "within-first"])
+def test_random_pairs_are_random_and_the_same_for_the_same_seed(pool, annotator, design):
+    posterior = fitted(pool, annotator)
+
+    def first_pairs(seed: int) -> list[tuple[int, int]]:
+        live = Live(posterior, brm.candidates(pool, "cross-prompt", None, None), design, seed=seed)
+        found = []
+        for _ in range(20):
+            found.append(pair(live.next()))
+            live.leave_out(live.next())
+        return found
+
+    assert first_pairs(0) == first_pairs(0) != first_pairs(1)
+    assert len(set(first_pairs(0))) == 20
+    if design == "within-first":
+        assert all(pool.group[i] == pool.group[j] for i, j in first_pairs(0))
+
+
+@pytest.mark.parametrize("size", [None, 400], ids=["implicit", "list"])
+def test_candidates_without_some(pool, size):
+    everything = brm.candidates(pool, "within-prompt", None, size)
+    some = everything.pairs_at(np.array([3, 100, 399]))
+    first, second = (everything.responses[end] for end in some)
+    rest = everything.without(brm.Comparisons([*second, 0], [*first, 199]))
+    kept = np.stack(rest.pairs_at(np.arange(len(rest))))
+    was = np.stack(everything.pairs_at(np.arange(len(everything))))
+    np.testing.assert_array_equal(kept, np.delete(was, [3, 100, 399], axis=1))
+    assert len(rest.without(brm.Comparisons(first, second))) == len(rest) == len(everything) - 3
+
+
+def test_what_cannot_work_is_refused(pool, annotator):
+    everything = brm.candidates(pool, "cross-prompt", None, None)
+    with pytest.raises(CapabilityError, match="needs a posterior with spread"):
+        Live(fitted(pool, annotator, "plugin"), everything, "bald")
+    with pytest.raises(InvalidInputError, match=r"without caps.*per_response=1"):
+        Live(fitted(pool, annotator), brm.candidates(pool, per_response=1), "pa-dopt")
+    other = brm.ResponsePool(pool.embeddings, pool.prompt)
+    with pytest.raises(InvalidInputError, match="from the pool"):
+        Live(fitted(pool, annotator), brm.candidates(other), "pa-dopt")

@@ -1,0 +1,297 @@
+"""The loop: repeatable to the bit, resumable after a kill at any moment, results that ArviZ opens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesrm as brm
+from bayesrm.errors import InvalidInputError
+from bayesrm.runs.results import open_results, read_trajectory
+
+SETTINGS = {"design": "pa-dopt", "batch_size": 10, "rounds": 4, "prompts": 20, "candidates": 200, "draws": 20}
+
+
+@pytest.fixture(scope="module")
+def world():
+    random = np.random.default_rng(3)
+    embeddings = random.standard_normal((240, 8)).astype(np.float32)
+    golden = embeddings @ random.standard_normal(8)
+    pool = brm.ResponsePool(embeddings[:160], np.repeat(np.arange(20), 8))
+    test = brm.ResponsePool(embeddings[160:], np.repeat(np.arange(10), 8))
+    return pool, golden[:160], (test, golden[160:])
+
+
+def run(world, **changes):
+    pool, golden, test = world
+    settings = {"model": brm.RewardModel(8, "linear"), **SETTINGS, **changes}
+    return brm.run(pool, brm.GoldenAnnotator(golden, seed=1), settings.pop("test", test), **settings)
+
+
+def test_a_run_learns_and_reports_its_trajectory(world):
+    tree = run(world, inference="laplace", rounds=8)
+    trajectory = tree["trajectory"]
+    np.testing.assert_array_equal(trajectory["labels"], 10 * np.arange(1, 9))
+    one_minus_spearman = trajectory["one_minus_spearman"].values
+    assert one_minus_spearman[-1] < 0.3 < one_minus_spearman[0] + 0.3
+    assert set(trajectory["n"].values) == {1, 2, 4, 8}
+    assert {"log_loss", "brier", "ece", "pairwise_accuracy", "entropy", "gain"} <= set(trajectory.data_vars)
+    asked = tree["selection"]
+    assert asked.sizes["comparison"] == 80
+    pairs = {frozenset(pair) for pair in zip(asked["first"].values, asked["second"].values, strict=True)}
+    assert len(pairs) == 80, "no pair is asked twice"
+    np.testing.assert_array_equal(tree["constant_data"]["first"], asked["first"])
+
+
+@pytest.mark.parametrize("inference", ["plugin", "laplace"])
+def test_the_same_seed_gives_the_same_result_to_the_bit(world, inference):
+    model = brm.RewardModel(8, "mlp", hidden=(4,))
+    one, two = (run(world, inference=inference, model=model, rounds=2) for _ in range(2))
+    other = run(world, inference=inference, model=model, rounds=2, seed=1)
+    xr.testing.assert_identical(one, two)
+    assert not np.array_equal(one["selection"]["first"], other["selection"]["first"])
+
+
+def test_on_disk_and_in_memory_agree_and_a_finished_run_is_opened(world, tmp_path):
+    in_memory = run(world)
+    on_disk = run(world, out=tmp_path / "run")
+    for group in ("posterior", "trajectory", "selection", "observed_data"):
+        xr.testing.assert_identical(in_memory[group].to_dataset(), on_disk[group].to_dataset())
+    quick = read_trajectory(tmp_path / "run/results.nc")
+    xr.testing.assert_equal(quick, on_disk["trajectory"].to_dataset().load())
+    before = (tmp_path / "run/results.nc").stat().st_mtime_ns
+    again = run(world, out=tmp_path / "run")
+    assert (tmp_path / "run/results.nc").stat().st_mtime_ns == before
+    xr.testing.assert_identical(again["trajectory"].to_dataset().load(), on_disk["trajectory"].to_dataset())
+    again.close()
+
+
+def test_more_rounds_continue_a_finished_run(world, tmp_path):
+    run(world, out=tmp_path / "run", rounds=2)
+    longer = run(world, out=tmp_path / "run", rounds=4)
+    xr.testing.assert_identical(longer["selection"].to_dataset(), run(world)["selection"].to_dataset())
+
+
+def test_a_folder_of_another_configuration_is_refused(world, tmp_path):
+    run(world, out=tmp_path / "run", rounds=1)
+    with pytest.raises(InvalidInputError, match="another configuration: batch_size is 10 there and 11 here"):
+        run(world, out=tmp_path / "run", rounds=1, batch_size=11)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(InvalidInputError, match="to be empty or the folder of a run"):
+        run(world, out=tmp_path / "other")
+
+
+def test_an_annotator_needs_nothing_but_label(world):
+    pool, golden, _ = world
+
+    class Oracle:
+        def label(self, pairs):
+            return brm.Preferences(pairs.first, pairs.second, golden[pairs.first] > golden[pairs.second])
+
+    tree = brm.run(pool, Oracle(), **SETTINGS)
+    assert "one_minus_spearman" not in tree["trajectory"]
+    assert tree["observed_data"]["outcome"].mean() not in (0, 1)
+
+
+def test_settings_that_cannot_work_are_refused(world):
+    with pytest.raises(InvalidInputError, match="at least one round"):
+        run(world, rounds=0)
+    with pytest.raises(InvalidInputError, match="batch of between 1 and 200"):
+        run(world, batch_size=201)
+    narrow = brm.ResponsePool(np.zeros((2, 3), np.float32) + np.arange(3, dtype=np.float32), np.zeros(2, int))
+    with pytest.raises(InvalidInputError, match="test pool of embedding dimension 8"):
+        run(world, test=(narrow, np.zeros(2)))
+
+
+def test_settings_that_are_refused_leave_the_folder_free(world, tmp_path):
+    test = world[2]
+    out = tmp_path / "run"
+    refused = [
+        ({"batch_size": 201}, "batch of between 1 and 200"),
+        ({"inference": "exact"}, "unknown inference"),
+        ({"scope": "everywhere"}, "unknown scope"),
+        ({"model": brm.RewardModel(5, "linear")}, "model of embedding dimension 8, got 5"),
+        ({"seed": -1}, "seed of at least 0"),
+        ({"test": (test[0], test[1][:5])}, "golden"),
+        ({"test": (test[0], np.zeros(80))}, "nothing to rank"),
+        ({"device": "nowhere"}, "the device nowhere cannot be used here"),
+    ]
+    for changes, message in refused:
+        with pytest.raises(InvalidInputError, match=message):
+            run(world, out=out, **changes)
+    with pytest.raises(brm.errors.CapabilityError, match="'bald' needs a posterior with spread"):
+        run(world, out=out, inference="plugin", design="bald")
+    assert run(world, out=out)["trajectory"].sizes["round"] == 4
+
+
+def test_numpy_numbers_serve_as_settings(world):
+    whole = run(world, seed=2)
+    same = run(world, seed=np.int64(2), batch_size=np.int32(10), rounds=np.uint8(4), draws=np.int64(20))
+    xr.testing.assert_identical(whole, same)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda pairs: np.ones(len(pairs)), "to return Preferences, got ndarray"),
+        (lambda pairs: brm.Preferences([159], [158], [1.0]), r"one to the pair \(159, 158\)"),
+    ],
+)
+def test_answers_to_other_questions_are_not_kept(world, tmp_path, answer, message):
+    class Confused:
+        def label(self, pairs):
+            return answer(pairs)
+
+    with pytest.raises(InvalidInputError, match=message):
+        brm.run(world[0], Confused(), out=tmp_path / "run", **SETTINGS)
+    assert not list(tmp_path.glob("run/rounds/*.labels.parquet"))
+
+
+def test_fewer_rounds_do_not_cut_a_run_short(world, tmp_path):
+    run(world, out=tmp_path / "run")
+    before = (tmp_path / "run/results.nc").read_bytes()
+    assert run(world, out=tmp_path / "run", rounds=2)["trajectory"].sizes["round"] == 2
+    assert (tmp_path / "run/results.nc").read_bytes() == before
+
+
+def test_damaged_files_are_named(world, tmp_path):
+    out = tmp_path / "run"
+    whole = run(world, out=out)
+    (out / "results.nc").write_bytes(b"\x89HDF")
+    xr.testing.assert_identical(whole["trajectory"].to_dataset(), run(world, out=out)["trajectory"].to_dataset())
+    for name in ("rounds/0001.labels.parquet", "rounds/0001.metrics.json", "run.json"):
+        (out / "results.nc").unlink(missing_ok=True)
+        intact = (out / name).read_bytes()
+        (out / name).write_bytes(intact[: len(intact) // 2])
+        with pytest.raises(InvalidInputError, match=f"{name.split('/')[-1]} is damaged"):
+            run(world, out=out)
+        (out / name).write_bytes(intact)
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InvalidInputError, match="file is a file: choose another"):
+        run(world, out=file / "run")
+
+
+def test_results_serve_arviz(world, tmp_path):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "\nArviZ is undergoing a major refactor", FutureWarning)
+        import arviz as az
+    run(world, out=tmp_path / "run", log_likelihood=True, draws=200)
+    tree = open_results(tmp_path / "run")
+    data = tree if int(az.__version__.split(".")[0]) >= 1 else az.InferenceData.from_datatree(tree)
+    summary = az.summary(data, var_names=["beta"], kind="stats", round_to="none")
+    draws = tree["posterior"]["beta"].values[0]
+    np.testing.assert_allclose(summary["mean"], draws.mean(axis=0), rtol=1e-6)
+    with warnings.catch_warnings():
+        # 40 labels on 8 features: single labels are influential, and ArviZ says so.
+        warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto distribution", UserWarning)
+        loo = az.loo(data)
+    elpd = float(loo["elpd_loo"]) if "elpd_loo" in loo else float(loo.elpd)
+    assert -40 * np.log(2) - 5 < elpd < 0
+    tree.close()
+
+
+# --- kills ------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+import numpy as np
+import torch
+torch.set_num_threads(1)
+import bayesrm as brm
+from bayesrm.runs.loop import run
+world = np.load(sys.argv[1])
+pool = brm.ResponsePool(world["embeddings"], world["prompt"])
+test = brm.ResponsePool(world["test"], np.repeat(np.arange(10), 8))
+annotator = brm.GoldenAnnotator(world["golden"], seed=1)
+print("started", flush=True)
+run(pool, annotator, (test, world["test_golden"]), model=brm.RewardModel(8, "mlp", hidden=(16, 16)),
+    design="pa-dopt", batch_size=20, rounds=6, prompts=20, candidates=200, draws=50, out=sys.argv[2])
+print("done", flush=True)
+"""
+
+
+def start(world_file: Path, out: Path) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(world_file), str(out)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def test_killed_at_ten_random_moments_a_run_ends_with_the_very_same_file(world, tmp_path):
+    pool, golden, (test, test_golden) = world
+    world_file = tmp_path / "world.npz"
+    np.savez(
+        world_file,
+        embeddings=pool.embeddings,
+        prompt=pool.prompt,
+        golden=golden,
+        test=test.embeddings,
+        test_golden=test_golden,
+    )
+    began = time.perf_counter()
+    assert start(world_file, tmp_path / "whole").communicate()[0] == "done\n"
+    duration = time.perf_counter() - began
+
+    random = np.random.default_rng(int.from_bytes(os.urandom(4), "big"))
+    interrupted, kills, labels = tmp_path / "interrupted", 0, []
+    while kills < 10:
+        process = start(world_file, interrupted)
+        time.sleep(random.uniform(0, duration / 6))
+        process.send_signal(signal.SIGKILL)
+        if process.communicate()[0] == "done\n":
+            break
+        kills += 1
+        labels.append(len(list(interrupted.glob("rounds/*.labels.parquet"))))
+    assert kills >= 3, "the run must be long enough to be killed"
+    assert labels == sorted(labels), "what was answered stays"
+    start(world_file, interrupted).communicate()
+    assert (interrupted / "results.nc").read_bytes() == (tmp_path / "whole/results.nc").read_bytes()
+    for path in sorted((tmp_path / "whole/rounds").iterdir()):
+        assert (interrupted / "rounds" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_run_killed_between_answer_and_refit_does_not_ask_again(world, tmp_path):
+    whole = run(world, out=tmp_path / "whole")
+    run(world, out=tmp_path / "cut")
+    for name in ("results.nc", "rounds/0003.metrics.json", "rounds/0002.metrics.json"):
+        (tmp_path / "cut" / name).unlink()
+    (tmp_path / "cut/rounds/0003.labels.parquet").unlink()
+    pool, golden, test = world
+
+    class Counting(brm.GoldenAnnotator):
+        asked = 0
+
+        def label(self, pairs):
+            Counting.asked += len(pairs)
+            return super().label(pairs)
+
+        def at_round(self, round_index):
+            annotator = Counting(self.golden, self.temperature, self.seed)
+            annotator._round = round_index
+            return annotator
+
+        def describe(self):
+            return brm.GoldenAnnotator(self.golden, self.temperature, self.seed).describe()
+
+    settings = {"model": brm.RewardModel(8, "linear"), **SETTINGS}
+    resumed = brm.run(pool, Counting(golden, seed=1), test, out=tmp_path / "cut", **settings)
+    assert Counting.asked == 10, "only the round whose answers were lost is asked"
+    xr.testing.assert_identical(whole["trajectory"].to_dataset(), resumed["trajectory"].to_dataset())
+    assert json.loads(resumed.attrs["configuration"])["design"] == "pa-dopt"

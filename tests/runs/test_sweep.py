@@ -1,0 +1,185 @@
+"""Sweeps on a cluster: whatever happens to its workers, nothing is lost, nothing is done twice, all is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesrm as brm
+from bayesrm.runs.cell import CELL_FILE, Cell
+from bayesrm.runs.config import make_config
+from bayesrm.errors import BayesRMError, InvalidInputError
+from bayesrm.runs.sweep import _client, combined, sweep
+from bayesrm.runs.worker import carry_out
+
+CELLS = 4
+PATIENCE = 90.0
+"""Seconds that a process may take to start on a busy machine."""
+
+SCRIPT = """
+import os, time
+
+def measure(cell):
+    time.sleep(1)
+    with open(cell.folder.parent.parent / "measured.log", "a") as log:
+        log.write(f"{cell.name} {os.getpid()}\\n")
+    return {"labels_seen": float(len(cell.labels()))}
+"""
+
+
+@pytest.fixture
+def pools(tmp_path) -> Path:
+    random = np.random.default_rng(0)
+    weights = random.standard_normal(5)
+    for name in ("pool", "test"):
+        embeddings = random.standard_normal((60, 5)).astype(np.float32)
+        brm.save_pool(
+            tmp_path / name, brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5)), embeddings @ weights
+        )
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return tmp_path
+
+
+def cells(pools: Path, out: Path, script: bool = False, **settings: object) -> list[Cell]:
+    return [
+        Cell(
+            {"seed": seed},
+            make_config(
+                pool=pools / "pool", test=pools / "test", encoder="linear", inference="laplace", design="dopt",
+                batch_size=4, rounds=2, prompts=8, candidates=None, draws=10, seed=seed, **settings,
+            ),
+            out / "runs" / f"seed{seed}",
+            pools / "script.py" if script else None,
+        )
+        for seed in range(CELLS)
+    ]  # fmt: skip
+
+
+def assert_same(some: list[Cell], others: list[Cell]) -> None:
+    for one, other in zip(some, others, strict=True):
+        assert (one.folder / "results.nc").read_bytes() == (other.folder / "results.nc").read_bytes()
+    left, right = (combined(each)["trajectory"].to_dataset() for each in (some, others))
+    xr.testing.assert_identical(left, right.drop_vars("labels_seen", errors="ignore"))
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen]:
+    """A Dask process of this interpreter, ended with the context."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def in_the_middle(cell: Cell) -> bool:
+    return (cell.folder / "rounds/0001.metrics.json").exists() and not (cell.folder / CELL_FILE).exists()
+
+
+def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(pools, tmp_path):
+    """A scheduler and two workers of their own; one is killed while both are in the middle of a cell."""
+    expected = cells(pools, tmp_path / "alone")
+    assert not sweep(expected, tmp_path / "alone")
+
+    out = tmp_path / "cluster"
+    asked = cells(pools, out, script=True)
+    contact = tmp_path / "scheduler.json"
+    scheduler = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    worker = ("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
+    kept: dict[Path, int] = {}
+    failures: dict[str, str] = {}
+    with process(*scheduler, "--scheduler-file", str(contact)):
+        wait_for(lambda: contact.exists() and contact.stat().st_size > 0)
+        address = json.loads(contact.read_text())["address"]
+        with (
+            process(*worker, address, "--local-directory", str(tmp_path)) as victim,
+            process(*worker, address, "--local-directory", str(tmp_path)),
+        ):
+            thread = Thread(target=lambda: failures.update(sweep(asked, out, scheduler=address)))
+            thread.start()
+            wait_for(lambda: sum(map(in_the_middle, asked)) == 2)
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+            kept = {
+                path: path.stat().st_mtime_ns
+                for path in out.rglob("*")
+                if path.is_file() and (path.parent.name == "rounds" or path.name == CELL_FILE)
+            }
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+    assert not failures
+    lines = (out / "measured.log").read_text().splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(cell.name for cell in asked)
+    assert not [path for path, changed in kept.items() if path.stat().st_mtime_ns != changed]
+    assert len(kept) >= 12
+    for cell in asked:
+        assert cell.part().extra == {"labels_seen": 8.0}
+    assert_same(expected, asked)
+
+
+def test_results_do_not_depend_on_the_order_or_on_what_was_there(pools, tmp_path):
+    expected = cells(pools, tmp_path / "alone")
+    sweep(expected, tmp_path / "alone")
+    shorter = cells(pools, tmp_path / "again")
+    carry_out(shorter[3].to_json())
+    asked = cells(pools, tmp_path / "again")
+    sweep(asked[::-1], tmp_path / "again")
+    assert_same(expected, asked)
+
+
+def test_a_cell_goes_over_the_wire_as_plain_values(pools, tmp_path):
+    for cell in cells(pools, tmp_path, script=True, hidden=16, flip=0.1):
+        assert Cell.from_json(cell.to_json()) == cell
+
+
+def test_errors_of_all_cells_are_one_sentence(pools, tmp_path, capsys):
+    wrong = cells(pools, tmp_path / "out", per_prompt=1)
+    for cell in wrong:
+        object.__setattr__(cell, "config", cell.config.model_copy(update={"encoder": "deep"}))
+    with pytest.raises(BayesRMError, match=r"unknown encoder 'deep'.* 3 others failed"):
+        sweep(wrong, tmp_path / "out")
+    assert "seed3 failed: unknown encoder" in capsys.readouterr().err
+    assert "Traceback" in (tmp_path / "out/failures/seed3.txt").read_text()
+
+
+def test_two_cells_cannot_share_a_folder(pools, tmp_path):
+    twice = cells(pools, tmp_path)[:1] * 2
+    with pytest.raises(InvalidInputError, match="have the same folder, seed0"):
+        sweep(twice, tmp_path)
+
+
+def test_a_scheduler_that_is_not_there(pools, tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesrm.runs.sweep.SECONDS_TO_CONNECT", 1)
+    with pytest.raises(InvalidInputError, match="there is no Dask scheduler at tcp"):
+        sweep(cells(pools, tmp_path), tmp_path, scheduler="tcp://127.0.0.1:1")
+
+
+def test_two_clusters_on_a_machine_do_not_mind_each_other():
+    """Neither takes a port that the other wants; warnings are errors here."""
+    with _client(1, None) as one, _client(1, None) as other:
+        assert (one.submit(int, "1").result(), other.submit(int, "2").result()) == (1, 2)
