@@ -12,11 +12,11 @@ from torch.func import functional_call
 import bayesrm as brm
 from bayesrm import rng
 from bayesrm.errors import CapabilityError, InvalidInputError
-from bayesrm.inference import bnn, network_stack
+from bayesrm.inference import bnn
 from bayesrm.inference.base import labelled_differences, train_encoder
 from bayesrm.inference.bnn import BayesianNetwork
 from bayesrm.inference.ensemble import Ensemble
-from bayesrm.inference.fitting import training
+from bayesrm.inference.fitting import network_stack, training
 from bayesrm.inference.fitting.network_stack import NetworkStack, best_steps, prepared
 from bayesrm.inference.fitting.randomised_map import randomised_map
 from bayesrm.inference.fitting.training import Descent, TrainingData
