@@ -65,7 +65,7 @@ def plan(
 
 def works_with_a_point(design: str) -> bool:
     """Whether a design says anything without a posterior that has spread."""
-    return "spread" not in CRITERIA[design].needs
+    return "spread" not in CRITERIA[design].requires
 
 
 def ordered(designs: dict[str, str]) -> list[str]:

@@ -87,7 +87,7 @@ class Request:
         """The design."""
         return make_design(self.design, self.selector)
 
-    def aimed(self, targets: ResponsePool | None) -> Design:
+    def with_targets(self, targets: ResponsePool | None) -> Design:
         """The design, aimed at the target prompts where it can be."""
         plan = self.plan
         if targets is None or not any(part.name == "targets" for part in _fields(plan.criterion)):

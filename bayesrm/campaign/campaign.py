@@ -170,7 +170,7 @@ class Campaign:
             exclude=self.asked(),
         )
         pairs.constraints = request.constraints()
-        plan = request.aimed(self.targets)
+        plan = request.with_targets(self.targets)
         blind = plan.criterion.name in WITHOUT_LABELS
         posterior = self.fit(labels=Preferences.none()) if blind else self.fit()
         size = min(request.size, len(pairs))

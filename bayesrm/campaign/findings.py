@@ -65,7 +65,7 @@ class Reliability:
     answers
         How many answers count.
     temperature
-        T of the likelihood "annotators": above 1 is more at random than the typical annotator.
+        T of the likelihood "annotators", a slope: below 1 is more at random than the typical annotator.
     right, expected
         The share of their answers, held out of the fit, that go as predicted, and what it would be of the typical
         annotator; NaN where none were held out.
@@ -224,7 +224,7 @@ def reliabilities(
             expected = float(np.maximum(predicted[own], 1 - predicted[own]).mean())
             unreliable = own.sum() >= NAMED_ANSWERS and right + 1 / np.sqrt(own.sum()) < 0.5 + (expected - 0.5) / 2
         people.append(Reliability(name, int((names == name).sum()), figure, right, expected, bool(unreliable)))
-    return tuple(sorted(people, key=lambda person: person.temperature.mean))
+    return tuple(sorted(people, key=lambda person: -person.temperature.mean))
 
 
 def _decided(posterior: RewardPosterior) -> Bool[np.ndarray, "comparison"]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.handoff import HANDOFFS
-from bayesrm.campaign.handoff.base import Broken, HandOff, Told
+from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
 from bayesrm.campaign.store import Answer, Question, Store, Telling
 from bayesrm.errors import InvalidInputError
 
@@ -143,7 +143,7 @@ def _take(
     data: bytes,
     form: str,
     annotator: str,
-    parts: list[Told | Broken],
+    parts: list[ParsedAnswer | Broken],
     questions: dict[str, Question],
 ) -> TellReport:
     sha256 = hashlib.sha256(data).hexdigest()

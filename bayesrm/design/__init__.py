@@ -27,10 +27,10 @@ def make_design(
     if isinstance(design, Design):
         if selector is not None:
             raise InvalidInputError("expected a Design alone, which has its selector, and selector was given too")
-        return design if targets is None else replace(design, criterion=design.criterion.aimed(targets))
+        return design if targets is None else replace(design, criterion=design.criterion.with_targets(targets))
     criterion = CRITERIA[RECOMMENDED_DESIGN if design is None else design]()
     if targets is not None:
-        criterion = criterion.aimed(targets)
+        criterion = criterion.with_targets(targets)
     if selector is not None and not isinstance(selector, str):
         return Design(criterion, selector)
     asked = SELECTORS[selector or criterion.default_selector]()

@@ -30,7 +30,7 @@ class Criterion(ABC):
     ----------
     name
         What it is asked for by.
-    needs
+    requires
         What it needs of a posterior, of what posteriors offer: "spread", "features".
     default_selector
         The selector used where none is asked for.
@@ -39,7 +39,7 @@ class Criterion(ABC):
     """
 
     name: ClassVar[str]
-    needs: ClassVar[frozenset[str]] = frozenset()
+    requires: ClassVar[frozenset[str]] = frozenset()
     default_selector: ClassVar[str] = "greedy"
     selects_itself: ClassVar[bool] = False
 
@@ -51,7 +51,7 @@ class Criterion(ABC):
         """This criterion with its random choices, if it makes any, rooted at ``seed``."""
         return self
 
-    def aimed(self, targets: Pairs | ResponsePool) -> Criterion:
+    def with_targets(self, targets: Pairs | ResponsePool) -> Criterion:
         """This criterion with other targets; InvalidInputError where it has none."""
         if "targets" not in self._usual():
             raise InvalidInputError(
@@ -147,7 +147,7 @@ class Design:
                 f"expected a batch of between 1 and {len(candidates)} pairs, the number of candidates, got {size}"
             )
         candidates.constraints.require_possible(size)
-        self.require_offered(posterior)
+        self.require_provided(posterior)
         generator = rng.stream(seed, "selector")
         with torch.inference_mode():
             known = posterior
@@ -172,9 +172,9 @@ class Design:
             pool=candidates.pool,
         )
 
-    def require_offered(self, posterior: RewardPosterior) -> None:
+    def require_provided(self, posterior: RewardPosterior) -> None:
         """CapabilityError where the criterion needs what the posterior does not have."""
-        for need in sorted(self.criterion.needs - posterior.offers):
+        for need in sorted(self.criterion.requires - posterior.provides):
             reason = _WITHOUT[need].format(type(posterior).__name__)
             raise CapabilityError(f"the design {self.criterion.name!r} needs {reason}, or choose another design")
 

@@ -75,7 +75,7 @@ def explain(posterior: RewardPosterior, selection: Selection, pool: ResponsePool
     moments = posterior.reward_moments(pool, used)
     logits = moments.of(ListedPairs(first, second))
     variance = logits.variance
-    if "spread" not in posterior.offers:
+    if "spread" not in posterior.provides:
         variance = difference(posterior.information_factor(pool, used), first, second).square().sum(dim=1)
     columns = {
         "first": selection.first,

@@ -66,7 +66,7 @@ class Live:
                 "expected candidates from the pool that the posterior was fitted on, got others"
             )
         self._design = make_design(design, selector)
-        self._design.require_offered(posterior)
+        self._design.require_provided(posterior)
         self._posterior = posterior.remembering(candidates.responses)
         self._candidates = candidates.without(posterior.preferences)
         self._generator = rng.stream(seed, "live")

@@ -172,7 +172,7 @@ def _against_answers(
             predicted.probability, predicted.golden_probability, predicted.group[predicted.first], seed
         )
         findings.append(reliability_verdict(data, "pairs of test responses"))
-        if "spread" in posterior.offers:
+        if "spread" in posterior.provides:
             pit, cluster = golden_pit(posterior, *test, temperature, draws, seed)
             of_what = "of the golden logits of test pairs (prior and features are in this too)"
             findings.append(coverage_verdict("golden_coverage", name, coverage(pit, cluster), of_what))

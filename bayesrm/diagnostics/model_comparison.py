@@ -93,7 +93,7 @@ def compare(
 
 def _tree(name: str, posterior: RewardPosterior | xr.DataTree, draws: int, seed: int) -> xr.DataTree:
     if isinstance(posterior, RewardPosterior):
-        if "spread" not in posterior.offers:
+        if "spread" not in posterior.provides:
             raise CapabilityError(
                 f"leaving labels out needs draws of a posterior, and {name} ({posterior.inference}) is a point: fit it "
                 "with inference='laplace'"

@@ -236,7 +236,7 @@ def _replicate(experiment: Experiment, replication: int) -> Ranked:
     simulated: dict[str, Any] = {name: node.get("value") for name, node in trace.nodes.items()}
     answered = replace(asked, outcome=simulated["outcome"].double().numpy())
     posterior = fit(model, experiment.pool, answered, experiment.inference, rng.child(seed, "fit", replication))
-    if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.offers:
+    if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.provides:
         raise CapabilityError(
             "simulation-based calibration needs draws of a last layer over fixed features, and "
             f"{type(posterior).__name__} has none: use inference='laplace', 'svi' or 'nuts'"

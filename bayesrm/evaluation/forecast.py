@@ -200,7 +200,7 @@ def forecast(
     InvalidInputError
         Where a number of labels is below 1, or the pool has no prompt with responses to rank.
     """
-    if "spread" not in posterior.offers:
+    if "spread" not in posterior.provides:
         raise CapabilityError(
             f"a forecast needs a posterior with spread, and {type(posterior).__name__} is a point: fit with "
             "inference='laplace'"

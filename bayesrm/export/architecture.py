@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.mc_dropout import Mask
-from bayesrm.models.encoders import Beside, Encoder
+from bayesrm.models.encoders import Encoder, WithLinearFeatures
 from bayesrm.models.spectrum import Leading
 
 Description = dict[str, Any]
@@ -109,9 +109,9 @@ def describe_layers(module: nn.Module) -> Description:
         if any(child["layer"] == CUSTOM for child in children.values()):
             return {"layer": CUSTOM, "class": "Sequential"}
         return {"layer": "Sequential", "children": children}
-    if isinstance(module, Beside):
+    if isinstance(module, WithLinearFeatures):
         body = describe_layers(module.body)
-        return {"layer": "Beside", "name": module.name, "body": body, "dim": module.linear.dim}
+        return {"layer": "WithLinearFeatures", "name": module.name, "body": body, "dim": module.linear.dim}
     if kind.__name__ in LAYERS and LAYERS[kind.__name__][0] is kind:
         settings = {name: _setting(module, name) for name in LAYERS[kind.__name__][1]}
         return {"layer": kind.__name__} | settings
@@ -126,8 +126,8 @@ def build_layers(described: Description) -> nn.Module:
         for name, child in described["children"].items():
             built.add_module(name, build_layers(child))
         return built
-    if kind == "Beside":
-        return Beside(described["name"], build_layers(described["body"]), described["dim"])
+    if kind == "WithLinearFeatures":
+        return WithLinearFeatures(described["name"], build_layers(described["body"]), described["dim"])
     if kind not in LAYERS:
         raise InvalidInputError(
             f"the encoder has a layer {kind!r} that this version of bayesrm does not know: install the version that "

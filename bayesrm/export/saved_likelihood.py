@@ -58,7 +58,7 @@ def load_likelihood(described: dict[str, Any], values: Values, own: Any = None) 
             f"expected the likelihood {settings['name']!r}, which the reward model was fitted with, "
             f"got {likelihood.name!r}"
         )
-    return likelihood.bound(values)
+    return likelihood.given(values)
 
 
 def _location(posterior: RewardPosterior) -> Tensor:

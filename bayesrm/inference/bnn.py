@@ -144,11 +144,11 @@ class BayesianWeights:
             name: pyro.sample(name, dist.Normal(torch.zeros_like(value), 1.0).to_event(value.ndim))
             for name, value in self.start.items()
         }
-        likelihood = self.model.likelihood.bound({}, data.context)
+        likelihood = self.model.likelihood.given({}, data.context)
         if self._space.size:
             nu = unit[NUISANCE]
             with pyro.poutine.block():
-                likelihood = self.model.likelihood.bound(self._space.values(nu), data.context)
+                likelihood = self.model.likelihood.given(self._space.values(nu), data.context)
                 log_prior = self._space.log_prior(nu)
             # Sampled as a standard Normal for the closed form of the divergence; this puts its own prior in place.
             pyro.factor("nuisance prior", log_prior - dist.Normal(0.0, 1.0).log_prob(nu).sum())

@@ -221,7 +221,7 @@ class _LinearEnergy:
     def __init__(self, joint: LogJoint, location: Tensor, cholesky: Tensor) -> None:
         data, values = joint.data, joint.nuisance.values(location[:0])
         prior_location, precision = joint.prior(values)
-        self._likelihood = joint.likelihood.bound(values, data.context)
+        self._likelihood = joint.likelihood.given(values, data.context)
         self._outcome, self._weight = data.outcome.clone(), data.weight.clone()
         self._logit = data.difference @ location
         self._design = torch.linalg.solve_triangular(cholesky, data.difference.T, upper=False).T.contiguous()

@@ -75,7 +75,7 @@ def _point(
     nuisance, beta = joint.split(latent)
     data, values = joint.data, joint.nuisance.values(nuisance)
     _, precision = joint.prior(values)
-    likelihood = joint.likelihood.bound(values, data.context)
+    likelihood = joint.likelihood.given(values, data.context)
     information = likelihood.expected_information(data.difference, data.difference @ beta, data.weight)
     information.diagonal().add_(precision)
     return PointPosterior(

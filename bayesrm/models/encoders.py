@@ -147,7 +147,7 @@ def mlp(dim: int, hidden: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-class Beside(nn.Module):
+class WithLinearFeatures(nn.Module):
     """The features of a body beside its inputs: what is linear need not be learnt.
 
     Parameters
@@ -193,7 +193,7 @@ def make_encoder(
         if not hidden or min(hidden) < 1:
             raise InvalidInputError(f"expected hidden layer sizes of at least 1, got {hidden}")
         body = mlp(dim, tuple(hidden))
-        return Encoder(dim, body if encoder == "mlp" else Beside("mlp", body, dim), inputs)
+        return Encoder(dim, body if encoder == "mlp" else WithLinearFeatures("mlp", body, dim), inputs)
     raise InvalidInputError(
         f"unknown encoder {encoder!r}: there are linear, mlp, mlp+linear, auto, or any torch.nn.Module"
     )

@@ -109,7 +109,7 @@ class LogJoint:
         nu, beta = self.split(x)
         values = self.nuisance.values(nu)
         data, (location, precision) = self.data, self.prior(values)
-        likelihood = self.likelihood.bound(values, data.context)
+        likelihood = self.likelihood.given(values, data.context)
         logit = data.difference @ beta
         score, _ = likelihood.derivatives(logit, data.outcome)
         gradient = data.difference.T @ (data.weight * score) - precision * (beta - location)
@@ -137,7 +137,7 @@ class LogJoint:
         return torch.cat([slope.detach(), gradient]), bordered
 
     def _log_likelihood(self, logit: Float[Tensor, "comparison"], values: Values) -> Float[Tensor, ""]:
-        likelihood = self.likelihood.bound(values, self.data.context)
+        likelihood = self.likelihood.given(values, self.data.context)
         return (self.data.weight * likelihood.log_prob(logit, self.data.outcome)).sum()
 
     def _value(self, logit: Float[Tensor, "comparison"], beta: Tensor, at: NuisancePoint) -> Float[Tensor, ""]:

@@ -134,8 +134,8 @@ class PyroProgram:
             likelihood = ProgramLikelihood(self.function, self.name, self._outcomes(sites[OUTCOME]["fn"]))
             reward = features @ sites[WEIGHTS]["value"].double()
             logit, some = reward[first] - reward[second], torch.tensor([2, 0])
-            parts = likelihood.bound(latent).outcome_log_probs(logit)
-            apart = likelihood.bound(latent).outcome_log_probs(logit[some])
+            parts = likelihood.given(latent).outcome_log_probs(logit)
+            apart = likelihood.given(latent).outcome_log_probs(logit[some])
             whole = [sites[OUTCOME]["fn"].log_prob(torch.full((4,), y)).double() for y in likelihood.outcomes]
         same = whole[0].shape == (4,) and torch.allclose(parts, torch.stack(whole, dim=-1), atol=1e-5)
         if not same or not torch.allclose(apart, parts[some], atol=1e-5):
@@ -205,7 +205,7 @@ class ProgramLikelihood(Likelihood):
         self._function, self.title, self.outcomes = function, title, outcomes
         self._values: Values = {}
 
-    def bound(self, values: Mapping[str, Tensor], context: Context | None = None) -> ProgramLikelihood:
+    def given(self, values: Mapping[str, Tensor], context: Context | None = None) -> ProgramLikelihood:
         """A copy whose other sites have these values."""
         copied = copy.copy(self)
         copied.context = Context() if context is None else context

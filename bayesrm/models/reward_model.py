@@ -203,7 +203,7 @@ class RewardModel(PyroModule):
         context = Context() if context is None else context
         scale = self.prior_sd().to(features)[: features.shape[-1]]
         beta = pyro.sample("beta", dist.Normal(torch.zeros_like(scale), scale).to_event(1))
-        likelihood = self.likelihood.bound(self.likelihood.nuisances(context), context)
+        likelihood = self.likelihood.given(self.likelihood.nuisances(context), context)
         reward = features @ beta
         logit = reward[first] - reward[second]
         weights = torch.ones_like(logit) if weight is None else weight

@@ -157,7 +157,7 @@ class RewardPosterior(ABC):
         The name of the inference that it came from, such as "laplace".
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"spread"})
+    provides: ClassVar[frozenset[str]] = frozenset({"spread"})
     """What designs can ask for: "spread", and "features" that all draws share."""
 
     model: RewardModel

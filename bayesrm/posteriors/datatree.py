@@ -288,7 +288,7 @@ def _of_draws(
         location, precision = joint.prior(at.values)
         squares = (precision * (beta - location).square()).sum(dim=-1)
         of_beta = 0.5 * (torch.log(precision / (2 * math.pi)).sum() - squares)
-        log_probs = joint.likelihood.bound(at.values, joint.data.context).outcome_log_probs(logit)
+        log_probs = joint.likelihood.given(at.values, joint.data.context).outcome_log_probs(logit)
         return log_probs, _unobserved(at.values, at.sites), {"beta": of_beta} | at.log_priors, at.jacobian
 
     with torch.no_grad():

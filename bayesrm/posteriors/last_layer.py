@@ -77,7 +77,7 @@ class LastLayerPosterior(RewardPosterior):
         Features that need not be computed again, see :meth:`remembering`.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
+    provides: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
 
     model: RewardModel
     pool: ResponsePool
@@ -109,7 +109,7 @@ class LastLayerPosterior(RewardPosterior):
     def likelihood(self) -> Likelihood:
         """The likelihood with nuisance parameters at their location, for comparisons by nobody in particular."""
         space = self.model.nuisance_space(self._context, self.location.device)
-        return self.model.likelihood.bound(space.values(self.nuisance))
+        return self.model.likelihood.given(space.values(self.nuisance))
 
     @cached_property
     def log_joint(self) -> LogJoint:
@@ -181,7 +181,7 @@ class LastLayerPosterior(RewardPosterior):
         log_likelihood
             Whether to add log p(y_k | β) of every comparison and draw: 8 bytes × draws × comparisons.
         """
-        drawn = self.latent_draws(draws if "spread" in self.offers else 1, rng.stream(seed, "posterior draws"))
+        drawn = self.latent_draws(draws if "spread" in self.provides else 1, rng.stream(seed, "posterior draws"))
         parts = last_layer_draws(
             self.log_joint, self.model.blocks, drawn.latent, rng.child(seed, "predictive draws")
         )

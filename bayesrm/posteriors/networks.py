@@ -147,7 +147,7 @@ class NetworkDraws(RewardPosterior):
     def likelihood(self) -> Likelihood:
         """The likelihood with nuisance parameters at their mean, for comparisons by nobody in particular."""
         space = self.model.nuisance_space(Context.of(self.preferences, self.beta.device), self.beta.device)
-        return self.model.likelihood.bound(space.values(self.nuisance.mean(dim=0)))
+        return self.model.likelihood.given(space.values(self.nuisance.mean(dim=0)))
 
     def _pick(self, draws: int, generator: np.random.Generator) -> Int64[Tensor, "draw"]:
         picked = generator.choice(len(self.beta), draws, replace=draws > len(self.beta))

@@ -18,7 +18,7 @@ from bayesrm.types import ResponsePool
 class PointPosterior(LastLayerPosterior):
     """All mass at one β; ``information_cholesky`` is its Fisher information, not a precision."""
 
-    offers: ClassVar[frozenset[str]] = frozenset({"features"})
+    provides: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def reward_moments(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from bayesrm.campaign.handoff import HANDOFFS
-from bayesrm.campaign.handoff.base import SIDES, Broken, Sheet, Told, side_of, time_of
+from bayesrm.campaign.handoff.base import SIDES, Broken, ParsedAnswer, Sheet, side_of, time_of
 from bayesrm.campaign.store import Question
 from bayesrm.campaign.tell import recognised
 from bayesrm.errors import InvalidInputError
@@ -101,7 +101,7 @@ def test_jsonl_lists_broken_lines_and_takes_the_rest():
         b'{"question": "q2", "answer": "perhaps"}',
     ]  # fmt: skip
     found = read("jsonl", b"\n".join(lines))
-    assert found[0] == Told("line 1", "q1", "left", "ann", "2026-01-01T00:00:00.000000+00:00")
+    assert found[0] == ParsedAnswer("line 1", "q1", "left", "ann", "2026-01-01T00:00:00.000000+00:00")
     assert [part.place for part in found[1:]] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
     assert all(isinstance(part, Broken) for part in found[1:])
     with pytest.raises(InvalidInputError, match="none of 1 is one"):
@@ -154,7 +154,7 @@ def test_label_studio_json_export():
     ]
     data = json.dumps(tasks).encode()
     found = read("label-studio", data)
-    told = [part for part in found if isinstance(part, Told)]
+    told = [part for part in found if isinstance(part, ParsedAnswer)]
     assert sides(told) == [
         ("q1", "left", "10"), ("q1", "right", "11"), ("q2", "tie", "a@b.org"), ("q3", "skip", "10"), ("q5", None, ""),
         ("q8", "skip", "10"), ("q9", None, "10"),

@@ -73,8 +73,8 @@ def _positions(candidates, selection) -> list[int]:
 
 def _require_offered(design: str, posterior) -> None:
     """Skip designs that need what the posterior has not; that they say so is tested below."""
-    if CRITERIA[design].needs - posterior.offers:
-        pytest.skip(f"{design} needs {set(CRITERIA[design].needs)}")
+    if CRITERIA[design].requires - posterior.provides:
+        pytest.skip(f"{design} needs {set(CRITERIA[design].requires)}")
 
 
 # --- every design, with every selector ---------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Moments(brm.RewardPosterior):
         self.factor = torch.from_numpy(random.standard_normal((dim, dim)) * 0.3)
 
     @property
-    def offers(self):
+    def provides(self):
         return frozenset({"features"} if self.kind == "point" else {"spread", "features"})
 
     def reward_moments(self, pool, responses=None):
@@ -109,7 +109,7 @@ def tiles(request, monkeypatch) -> None:
 @pytest.mark.usefixtures("tiles")
 def test_tiles_choose_what_a_list_chooses(pool, scope, kind, design, selector, monkeypatch):
     posterior = Moments(kind, pool.dim, spread=2.0)
-    if CRITERIA[design].needs - posterior.offers:
+    if CRITERIA[design].requires - posterior.provides:
         pytest.skip(f"{design} needs spread")
     monkeypatch.setattr(greedy, "SHORTLIST", 40)
     candidates = brm.candidates(pool, scope, None, None, exclude=brm.Comparisons([0, 5, 88], [1, 9, 4]))

@@ -47,8 +47,8 @@ def posteriors() -> dict[tuple[str, str], brm.RewardPosterior]:
 @pytest.mark.parametrize("design", list(CRITERIA))
 def test_every_design_on_every_pool_for_some_pairs_and_for_all(posteriors, design, kind, inference):
     posterior = posteriors[kind, inference]
-    if CRITERIA[design].needs - posterior.offers:
-        pytest.skip(f"{design} needs {set(CRITERIA[design].needs)}")
+    if CRITERIA[design].requires - posterior.provides:
+        pytest.skip(f"{design} needs {set(CRITERIA[design].requires)}")
     for scope in ("within-prompt", "cross-prompt"):
         candidates = brm.candidates(posterior.pool, scope, None, None, identical=kind == "all equal")
         for size in {min(3, len(candidates)), min(15, len(candidates))}:

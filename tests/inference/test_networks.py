@@ -121,7 +121,7 @@ def test_sampled_logits_have_the_posteriors_moments(posterior, pool, pairs):
 
 
 def test_what_it_offers(posterior, pool):
-    assert posterior.offers == {"spread"}
+    assert posterior.provides == {"spread"}
     with pytest.raises(CapabilityError, match="laplace"):
         posterior.entropy()
     with pytest.raises(InvalidInputError, match="dimension 6"):

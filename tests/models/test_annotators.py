@@ -22,14 +22,14 @@ RATE = torch.tensor([0.01, 0.2, 0.45], dtype=torch.float64)
 
 
 def test_each_comparison_has_the_temperature_of_its_annotator():
-    likelihood = Annotators().bound({"temperature": TEMPERATURE}, CONTEXT)
+    likelihood = Annotators().given({"temperature": TEMPERATURE}, CONTEXT)
     own = torch.cat([TEMPERATURE, torch.ones(1).double()])[CODES]
-    torch.testing.assert_close(likelihood.probability(ETA), torch.sigmoid(ETA / own))
-    torch.testing.assert_close(likelihood.fisher_weight(ETA), BradleyTerry().fisher_weight(ETA / own) / own**2)
+    torch.testing.assert_close(likelihood.probability(ETA), torch.sigmoid(ETA * own))
+    torch.testing.assert_close(likelihood.fisher_weight(ETA), BradleyTerry().fisher_weight(ETA * own) * own**2)
 
 
 def test_each_comparison_has_the_flip_rate_of_its_annotator():
-    likelihood = AnnotatorFlips().bound({"rate": torch.tensor(0.1), "annotator_rate": RATE}, CONTEXT)
+    likelihood = AnnotatorFlips().given({"rate": torch.tensor(0.1), "annotator_rate": RATE}, CONTEXT)
     for k, rate in enumerate([*RATE.tolist(), 0.1]):
         mine = (k if k < 3 else -1) == CODES
         expected = Flips(rate).probability(ETA[mine])
@@ -39,8 +39,8 @@ def test_each_comparison_has_the_flip_rate_of_its_annotator():
 @pytest.mark.parametrize(
     "bound",
     [
-        Annotators().bound({"temperature": TEMPERATURE}, CONTEXT),
-        AnnotatorFlips().bound({"rate": torch.tensor(0.1).double(), "annotator_rate": RATE}, CONTEXT),
+        Annotators().given({"temperature": TEMPERATURE}, CONTEXT),
+        AnnotatorFlips().given({"rate": torch.tensor(0.1).double(), "annotator_rate": RATE}, CONTEXT),
     ],
     ids=["annotators", "annotator-flips"],
 )
@@ -58,8 +58,8 @@ def test_closed_forms_with_annotators_are_the_derived_ones(bound, outcome):
 
 def test_nobody_in_particular_is_the_typical_annotator():
     for likelihood, typical in (
-        (Annotators().bound({"temperature": TEMPERATURE}), BradleyTerry()),
-        (AnnotatorFlips().bound({"rate": torch.tensor(0.1).double(), "annotator_rate": RATE}), Flips(0.1)),
+        (Annotators().given({"temperature": TEMPERATURE}), BradleyTerry()),
+        (AnnotatorFlips().given({"rate": torch.tensor(0.1).double(), "annotator_rate": RATE}), Flips(0.1)),
     ):
         torch.testing.assert_close(likelihood.probability(ETA), typical.probability(ETA))
 
@@ -180,7 +180,7 @@ def test_the_temperature_of_who_flips_is_recovered_within_its_interval(fits):
     for fit in fits:
         draws = np.log(fit["annotators"][1]["temperature"][0])
         for good in (0, 1):
-            low, high = np.quantile(draws[:, 2] - draws[:, good], [0.05, 0.95])
+            low, high = np.quantile(draws[:, good] - draws[:, 2], [0.05, 0.95])
             hits += low < truth < high
     assert hits >= _least(2 * SEEDS)
 

@@ -107,8 +107,8 @@ def test_nuisance_parameters_are_at_the_mode_of_what_the_weights_leave(posterior
         assert (2 * middle - up - down) / step**2 == pytest.approx(float(schur[j, j]), rel=1e-2)
 
 
-def test_many_features_do_not_send_a_temperature_to_zero():
-    """Forty features and forty answers of each annotator: at the joint mode one of them has a temperature near 0."""
+def test_many_features_do_not_send_a_temperature_to_infinity():
+    """Forty features and forty answers of each annotator: at the joint mode one of them has a huge temperature."""
     r = np.random.default_rng(0)
     embeddings = r.normal(size=(200, 40)).astype(np.float32)
     golden = embeddings @ r.normal(size=40) * 2 / np.sqrt(40)
@@ -124,7 +124,7 @@ def test_many_features_do_not_send_a_temperature_to_zero():
     joint_mode = newton.maximise(posterior.log_joint)
     assert joint_mode.log_evidence < posterior.log_evidence - 5
     values = posterior.log_joint.nuisance.values(joint_mode.nuisance)
-    assert float(values["temperature"].min()) < 0.1
+    assert float(values["temperature"].max()) > 10
 
 
 @pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))

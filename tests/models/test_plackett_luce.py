@@ -38,7 +38,7 @@ def _log_probability(reward, ranking) -> float:
 
 
 def _bound(preferences):
-    return PlackettLuce().bound({}, Context.of(preferences, CPU))
+    return PlackettLuce().given({}, Context.of(preferences, CPU))
 
 
 def _logit(reward, preferences):
@@ -90,7 +90,7 @@ def test_pairs_are_bradley_terry(world):
     eta = torch.linspace(-5, 5, len(world.preferences), dtype=torch.float64)
     y = torch.from_numpy(world.preferences.outcome)
     alone = Context(choice=torch.arange(len(eta)).flip(0))
-    for likelihood in (PlackettLuce(), PlackettLuce().bound({}, alone)):
+    for likelihood in (PlackettLuce(), PlackettLuce().given({}, alone)):
         torch.testing.assert_close(likelihood.log_prob(eta, y), BradleyTerry().log_prob(eta, y))
         for got, expected in zip(likelihood.derivatives(eta, y), BradleyTerry().derivatives(eta, y), strict=True):
             torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-15)
@@ -124,7 +124,7 @@ def test_fisher_information_by_enumeration():
     p = torch.softmax(features @ beta, 0)
     centred = features - p @ features
     expected = centred.T @ (p[:, None] * centred)
-    likelihood = PlackettLuce().bound({}, Context(choice=torch.zeros(3, dtype=torch.int64)))
+    likelihood = PlackettLuce().given({}, Context(choice=torch.zeros(3, dtype=torch.int64)))
     for chosen in range(4):
         z = features[chosen] - features[[k for k in range(4) if k != chosen]]
         got = likelihood.expected_information(z, z @ beta, torch.ones(3, dtype=torch.float64))

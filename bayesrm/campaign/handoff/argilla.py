@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, first_record, parsed, told
+from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import write_json
 
@@ -97,7 +97,7 @@ class Argilla(HandOff):
             and ("annotation_id" not in record)
         )
 
-    def read(self, data: bytes) -> list[Told | Broken]:
+    def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every response to every record; suggestions are none."""
         records = parsed(data)
         if not isinstance(records, list):
@@ -105,7 +105,7 @@ class Argilla(HandOff):
         return [part for number, record in enumerate(records, start=1) for part in _of_record(number, record)]
 
 
-def _of_record(number: int, record: Any) -> Iterator[Told | Broken]:
+def _of_record(number: int, record: Any) -> Iterator[ParsedAnswer | Broken]:
     place = f"record {number}"
     if not isinstance(record, dict):
         yield Broken(place, f"expected a record, got {type(record).__name__}")
@@ -113,7 +113,7 @@ def _of_record(number: int, record: Any) -> Iterator[Told | Broken]:
     question = record.get("external_id") or record.get("id")
     responses = _responses(record)
     if not responses:
-        yield told(place, question, None)
+        yield parse_answer(place, question, None)
     for count, response in enumerate(responses, start=1):
         here = f"{place}, response {count}"
         if not isinstance(response, dict):
@@ -127,7 +127,7 @@ def _of_record(number: int, record: Any) -> Iterator[Told | Broken]:
         elif status in ("draft", "pending"):
             value = None
         when = response.get("updated_at") or response.get("inserted_at")
-        yield told(here, question, value, response.get("user_id"), when)
+        yield parse_answer(here, question, value, response.get("user_id"), when)
 
 
 def _responses(record: dict[str, Any]) -> list[Any]:

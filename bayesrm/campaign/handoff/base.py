@@ -45,7 +45,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Told:
+class ParsedAnswer:
     """One answer as it stands in a file.
 
     Parameters
@@ -94,7 +94,7 @@ class HandOff(ABC):
         """Whether a file of these bytes and this suffix is one that came back."""
 
     @abstractmethod
-    def read(self, data: bytes) -> list[Told | Broken]:
+    def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """What stands in a file, in its order.
 
         Raises
@@ -131,9 +131,9 @@ def time_of(words: Any) -> str | None:
         return None
 
 
-def told(
+def parse_answer(
     place: str, question: Any, words: Any, annotator: Any = None, answered: Any = None, comment: Any = None
-) -> Told | Broken:
+) -> ParsedAnswer | Broken:
     """An answer from what stands in a file, or the reason why it is none."""
     if not isinstance(question, str) or not question.strip():
         return Broken(place, "expected the id of a question, and there is none")
@@ -143,7 +143,7 @@ def told(
         return Broken(place, str(error))
     who = "" if annotator is None else str(annotator).strip()
     said = None if comment is None or not str(comment).strip() else str(comment).strip()
-    return Told(place, question.strip(), side, who, time_of(answered), said)
+    return ParsedAnswer(place, question.strip(), side, who, time_of(answered), said)
 
 
 def parsed(data: bytes) -> Any:

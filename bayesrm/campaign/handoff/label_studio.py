@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, first_record, parsed, told
+from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing, write_json
 
@@ -65,7 +65,7 @@ class LabelStudio(HandOff):
         task = first_record(data)
         return task is not None and ("annotations" in task or "annotation_id" in task)
 
-    def read(self, data: bytes) -> list[Told | Broken]:
+    def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every annotation of every task; predictions and drafts are none."""
         tasks = parsed(data)
         if not isinstance(tasks, list):
@@ -75,7 +75,7 @@ class LabelStudio(HandOff):
         return [found for number, task in enumerate(tasks, start=1) for found in _of_task(f"task {number}", task)]
 
 
-def _of_task(place: str, task: Any) -> Iterator[Told | Broken]:
+def _of_task(place: str, task: Any) -> Iterator[ParsedAnswer | Broken]:
     if not isinstance(task, dict):
         yield Broken(place, f"expected a task, got {type(task).__name__}")
         return
@@ -85,7 +85,7 @@ def _of_task(place: str, task: Any) -> Iterator[Told | Broken]:
     question = task["data"].get("question") if isinstance(task["data"], dict) else None
     annotations = task.get("annotations")
     if not annotations:
-        yield told(place, question, None)
+        yield parse_answer(place, question, None)
         return
     for number, annotation in enumerate(annotations if isinstance(annotations, list) else [annotations], start=1):
         here = f"{place}, annotation {number}"
@@ -96,12 +96,12 @@ def _of_task(place: str, task: Any) -> Iterator[Told | Broken]:
         if isinstance(who, dict):
             who = who.get("email") or who.get("id")
         if annotation.get("was_cancelled"):
-            yield told(here, question, "skip", who, _time(annotation))
+            yield parse_answer(here, question, "skip", who, _time(annotation))
         else:
             yield _of_results(here, question, annotation.get("result"), who, annotation)
 
 
-def _of_results(place: str, question: Any, results: Any, who: Any, times: dict[str, Any]) -> Told | Broken:
+def _of_results(place: str, question: Any, results: Any, who: Any, times: dict[str, Any]) -> ParsedAnswer | Broken:
     """What the results of one annotation say together."""
     said = []
     for result in results if isinstance(results, list) else []:
@@ -115,7 +115,7 @@ def _of_results(place: str, question: Any, results: Any, who: Any, times: dict[s
     said = list(dict.fromkeys(map(str, said)))
     if len(said) > 1:
         return Broken(place, f"expected one answer, got {' and '.join(said)}")
-    return told(place, question, said[0] if said else None, who, _time(times))
+    return parse_answer(place, question, said[0] if said else None, who, _time(times))
 
 
 def _flat_results(task: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, told
+from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
@@ -37,9 +37,9 @@ class Lines(HandOff):
         """By its suffix, or by a first line that is an object."""
         return suffix in (".jsonl", ".ndjson") or data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b'{"question"')
 
-    def read(self, data: bytes) -> list[Told | Broken]:
+    def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """An answer for each line; a line that is no object is broken, the others count."""
-        found: list[Told | Broken] = []
+        found: list[ParsedAnswer | Broken] = []
         for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             place = f"line {number}"
             if not raw.strip():
@@ -56,8 +56,8 @@ class Lines(HandOff):
                 found.append(Broken(place, f"expected an object, got {type(line).__name__}"))
                 continue
             keys = ("question", "answer", "annotator", "answered", "comment")
-            found.append(told(place, *(line.get(key) for key in keys)))
-        if not any(isinstance(part, Told) for part in found) and found:
+            found.append(parse_answer(place, *(line.get(key) for key in keys)))
+        if not any(isinstance(part, ParsedAnswer) for part in found) and found:
             raise InvalidInputError(
                 f"expected lines of JSON with question and answer, and none of {len(found)} is one: {found[0].reason}"  # type: ignore[union-attr]
             )

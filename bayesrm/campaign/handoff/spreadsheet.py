@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bayesrm.campaign.handoff.base import Broken, HandOff, Sheet, Told, told
+from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
@@ -42,7 +42,7 @@ class Spreadsheet(HandOff):
         """By its suffix, or by a header with question and answer."""
         return suffix in (".csv", ".tsv", ".txt") or _table(_text(data)) is not None
 
-    def read(self, data: bytes) -> list[Told | Broken]:
+    def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """A row for each question; columns are found by their names."""
         table = _table(_text(data))
         if table is None:
@@ -56,11 +56,11 @@ class Spreadsheet(HandOff):
             at = columns.get(name)
             return "" if at is None or at >= len(row) else _plain(row[at])
 
-        found: list[Told | Broken] = []
+        found: list[ParsedAnswer | Broken] = []
         for number, row in rows:
             if any(part.strip() for part in row):
                 names = ("question", "answer", "annotator", "answered", "comment")
-                found.append(told(f"row {number}", *(cell(row, name) for name in names)))
+                found.append(parse_answer(f"row {number}", *(cell(row, name) for name in names)))
         return found
 
 

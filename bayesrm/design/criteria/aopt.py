@@ -22,7 +22,7 @@ class AOptimal(Criterion):
     """Least variance of the last layer's weights summed up, given past labels."""
 
     name: ClassVar[str] = "aopt"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The targets are the axes of β, L⁻¹e_k."""

@@ -20,7 +20,7 @@ class BALD(Criterion):
     """Pairs whose outcome the posterior's draws disagree about most; needs a posterior with spread."""
 
     name: ClassVar[str] = "bald"
-    needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "top"
     selects_itself: ClassVar[bool] = True
 

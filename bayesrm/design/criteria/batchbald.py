@@ -36,7 +36,7 @@ class BatchBALD(Criterion):
     """
 
     name: ClassVar[str] = "batchbald"
-    needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     ceiling: ClassVar[float] = CEILING
 
     draws: int = 100

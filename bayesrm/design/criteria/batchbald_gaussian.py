@@ -15,4 +15,4 @@ class GaussianBatchBALD(PastAwareDOptimal):
     """Most joint information of the batch's answers, each taken for Gaussian: the same pairs as pa-dopt."""
 
     name: ClassVar[str] = "batchbald-gaussian"
-    needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    requires: ClassVar[frozenset[str]] = frozenset({"spread"})

@@ -45,7 +45,7 @@ class Coreset(Criterion):
     """
 
     name: ClassVar[str] = "coreset"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient-sample"
 
     radius: float = 3.0

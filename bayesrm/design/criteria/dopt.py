@@ -20,7 +20,7 @@ class DOptimal(Criterion):
     """The paper's D-opt: most Fisher information in the batch, without regard to past labels."""
 
     name: ClassVar[str] = "dopt"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the prior, posterior-averaged Fisher weights."""

@@ -34,7 +34,7 @@ class Dueling(Criterion):
     """
 
     name: ClassVar[str] = "dueling"
-    needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "gradient-sample"
 
     draws: int = 256

@@ -31,7 +31,7 @@ class PaperDOptimal(Criterion):
     """D-opt as the paper's code has it: ridge 1e-6, information of the whole pool, top of the gradient."""
 
     name: ClassVar[str] = "paper-dopt"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient"
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
@@ -45,7 +45,7 @@ class PaperPastAwareDOptimal(Criterion):
     """PA D-opt as the paper's code has it: D-opt's matrix plus the information of past labels."""
 
     name: ClassVar[str] = "paper-pa-dopt"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient"
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
@@ -61,7 +61,7 @@ class PaperDesignMatrix(Criterion):
     """det(XtX) as the paper's code has it: ridge 1e-6, the design matrix of the whole pool, top of the gradient."""
 
     name: ClassVar[str] = "paper-xtx"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient"
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:

@@ -89,7 +89,7 @@ class PaperCoreset(Criterion):
     """
 
     name: ClassVar[str] = "paper-coreset"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient-sample"
 
     clusters: int = 10

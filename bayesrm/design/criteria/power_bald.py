@@ -30,7 +30,7 @@ class PowerBALD(Criterion):
     """
 
     name: ClassVar[str] = "power-bald"
-    needs: ClassVar[frozenset[str]] = frozenset({"spread"})
+    requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "gradient-sample"
 
     power: float = 1.0

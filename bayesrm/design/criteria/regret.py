@@ -43,13 +43,13 @@ class BestOfNRegret(Criterion):
     targets: ResponsePool | None = None
     size: int = 256
 
-    def aimed(self, targets: Pairs | ResponsePool) -> Criterion:
+    def with_targets(self, targets: Pairs | ResponsePool) -> Criterion:
         """At the prompts of another pool."""
         if not isinstance(targets, ResponsePool):
             raise InvalidInputError(
                 f"expected a pool as targets of regret, whose prompts are decided on, got {type(targets).__name__}"
             )
-        return super().aimed(targets)
+        return super().with_targets(targets)
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The mean regret, in logits, that a batch is expected to save a prompt."""

@@ -20,7 +20,7 @@ class DesignMatrix(Criterion):
     """The paper's det(XtX): most spread of feature differences, blind to the model's predictions."""
 
     name: ClassVar[str] = "xtx"
-    needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the prior, all weights 1."""

@@ -15,7 +15,7 @@ import torch
 
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import choose_prior_scale, log_predictive, scales_of_blocks
-from bayesrm.inference.fitting.trained import Split, Trained, only
+from bayesrm.inference.fitting.trained import Split, Trained, select_blocks
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.reward_model import RewardModel
@@ -77,7 +77,7 @@ def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool
     gains = []
     for split in trained.splits:
         both = find_mode(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
-        alone = Split(only(split.seen, columns), only(split.unseen, columns))
+        alone = Split(select_blocks(split.seen, columns), select_blocks(split.unseen, columns))
         one = find_mode(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
         gains.append(log_predictive(model, both, split.unseen) - log_predictive(twin, one, alone.unseen))
     gain = torch.cat(gains)

@@ -5,7 +5,7 @@ With β̂(ν) the mode of β for given ν and Λ_ββ the negative Hessian of th
     g(ν) = f(ν, β̂(ν)) + d/2 log 2π − ½ log det Λ_ββ  ≈  log p(y, ν),
 
 and ν̂ is the maximum of g, not that of f. Where β has as many dimensions as there are labels, or more, the joint mode
-is no place to be: a temperature near zero lets few labels be fitted perfectly, for a region of β so small that it has
+is no place to be: a huge temperature lets few labels be fitted perfectly, for a region of β so small that it has
 no probability. With one feature the two hardly differ.
 
     ∇g = ∂f/∂ν − ½ (∂A/∂ν + ∂B/∂ν),     A(η, ν) = Σ_k v_k h_k c(η_k, ν) + Σ_j Σ_jj τ_j(ν),
@@ -108,7 +108,7 @@ def _gradient(joint: LogJoint, nu: Float[Tensor, "nuisance"], mode: Mode) -> Flo
         logit = (z @ beta).clone().requires_grad_(True)
         at = joint.nuisance.at(nu)
         location, precision = joint.prior(at.values)
-        likelihood = joint.likelihood.bound(at.values, joint.data.context)
+        likelihood = joint.likelihood.given(at.values, joint.data.context)
         log_prob = likelihood.log_prob(logit, outcome)
         (score,) = torch.autograd.grad(log_prob.sum(), logit, create_graph=True)
         (slope,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)

@@ -120,8 +120,8 @@ class NetworkStack:
     def _log_prob(self, logit: Tensor, data: TrainingData) -> Tensor:
         likelihood, outcome = self.model.likelihood, data.outcome
         if self._space.size == 0:
-            return likelihood.bound({}, data.context).log_prob(logit, outcome.expand_as(logit))
-        bound = [likelihood.bound(self._space.values(nu), data.context) for nu in self._nuisance]
+            return likelihood.given({}, data.context).log_prob(logit, outcome.expand_as(logit))
+        bound = [likelihood.given(self._space.values(nu), data.context) for nu in self._nuisance]
         return torch.stack([own.log_prob(eta, outcome) for own, eta in zip(bound, logit, strict=True)])
 
     def _log_prior(self) -> Tensor:

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
-from bayesrm.inference.fitting.trained import Split, Trained, only
+from bayesrm.inference.fitting.trained import Split, Trained, select_blocks
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
@@ -220,7 +220,7 @@ def _evidence(model: RewardModel, data: LabelledDifferences) -> Score:
 
 
 def _held_out(model: RewardModel, splits: list[Split], columns: list[slice]) -> Score:
-    parts = [Split(only(split.seen, columns), only(split.unseen, columns)) for split in splits]
+    parts = [Split(select_blocks(split.seen, columns), select_blocks(split.unseen, columns)) for split in splits]
     fits = [_warm_started(model, part.seen) for part in parts]
 
     def score(precision: Float[Tensor, "feature"]) -> Float[Tensor, "comparison"]:
@@ -253,7 +253,7 @@ def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) ->
     Nuisance parameters are held at their mode.
     """
     values = model.nuisance_space(data.context, mode.beta.device).values(mode.nuisance)
-    likelihood = model.likelihood.bound(values, data.context)
+    likelihood = model.likelihood.given(values, data.context)
     spread = torch.linalg.solve_triangular(mode.cholesky, data.difference.T, upper=False)
     log_prob = likelihood.expected_log_prob(data.difference @ mode.beta, spread.square().sum(dim=0), data.outcome)
     return data.weight * log_prob

@@ -62,6 +62,6 @@ def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferen
     )
 
 
-def only(data: LabelledDifferences, columns: list[slice]) -> LabelledDifferences:
+def select_blocks(data: LabelledDifferences, columns: list[slice]) -> LabelledDifferences:
     """Without the other features."""
     return replace(data, difference=torch.cat([data.difference[:, at] for at in columns], dim=1))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.models.context import Context
-from bayesrm.models.encoders import Beside
+from bayesrm.models.encoders import WithLinearFeatures
 from bayesrm.models.nuisance import NuisanceSpace
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool, compact
@@ -213,7 +213,7 @@ class Descent:
         # A linear block beside a network needs no training: it is left to the last layer's own fit.
         self._body: Body = model.encoder.body
         self._trained = torch.ones_like(start)
-        if isinstance(model.encoder.body, Beside):
+        if isinstance(model.encoder.body, WithLinearFeatures):
             self._body = model.encoder.body.without_linear
             self._trained[model.blocks["linear"]] = 0.0
         self._free = start.requires_grad_(True)
@@ -291,7 +291,7 @@ def log_joint(
     ``scale`` multiplies the likelihood of a minibatch; without ``prior`` it is the log-likelihood.
     """
     at = space.at(nuisance)
-    likelihood = model.likelihood.bound(at.values, data.context)
+    likelihood = model.likelihood.given(at.values, data.context)
     log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
     total = scale * (data.weight * log_prob).sum()
     if prior:

@@ -47,7 +47,7 @@ class Likelihood(ABC):
         """A Pyro program that samples what else is unknown of these comparisons; by default nothing is."""
         return {}
 
-    def bound(self, values: Mapping[str, Tensor], context: Context | None = None) -> Likelihood:
+    def given(self, values: Mapping[str, Tensor], context: Context | None = None) -> Likelihood:
         """A copy with these nuisance parameters, for the comparisons of this context (default: any)."""
         copied = copy.copy(self)
         for name, value in values.items():
