@@ -37,7 +37,10 @@ clean:
 	rm -rf $(VENV) demo build *.egg-info
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("bayesrm needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("bayesrm needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@echo "Setting up $(VENV) with everything that bayesrm and its tests need. pip downloads some 0.5 GB, which takes a"
+	@echo "few minutes, and $(VENV) takes 2 GB of disk; some gigabytes more where pip picks a build of torch with CUDA."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@echo "$(VENV) is complete and takes $$(du -sh $(VENV) | cut -f1) of disk; make clean removes it."
+	@touch $@

@@ -21,19 +21,19 @@ from jaxtyping import Float
 from bayesrm import rng
 from bayesrm.annotators.crowd import Crowd
 from bayesrm.annotators.golden import GoldenAnnotator
-from bayesrm.runs.combine import Label, Part
-from bayesrm.runs.config import RunConfig
 from bayesrm.data import load_golden, load_pool
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
-from bayesrm.runs.journal import RoundRecord, read_records
-from bayesrm.runs.loop import run
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.runs.combine import Label, Part
+from bayesrm.runs.config import RunConfig
+from bayesrm.runs.journal import RoundRecord, read_records
+from bayesrm.runs.loop import run
 from bayesrm.runs.results import RESULTS_FILE, open_results
+from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.files import read_json, write_json
 from bayesrm.utils.timing import stopwatch
-from bayesrm.types import Preferences, ResponsePool
 
 CELL_FILE = "cell.json"
 """Written into the folder of a run when all that belongs to the cell is done."""

@@ -13,8 +13,8 @@ import xarray as xr
 
 from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
-from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.posteriors.datatree import dataset, provenance
+from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, open_results, read_trajectory, trajectory_of
 from bayesrm.utils.files import read_json
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from bayesrm.errors import InvalidInputError
-from bayesrm.utils.files import read_json, replacing, write_json
 from bayesrm.design.selection import Selection
+from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
+from bayesrm.utils.files import read_json, replacing, write_json
 
 RUN_FILE = "run.json"
 Metrics = dict[str, Any]

@@ -25,22 +25,22 @@ from bayesrm.annotators.base import Annotator, SupportsLabel
 from bayesrm.data.golden import as_golden
 from bayesrm.design import make_design
 from bayesrm.design.base import Design
+from bayesrm.design.candidates.constraints import Constraints, Cost
 from bayesrm.design.candidates.sets import CandidateSet, require_scope
 from bayesrm.design.candidates.sets import candidates as form_candidates
-from bayesrm.design.candidates.constraints import Constraints, Cost
+from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
+from bayesrm.evaluation.metrics import predict, scores, spearman_by_prompt
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
-from bayesrm.runs.journal import Journal, Metrics, RoundRecord
-from bayesrm.evaluation.metrics import predict, scores, spearman_by_prompt
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.utils.progress import bar
+from bayesrm.runs.journal import Journal, Metrics, RoundRecord
 from bayesrm.runs.results import RESULTS_FILE, open_results, run_tree, write_results
-from bayesrm.utils.timing import stage
-from bayesrm.design.selection import Selection
 from bayesrm.types import Pairs, Preferences, ResponsePool
+from bayesrm.utils.progress import bar
+from bayesrm.utils.timing import stage
 
 __all__ = ["RoundRecord", "run"]
 

@@ -17,8 +17,8 @@ import numpy as np
 import xarray as xr
 
 from bayesrm.errors import InvalidInputError
-from bayesrm.runs.journal import RUN_FILE, RoundRecord
 from bayesrm.posteriors.datatree import dataset, provenance
+from bayesrm.runs.journal import RUN_FILE, RoundRecord
 from bayesrm.utils.files import replacing
 
 RESULTS_FILE = "results.nc"

@@ -18,13 +18,13 @@ from uuid import uuid4
 
 import xarray as xr
 
+from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import Cell
 from bayesrm.runs.combine import combine_parts
 from bayesrm.runs.config import RunConfig
-from bayesrm.errors import BayesRMError, InvalidInputError
-from bayesrm.utils.progress import bar
-from bayesrm.utils.files import replacing
 from bayesrm.runs.worker import Outcome, carry_out
+from bayesrm.utils.files import replacing
+from bayesrm.utils.progress import bar
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -39,8 +39,8 @@ def carry_out(plain: dict[str, Any]) -> dict[str, Any]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from bayesrm.runs.cell import Cell
     from bayesrm.errors import BayesRMError
+    from bayesrm.runs.cell import Cell
 
     with _ONE_CELL:
         threads = torch.get_num_threads()

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = _ROOT / "data" / "quickstart"
 STUDIES = _ROOT / "studies"

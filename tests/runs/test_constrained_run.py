@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import bayesrm as brm
+from bayesrm.errors import InvalidInputError
 from bayesrm.runs.cell import Cell
 from bayesrm.runs.config import make_config
-from bayesrm.errors import InvalidInputError
 
 
 @pytest.fixture(scope="module")

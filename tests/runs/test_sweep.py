@@ -18,9 +18,9 @@ import pytest
 import xarray as xr
 
 import bayesrm as brm
+from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import CELL_FILE, Cell
 from bayesrm.runs.config import make_config
-from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.sweep import _client, combined, sweep
 from bayesrm.runs.worker import carry_out
 
