@@ -6,8 +6,8 @@ NumPy, indices are int64 positions in a :class:`ResponsePool`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.columns import as_blocks, as_covariates
 from bayesrm.utils.mapped_rows import take_rows
 
 EAGER_CHECK_BYTES = 256 * 2**20
@@ -45,16 +46,23 @@ class ResponsePool:
         numbers of responses, in any order.
     texts
         (response,) strings, optional.
+    blocks
+        Named parts of the embedding, such as the hidden layers it was put together from: name → slice of its
+        columns, which the blocks must tile. Default: one block, "embedding".
+    covariates
+        Named numbers of a response beside its embedding, such as its length: name → (response,) finite numbers.
 
     Raises
     ------
     InvalidInputError
-        Where shapes disagree, the pool is empty, or an embedding is not finite.
+        Where shapes disagree, the pool is empty, or a number is not finite.
     """
 
     embeddings: Float[np.ndarray, "response embedding"]
     prompt: np.ndarray
     texts: Sequence[str] | None = None
+    blocks: Mapping[str, slice] = None  # type: ignore[assignment]  # made whole in __post_init__
+    covariates: Mapping[str, Float[np.ndarray, "response"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         embeddings = _as_numpy(self.embeddings)
@@ -76,6 +84,12 @@ class ResponsePool:
             raise InvalidInputError(f"expected {len(embeddings)} texts, one a response, got {len(self.texts)}")
         object.__setattr__(self, "embeddings", embeddings)
         object.__setattr__(self, "prompt", prompt)
+        object.__setattr__(self, "blocks", as_blocks(self.blocks, embeddings.shape[1]))
+        object.__setattr__(self, "covariates", as_covariates(self.covariates, len(embeddings)))
+        if both := sorted(self.blocks.keys() & self.covariates.keys()):
+            raise InvalidInputError(
+                f"expected different names for blocks and covariates, got {both[0]!r} for both"
+            )
         if embeddings.nbytes <= EAGER_CHECK_BYTES:
             self.rows(np.arange(len(embeddings)))
 
@@ -83,7 +97,9 @@ class ResponsePool:
         return len(self.embeddings)
 
     def __repr__(self) -> str:
-        return f"ResponsePool({len(self)} responses of dimension {self.dim} to {self.n_prompts} prompts)"
+        blocks = f" in {len(self.blocks)} blocks" if len(self.blocks) > 1 else ""
+        beside = f", covariates {', '.join(self.covariates)}" if self.covariates else ""
+        return f"ResponsePool({len(self)} responses of dimension {self.dim}{blocks} to {self.n_prompts} prompts{beside})"
 
     @property
     def dim(self) -> int:
@@ -128,11 +144,38 @@ class ResponsePool:
             )
         return rows
 
+    def covariate_rows(
+        self, names: Sequence[str], index: Int64[np.ndarray, "row"]
+    ) -> Float[np.ndarray, "row covariate"]:
+        """Some covariates of some responses, float64, in the order of the names.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the pool lacks one.
+        """
+        missing = [name for name in names if name not in self.covariates]
+        if missing:
+            raise InvalidInputError(
+                f"expected a pool with the covariates {', '.join(names)}, and it lacks {', '.join(missing)} (it has "
+                f"{', '.join(self.covariates) or 'none'}): embed its texts with `bayesrm embed` as the pool of the fit "
+                "was, or add them with pool.with_covariates({...})"
+            )
+        columns = [self.covariates[name][index] for name in names]
+        return np.stack(columns, axis=1) if columns else np.empty((len(index), 0))
+
+    def with_covariates(self, covariates: Mapping[str, ArrayLike]) -> ResponsePool:
+        """The same pool with further covariates; one of a name that is there already takes its place."""
+        return replace(self, covariates={**self.covariates, **covariates})
+
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, ResponsePool)
             and np.array_equal(self.embeddings, other.embeddings)
             and np.array_equal(self.prompt, other.prompt)
+            and self.blocks == other.blocks
+            and self.covariates.keys() == other.covariates.keys()
+            and all(np.array_equal(column, other.covariates[name]) for name, column in self.covariates.items())
         )
 
     __hash__ = None  # type: ignore[assignment]

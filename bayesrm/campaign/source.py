@@ -94,4 +94,5 @@ def only_prompts(pool: ResponsePool, labels: Sequence[str]) -> ResponsePool:
     """The responses to some prompts."""
     wanted = np.isin(pool.prompt.astype(str), np.array(labels, dtype=str))
     rows = np.flatnonzero(wanted)
-    return ResponsePool(pool.rows(rows), pool.prompt[rows])
+    covariates = {name: column[rows] for name, column in pool.covariates.items()}
+    return ResponsePool(pool.rows(rows), pool.prompt[rows], blocks=pool.blocks, covariates=covariates)

@@ -1,11 +1,19 @@
-"""A pool directory: ``embeddings.npy``, ``responses.parquet``, optional ``golden.npy`` and ``card.json``."""
+"""A pool directory.
+
+- ``embeddings.npy``: (response, embedding) float16 or float32.
+- ``responses.parquet``: ``prompt_id`` and optionally ``prompt``, ``response``, ``generator``, ``source``.
+- ``covariates.parquet``, optional: one row a response, one column of numbers a covariate. It is a file of its own, so
+  that no other column of a user's table is taken for something that a model should learn from.
+- ``golden.npy``, optional.
+- ``card.json``, optional: where embeddings have blocks, ``blocks`` says name → [start, stop] of each.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +24,15 @@ from numpy.typing import ArrayLike
 
 from bayesrm.data.arrays import naming, open_npy
 from bayesrm.data.golden import as_golden
-from bayesrm.data.table import read_table, write_table
+from bayesrm.data.table import read_columns, read_table, write_columns, write_table
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
-from bayesrm.utils.files import replacing_directory, sha256
+from bayesrm.utils.columns import ONE_BLOCK, as_blocks, as_covariates
+from bayesrm.utils.files import read_json, replacing_directory, sha256
 from bayesrm.utils.versions import versions
 
 EMBEDDINGS, RESPONSES, GOLDEN, CARD = "embeddings.npy", "responses.parquet", "golden.npy", "card.json"
+COVARIATES = "covariates.parquet"
 BYTES_AT_ONCE = 64 * 2**20
 """Embeddings that are held in memory while a pool is written."""
 
@@ -36,8 +46,15 @@ def load_directory(path: Path) -> ResponsePool:
             f"expected as many rows in {RESPONSES} as in {EMBEDDINGS}, got {len(prompt)} and {len(embeddings)} "
             f"in {path}: both must have one row a response"
         )
+    covariates = read_columns(path / COVARIATES) if (path / COVARIATES).exists() else {}
+    blocks = _read_blocks(path / CARD)
+    if embeddings.ndim == 2:
+        with naming(path / COVARIATES):
+            covariates = as_covariates(covariates, len(embeddings))
+        with naming(path / CARD):
+            blocks = as_blocks(blocks, embeddings.shape[1])
     with naming(path / EMBEDDINGS):
-        return ResponsePool(embeddings, prompt, texts)
+        return ResponsePool(embeddings, prompt, texts, blocks, covariates)
 
 
 def load_directory_golden(path: Path) -> Float[np.ndarray, "response"]:
@@ -57,7 +74,8 @@ def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLik
         The directory to make; it must not exist, or be empty.
     pool
         The responses. Embeddings are written as float16 if they are, else as float32, block by block; prompt
-        labels must be integers or strings. Of other columns the pool knows nothing, and none are written.
+        labels must be integers or strings. Of other columns the pool knows nothing, and none are written. Blocks go to
+        the card, covariates to ``covariates.parquet``.
     golden
         (response,) golden rewards, written as float32, optional.
 
@@ -71,6 +89,8 @@ def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLik
     with replacing_directory(path, "the pool") as directory:
         _write_embeddings(directory / EMBEDDINGS, pool)
         write_table(directory / RESPONSES, pool.prompt, pool.texts)
+        if pool.covariates:
+            write_columns(directory / COVARIATES, pool.covariates)
         if rewards is not None:
             _write_golden(directory / GOLDEN, rewards)
         card = _card(path.resolve().name, pool, directory)
@@ -117,7 +137,27 @@ def _card(name: str, pool: ResponsePool, directory: Path) -> dict[str, object]:
         "responses": len(pool),
         "prompts": pool.n_prompts,
         "dimension": pool.dim,
+        **described_columns(pool.blocks, pool.covariates),
     } | file_sums(sorted(directory.iterdir()))
+
+
+def described_columns(blocks: Mapping[str, slice], covariates: Iterable[str]) -> dict[str, Any]:
+    """What a card says of blocks and covariates; nothing where there is one block and no covariate."""
+    described: dict[str, Any] = {}
+    if list(blocks) != [ONE_BLOCK]:
+        described["blocks"] = {name: [at.start, at.stop] for name, at in blocks.items()}
+    if names := list(covariates):
+        described["covariates"] = names
+    return described
+
+
+def _read_blocks(card: Path) -> dict[str, Any] | None:
+    """The blocks that a card names, None where there is no card or it names none."""
+    described = read_json(card) if card.is_file() else {}
+    blocks = described.get("blocks") if isinstance(described, dict) else None
+    if blocks is not None and not isinstance(blocks, dict):
+        raise InvalidInputError(f"expected blocks as name → [start, stop] in {card}, got {blocks!r:.80}")
+    return blocks
 
 
 def file_sums(files: Sequence[Path]) -> dict[str, dict[str, Any]]:

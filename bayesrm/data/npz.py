@@ -1,5 +1,8 @@
 """A pool in one ``.npz`` file: arrays ``embeddings``, ``prompt`` (or ``prompt_id``), ``texts``, ``golden``.
 
+Blocks of the embedding are ``block_names`` (block,) and ``block_widths`` (block,), in the order of its columns;
+covariates are ``covariates`` (response, covariate) and ``covariate_names`` (covariate,). All four are optional.
+
 Unlike the other formats it is read as a whole, for pools that fit in memory many times over.
 """
 
@@ -18,12 +21,14 @@ from bayesrm.data.golden import as_golden
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
 
+_BLOCKS = ("block_names", "block_widths")
+_COVARIATES = ("covariates", "covariate_names")
 _CORRUPT = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error)
 
 
 def load_npz(path: Path) -> ResponsePool:
     """The pool of an archive."""
-    arrays = _read(path, "embeddings", "prompt|prompt_id", optional="texts")
+    arrays = _read(path, "embeddings", "prompt|prompt_id", optional=("texts", *_BLOCKS, *_COVARIATES))
     embeddings, texts = arrays["embeddings"], arrays.get("texts")
     if embeddings.ndim != 2:
         raise InvalidInputError(
@@ -36,18 +41,63 @@ def load_npz(path: Path) -> ResponsePool:
             f"got {texts.dtype} of shape {texts.shape}"
         )
     with naming(path):
-        return ResponsePool(embeddings, arrays["prompt|prompt_id"], None if texts is None else texts.tolist())
+        return ResponsePool(
+            embeddings,
+            arrays["prompt|prompt_id"],
+            None if texts is None else texts.tolist(),
+            _blocks(arrays),
+            _covariates(arrays),
+        )
 
 
 def load_npz_golden(path: Path) -> Float[np.ndarray, "response"]:
     """The golden rewards of an archive, one for each of its embeddings."""
-    arrays = _read(path, "golden", optional="embeddings")
+    arrays = _read(path, "golden", optional=("embeddings",))
     with naming(path):
         embeddings = arrays.get("embeddings")
         return as_golden(arrays["golden"], None if embeddings is None else math.prod(embeddings.shape[:1]))
 
 
-def _read(path: Path, *required: str, optional: str) -> dict[str, np.ndarray]:
+def _blocks(arrays: dict[str, np.ndarray]) -> dict[str, slice] | None:
+    names, widths = _together(arrays, *_BLOCKS)
+    if names is None or widths is None:
+        return None
+    if widths.dtype.kind not in "iu" or widths.shape != names.shape:
+        raise InvalidInputError(
+            f"expected one whole number for each of the {len(names)} block_names in block_widths, got "
+            f"{widths.dtype} of shape {widths.shape}"
+        )
+    ends = np.cumsum(widths).tolist()
+    starts = [0, *ends[:-1]]
+    return {name: slice(start, end) for name, start, end in zip(names.tolist(), starts, ends, strict=True)}
+
+
+def _covariates(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    values, names = _together(arrays, *_COVARIATES)
+    if values is None or names is None:
+        return {}
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise InvalidInputError(
+            f"expected covariates of shape (response, {len(names)}), a column for each of covariate_names, got "
+            f"{values.shape}"
+        )
+    return dict(zip(names.tolist(), values.T, strict=True))
+
+
+def _together(arrays: dict[str, np.ndarray], *names: str) -> list[np.ndarray | None]:
+    """Arrays of which none makes sense alone; those that name things must be unicode strings."""
+    found = [arrays.get(name) for name in names]
+    for name, array, other in zip(names, found, reversed(names), strict=True):
+        if array is None and other in arrays:
+            raise InvalidInputError(f"expected an array {name} beside {other}, and there is none")
+        if array is not None and name.endswith("names") and (array.dtype.kind != "U" or array.ndim != 1):
+            raise InvalidInputError(
+                f"expected {name} as a one-dimensional array of unicode strings, got {array.dtype}"
+            )
+    return found
+
+
+def _read(path: Path, *required: str, optional: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Arrays of an archive by name; of alternatives ``a|b`` the first that is there."""
     if first_bytes(path, 1) == b"\x80":
         raise pickled(path)
@@ -59,7 +109,7 @@ def _read(path: Path, *required: str, optional: str) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
-            for wanted in (*required, optional):
+            for wanted in (*required, *optional):
                 present = [name for name in wanted.split("|") if name in names]
                 if present:
                     found[wanted] = archive[present[0]]

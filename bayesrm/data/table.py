@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +106,30 @@ def write_table(path: Path, prompt: np.ndarray, texts: Sequence[str] | None) -> 
                     f"expected prompt labels that are all integers or all strings, and texts of strings ({error})"
                 ) from error
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """Every column of a Parquet file as float64, a missing number as NaN.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the file is corrupt, or a column has no numbers.
+    """
+    with _reading(path):
+        table = pq.read_table(path)
+    columns = {}
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            raise InvalidInputError(f"expected numbers in the column {name} of {path}, got {kind}")
+        columns[name] = table.column(name).cast(pa.float64()).to_numpy()
+    return columns
+
+
+def write_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write columns of numbers as float64."""
+    pq.write_table(pa.table({name: pa.array(column, pa.float64()) for name, column in columns.items()}), path)
 
 
 @contextmanager
