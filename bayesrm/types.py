@@ -61,7 +61,7 @@ class ResponsePool:
     embeddings: Float[np.ndarray, "response embedding"]
     prompt: np.ndarray
     texts: Sequence[str] | None = None
-    blocks: Mapping[str, slice] = None  # type: ignore[assignment]  # made whole in __post_init__
+    blocks: Mapping[str, slice] = field(default_factory=dict)
     covariates: Mapping[str, Float[np.ndarray, "response"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,7 +99,8 @@ class ResponsePool:
     def __repr__(self) -> str:
         blocks = f" in {len(self.blocks)} blocks" if len(self.blocks) > 1 else ""
         beside = f", covariates {', '.join(self.covariates)}" if self.covariates else ""
-        return f"ResponsePool({len(self)} responses of dimension {self.dim}{blocks} to {self.n_prompts} prompts{beside})"
+        size = f"{len(self)} responses of dimension {self.dim}{blocks} to {self.n_prompts} prompts"
+        return f"ResponsePool({size}{beside})"
 
     @property
     def dim(self) -> int:
@@ -166,7 +167,7 @@ class ResponsePool:
 
     def with_covariates(self, covariates: Mapping[str, ArrayLike]) -> ResponsePool:
         """The same pool with further covariates; one of a name that is there already takes its place."""
-        return replace(self, covariates={**self.covariates, **covariates})
+        return replace(self, covariates={**self.covariates, **as_covariates(covariates, len(self))})
 
     def __eq__(self, other: object) -> bool:
         return (

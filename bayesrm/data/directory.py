@@ -47,7 +47,7 @@ def load_directory(path: Path) -> ResponsePool:
             f"in {path}: both must have one row a response"
         )
     covariates = read_columns(path / COVARIATES) if (path / COVARIATES).exists() else {}
-    blocks = _read_blocks(path / CARD)
+    blocks: dict[str, Any] = _read_blocks(path / CARD)
     if embeddings.ndim == 2:
         with naming(path / COVARIATES):
             covariates = as_covariates(covariates, len(embeddings))
@@ -151,11 +151,11 @@ def described_columns(blocks: Mapping[str, slice], covariates: Iterable[str]) ->
     return described
 
 
-def _read_blocks(card: Path) -> dict[str, Any] | None:
-    """The blocks that a card names, None where there is no card or it names none."""
+def _read_blocks(card: Path) -> dict[str, Any]:
+    """The blocks that a card names, none where there is no card or it names none."""
     described = read_json(card) if card.is_file() else {}
-    blocks = described.get("blocks") if isinstance(described, dict) else None
-    if blocks is not None and not isinstance(blocks, dict):
+    blocks = described.get("blocks", {}) if isinstance(described, dict) else {}
+    if not isinstance(blocks, dict):
         raise InvalidInputError(f"expected blocks as name → [start, stop] in {card}, got {blocks!r:.80}")
     return blocks
 

@@ -28,8 +28,8 @@ def load_pool(path: str | os.PathLike[str]) -> ResponsePool:
     ----------
     path
         A pool directory (see ``save_pool``); a ``.npz`` with arrays ``embeddings`` (response, embedding),
-        ``prompt`` (response,) and optionally ``texts``, blocks and covariates (:mod:`bayesrm.data.npz`); or a ``.npy`` of shape (prompts, responses, embedding),
-        such as the paper's ``embd_*.npy``.
+        ``prompt`` (response,) and optionally ``texts``, blocks and covariates, see :mod:`bayesrm.data.npz`; or a
+        ``.npy`` of shape (prompts, responses, embedding), such as the paper's ``embd_*.npy``.
 
     Raises
     ------

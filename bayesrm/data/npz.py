@@ -58,10 +58,10 @@ def load_npz_golden(path: Path) -> Float[np.ndarray, "response"]:
         return as_golden(arrays["golden"], None if embeddings is None else math.prod(embeddings.shape[:1]))
 
 
-def _blocks(arrays: dict[str, np.ndarray]) -> dict[str, slice] | None:
+def _blocks(arrays: dict[str, np.ndarray]) -> dict[str, slice]:
     names, widths = _together(arrays, *_BLOCKS)
     if names is None or widths is None:
-        return None
+        return {}
     if widths.dtype.kind not in "iu" or widths.shape != names.shape:
         raise InvalidInputError(
             f"expected one whole number for each of the {len(names)} block_names in block_widths, got "

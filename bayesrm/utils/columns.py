@@ -24,7 +24,7 @@ def as_blocks(blocks: Mapping[Any, Any] | None, dim: int) -> dict[str, slice]:
     Parameters
     ----------
     blocks
-        Name → slice, or (start, stop); None for one block.
+        Name → slice, or (start, stop); none for one block.
     dim
         The number of columns, which the blocks must tile.
 
@@ -33,7 +33,7 @@ def as_blocks(blocks: Mapping[Any, Any] | None, dim: int) -> dict[str, slice]:
     InvalidInputError
         Where a name cannot be used, or the blocks overlap or leave columns out.
     """
-    if blocks is None:
+    if not blocks:
         return {ONE_BLOCK: slice(0, dim)}
     checked = {name: _as_slice(name, where) for name, where in blocks.items()}
     ordered = dict(sorted(checked.items(), key=lambda block: block[1].start))
@@ -65,7 +65,7 @@ def as_covariates(covariates: Mapping[Any, Any] | None, responses: int) -> dict[
     for name, values in (covariates or {}).items():
         _require_name(name, "covariate")
         try:
-            column = np.array(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
+            column = np.array(values.detach().cpu().numpy() if hasattr(values, "detach") else values, np.float64)
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"expected numbers in the covariate {name!r} ({error})") from error
         if column.shape != (responses,):

@@ -53,7 +53,6 @@ def test_blocks_come_in_the_order_of_their_columns() -> None:
         ({"a": slice(0, 4), "b": slice(3, 7)}, "'b' at 3:7 where column 4 is next"),
         ({"a": slice(0, 9)}, "end at column 9"),
         ({"a": slice(0, 0), "b": slice(0, 7)}, "'a' at 0:0"),
-        ({}, "end at column 0"),
         ({"a": slice(0, 7, 2)}, r"slice\(start, stop\)"),
         ({"a": slice(None, 7)}, r"slice\(start, stop\)"),
         ({"a": 7}, r"slice\(start, stop\)"),
@@ -103,7 +102,7 @@ def test_rows_of_covariates(pool: brm.ResponsePool) -> None:
     assert rows.tolist() == [[4 / 3, 3.25], [0.0, 0.5]]
     assert pool.covariate_rows([], np.array([1, 2])).shape == (2, 0)
     with pytest.raises(
-        InvalidInputError, match="lacks lines .it has log_characters, überall score.: embed its texts"
+        InvalidInputError, match=r"lacks lines .it has log_characters, überall score.: embed its texts"
     ):
         pool.covariate_rows(["lines", "log_characters"], np.arange(5))
 
@@ -159,7 +158,7 @@ def test_a_card_with_wrong_blocks(pool: brm.ResponsePool, tmp_path: Path, blocks
     [
         (
             pd.DataFrame({"length": [1.0, 2.0]}),
-            r"covariates\.parquet: .*each of the 5 responses in the covariate .length., got shape \(2,\)",
+            r"covariates\.parquet: .*each of the 5 responses .* got shape \(2,\)",
         ),
         (pd.DataFrame({"length": list("abcde")}), "numbers in the column length"),
         (pd.DataFrame({"length": [1.0, None, 3.0, 4.0, 5.0]}), "NaN or infinity for 1 of 5"),
