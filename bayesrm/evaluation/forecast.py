@@ -381,17 +381,20 @@ class _Truth:
         rewards = scale[:, None] * expressed + own
         return cls(prompts, mean, factor, place, noise, rewards, agreement, explained, revision)
 
+    def means(self, information: Float[np.ndarray, "rank rank"] | None) -> Float[np.ndarray, "draw response"]:
+        """The posterior means with so much more information; None is none."""
+        if information is None:
+            return np.broadcast_to(self.mean, self.rewards.shape)
+        values, vectors = np.linalg.eigh(information)
+        values = np.maximum(values, 0.0)
+        pulled = (self.place @ vectors) * values + (self.noise @ vectors) * np.sqrt(values)
+        return self.mean + (pulled / (1 + values)) @ vectors.T @ self.factor.T
+
     def found(
         self, information: Float[np.ndarray, "rank rank"] | None
     ) -> tuple[Float[np.ndarray, "draw"], Float[np.ndarray, "draw"]]:
         """1 − Spearman and regret with so much more information; None is none."""
-        moved = np.zeros_like(self.place)
-        if information is not None:
-            values, vectors = np.linalg.eigh(information)
-            values = np.maximum(values, 0.0)
-            pulled = (self.place @ vectors) * values + (self.noise @ vectors) * np.sqrt(values)
-            moved = (pulled / (1 + values)) @ vectors.T
-        one_minus_rho, regret = self.prompts.quality(self.mean + moved @ self.factor.T, self.rewards)
+        one_minus_rho, regret = self.prompts.quality(self.means(information), self.rewards)
         return one_minus_rho * self.revision, regret
 
 
