@@ -104,6 +104,12 @@ def test_few_modules_lie_outside_of_rooms():
     assert loose == {"__init__", "errors", "registry", "rng", "types"}
 
 
+def test_every_room_says_what_it_is_for():
+    for folder in {file.parent for file in PACKAGE.rglob("*.py")}:
+        room = folder / "__init__.py"
+        assert room.exists() and ast.get_docstring(ast.parse(room.read_text())), f"{room} has no docstring"
+
+
 @pytest.mark.parametrize("module", sorted(_modules()))
 def test_imports_point_one_way(module):
     home = module.split(".")[0]
