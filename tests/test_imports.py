@@ -107,7 +107,8 @@ def test_few_modules_lie_outside_of_rooms():
 def test_every_room_says_what_it_is_for():
     for folder in {file.parent for file in PACKAGE.rglob("*.py")}:
         room = folder / "__init__.py"
-        assert room.exists() and ast.get_docstring(ast.parse(room.read_text())), f"{room} has no docstring"
+        assert room.exists(), f"{folder} has no __init__.py"
+        assert ast.get_docstring(ast.parse(room.read_text())), f"{room} has no docstring"
 
 
 @pytest.mark.parametrize("module", sorted(_modules()))
