@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates.sets import CandidateSet, candidates
+    from bayesrm.design.headroom import headroom
     from bayesrm.design.live import Live
     from bayesrm.design.selection import Selection
     from bayesrm.diagnostics import compare, diagnose
@@ -61,6 +62,7 @@ _HOME = {
     "evaluate": "evaluation.metrics",
     "fit": "inference",
     "forecast": "evaluation.forecast",
+    "headroom": "design.headroom",
     "load_golden": "data",
     "load_pool": "data",
     "load_reward_model": "export",
@@ -98,6 +100,7 @@ __all__ = [
     "evaluate",
     "fit",
     "forecast",
+    "headroom",
     "load_golden",
     "load_pool",
     "load_reward_model",

@@ -42,7 +42,7 @@ LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
     "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "compare",
-    "designs", "diagnose", "evaluate", "fit", "forecast", "load_golden", "load_pool", "load_reward_model",
+    "designs", "diagnose", "evaluate", "fit", "forecast", "headroom", "load_golden", "load_pool", "load_reward_model",
     "open_results", "run", "save_pool", "save_reward_model", "select",
 }  # fmt: skip
 TYPES = {
