@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bayesrm.design.live import Live
     from bayesrm.design.selection import Selection
     from bayesrm.diagnostics import compare, diagnose
+    from bayesrm.evaluation.baselines import baselines
     from bayesrm.evaluation.forecast import Forecast, forecast
     from bayesrm.evaluation.metrics import evaluate
     from bayesrm.export import load_reward_model, save_reward_model
@@ -55,6 +56,7 @@ _HOME = {
     "RoundRecord": "runs.loop",
     "Selection": "design.selection",
     "Selector": "design.base",
+    "baselines": "evaluation.baselines",
     "candidates": "design.candidates",
     "compare": "diagnostics",
     "designs": "design",
@@ -93,6 +95,7 @@ __all__ = [
     "RoundRecord",
     "Selection",
     "Selector",
+    "baselines",
     "candidates",
     "compare",
     "designs",

@@ -41,8 +41,9 @@ DRAWING = {"plots", "reports", "study"}
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
-    "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "candidates", "compare",
-    "designs", "diagnose", "evaluate", "fit", "forecast", "headroom", "load_golden", "load_pool", "load_reward_model",
+    "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "baselines", "candidates",
+    "compare", "designs", "diagnose", "evaluate", "fit", "forecast", "headroom", "load_golden", "load_pool",
+    "load_reward_model",
     "open_results", "run", "save_pool", "save_reward_model", "select",
 }  # fmt: skip
 TYPES = {

@@ -6,6 +6,14 @@ response r is the best of N drawn without replacement where the other N − 1 co
 
     P(r is chosen) = C(n − 1 − r, N − 1) / C(n, N).
 
+Ranking with length held fixed: the partial rank correlation within a prompt, that is the correlation of what a
+regression on the ranks of length leaves of the ranks of reward and of golden reward,
+
+    ρ_{xy·z} = (ρ_xy − ρ_xz ρ_yz) / √((1 − ρ_xz²)(1 − ρ_yz²)).
+
+A prompt whose golden ranking length gives away leaves nothing to rank and does not count, as one whose golden rewards
+are all the same; where length gives away the predicted ranking alone, ρ is 0.
+
 Pairs within prompts: how often their order is right; and how far the posterior predictive probability p lies
 from the golden Bradley–Terry probability q = sigmoid(temperature · (g_i − g_j)): log loss (cross-entropy, hence at
 least the entropy of q), Brier score (p − q)², and expected calibration error (Naeini et al. 2015) over equal bins
@@ -16,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -24,6 +32,7 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln
 
+from bayesrm.data.covariates import LENGTHS, surface_covariates
 from bayesrm.data.golden import as_golden
 from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
@@ -48,6 +57,7 @@ class Scores(TypedDict):
     log_loss: float
     brier: float
     ece: float
+    one_minus_spearman_given_length: NotRequired[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +78,8 @@ class Predictions:
         (pair,) posterior predictive P(first preferred).
     golden_probability
         (pair,) sigmoid(temperature · (golden of first − golden of second)).
+    length
+        (response,) log characters of the texts; None where the pool knows no texts.
     """
 
     reward: Float[np.ndarray, "response"]
@@ -77,6 +89,7 @@ class Predictions:
     second: Int64[np.ndarray, "pair"]
     probability: Float[np.ndarray, "pair"]
     golden_probability: Float[np.ndarray, "pair"]
+    length: Float[np.ndarray, "response"] | None = None
 
 
 def evaluate(
@@ -100,7 +113,9 @@ def evaluate(
     Scores
         A dictionary. ``one_minus_spearman``: mean over prompts whose golden rewards differ. ``best_of_n``: N →
         expected golden reward, for the N of :func:`best_of_sizes`. ``pairwise_accuracy``, ``log_loss`` (nats),
-        ``brier``, ``ece``: over pairs within prompts. NaN where the pool has no prompt or no pair to tell.
+        ``brier``, ``ece``: over pairs within prompts. Where the pool has texts or the covariate ``log_characters``
+        also ``one_minus_spearman_given_length``: mean over prompts of 1 − the partial rank correlation with length
+        held fixed. NaN where the pool has no prompt or no pair to tell, as for the last one in a pool of pairs.
 
     Raises
     ------
@@ -115,7 +130,7 @@ def scores(predicted: Predictions) -> Scores:
     p, q = predicted.probability, predicted.golden_probability
     correlation = spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
     best = best_of_n_by_prompt(predicted.reward, predicted.golden, predicted.group, best_of_sizes(predicted.group))
-    return {
+    found: Scores = {
         "one_minus_spearman": _mean(1 - correlation[~np.isnan(correlation)]),
         "best_of_n": {n: _mean(value[~np.isnan(value)]) for n, value in best.items()},
         "pairwise_accuracy": pairwise_accuracy(
@@ -126,6 +141,10 @@ def scores(predicted: Predictions) -> Scores:
         "brier": brier_score(p, q),
         "ece": expected_calibration_error(p, q),
     }
+    if predicted.length is not None:
+        partial = partial_spearman_by_prompt(predicted.reward, predicted.golden, predicted.length, predicted.group)
+        found["one_minus_spearman_given_length"] = _mean(1 - partial[~np.isnan(partial)])
+    return found
 
 
 def predict(
@@ -161,7 +180,17 @@ def predict(
             f"{len(reward)} responses: did the fit of this posterior diverge?"
         )
     golden_probability = expit(temperature * (rewards[first] - rewards[second]))
-    return Predictions(reward, rewards, pool.group, first, second, probability, golden_probability)
+    length = surface_of(pool, "log_characters")
+    return Predictions(reward, rewards, pool.group, first, second, probability, golden_probability, length)
+
+
+def surface_of(pool: ResponsePool, name: str) -> Float[np.ndarray, "response"] | None:
+    """A covariate of the pool; a length also from its texts, which needs no prompts; None without either."""
+    if name in pool.covariates:
+        return pool.covariates[name]
+    if pool.texts is None or name not in LENGTHS:
+        return None
+    return surface_covariates([""] * len(pool), pool.texts, [name])[name]
 
 
 def spearman_by_prompt(
@@ -174,8 +203,34 @@ def spearman_by_prompt(
     It is NaN where golden rewards are constant, as nothing is to be ranked, and 0 where predictions alone are.
     """
     sizes = np.bincount(group)
-    x, y = (_average_rank(values, group) - (sizes[group] - 1) / 2 for values in (predicted, golden))
+    x, y = (_centred_rank(values, group) for values in (predicted, golden))
     xy, xx, yy = (np.bincount(group, product, len(sizes)) for product in (x * y, x * x, y * y))
+    correlation = np.where(xx > 0, xy, 0.0) / np.sqrt(np.where(xx > 0, xx, 1.0) * np.where(yy > 0, yy, 1.0))
+    return np.where(yy > 0, correlation, np.nan)
+
+
+def partial_spearman_by_prompt(
+    predicted: Float[np.ndarray, "response"],
+    golden: Float[np.ndarray, "response"],
+    given: Float[np.ndarray, "response"],
+    group: Int64[np.ndarray, "response"],
+) -> Float[np.ndarray, "prompt"]:
+    """Rank correlation for each prompt of what is left of both rankings after a regression on the ranks of ``given``.
+
+    It is NaN where nothing is left of the golden ranking: golden rewards are constant, or their order is that of
+    ``given``, as of any two responses that differ in it. It is 0 where nothing is left of the predicted ranking alone.
+    """
+    sizes = np.bincount(group)
+    x, y, z = (_centred_rank(values, group) for values in (predicted, golden, given))
+
+    def total(values: Float[np.ndarray, "response"]) -> Float[np.ndarray, "prompt"]:
+        return np.bincount(group, values, len(sizes))
+
+    zz = total(z * z)
+    left = [r - (total(r * z) / np.where(zz > 0, zz, 1.0))[group] * z for r in (x, y)]
+    xy, xx, yy = total(left[0] * left[1]), total(left[0] ** 2), total(left[1] ** 2)
+    # Ranks are multiples of one half: whatever is left below this is rounding.
+    xx, yy = (np.where(s > 1e-9 * total(r * r), s, 0.0) for s, r in ((xx, x), (yy, y)))
     correlation = np.where(xx > 0, xy, 0.0) / np.sqrt(np.where(xx > 0, xx, 1.0) * np.where(yy > 0, yy, 1.0))
     return np.where(yy > 0, correlation, np.nan)
 
@@ -308,6 +363,13 @@ def _ranking(
     rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[owner]
     run = np.cumsum((rank == 0) | (np.diff(ordered, prepend=ordered[:1]) != 0)) - 1
     return order, rank, run
+
+
+def _centred_rank(
+    values: Float[np.ndarray, "response"], group: Int64[np.ndarray, "response"]
+) -> Float[np.ndarray, "response"]:
+    """Average ranks less their mean within the prompt."""
+    return _average_rank(values, group) - (np.bincount(group)[group] - 1) / 2
 
 
 def _average_rank(

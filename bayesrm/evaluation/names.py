@@ -7,6 +7,7 @@ BASELINE = "random"
 
 METRIC_NAMES = {
     "one_minus_spearman": ("1 − Spearman within prompts", "lower"),
+    "one_minus_spearman_given_length": ("1 − Spearman within prompts, length held fixed", "lower"),
     "best_of_n": ("golden reward of the best of N", "higher"),
     "pairwise_accuracy": ("pairwise accuracy", "higher"),
     "log_loss": ("log loss, nats", "lower"),
