@@ -1,6 +1,7 @@
 """Named parts that live one a file: a class placed in a folder is found by its ``name``.
 
-So a new design, selector, inference or likelihood is one new file, and nothing else is edited.
+So a new design, selector, inference or likelihood is one new file, and nothing else is edited. A part may also live
+outside of bayesrm: in a package or file of the user's, a plugin, see :mod:`bayesrm.plugins`.
 """
 
 from __future__ import annotations
@@ -8,62 +9,85 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, ClassVar, Generic, TypeVar
 
-from bayesrm.errors import UnknownNameError
+from bayesrm import plugins
+from bayesrm.errors import InvalidInputError, UnknownNameError
 
 T = TypeVar("T")
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
-    """The concrete subclasses of ``base`` found in the modules of a package, by their ``name``.
+    """The concrete subclasses of ``base`` found in the modules of a package and in plugins, by their ``name``.
 
     Parameters
     ----------
     package
         Dotted name of the package whose modules are searched, when first asked.
     base
-        The abstract class that the parts implement.
+        The class that the parts implement.
     kind
         What a part is called in messages.
+    also
+        What else may be asked for, as messages say it.
     """
 
-    def __init__(self, package: str, base: type[T], kind: str) -> None:
-        self._package, self._base, self._kind = package, base, kind
-        self._found: dict[str, type[T]] | None = None
+    opened: ClassVar[list[Registry[Any]]] = []
+    """Every registry whose package was imported."""
+
+    def __init__(self, package: str, base: type[T], kind: str, also: str = "") -> None:
+        self._package, self._base, self._kind, self._also = package, base, kind, also
+        self._found: dict[str, type[T]] = {}
+        self._version = -1
+        Registry.opened.append(self)
+
+    @property
+    def base(self) -> type[T]:
+        """What the parts are subclasses of."""
+        return self._base
+
+    @property
+    def kind(self) -> str:
+        """What a part is called in messages."""
+        return self._kind
 
     def _parts(self) -> dict[str, type[T]]:
-        if self._found is None:
-            package = importlib.import_module(self._package)
+        plugins.load()
+        if self._version != plugins.version():
             found: dict[str, type[T]] = {}
+            package = importlib.import_module(self._package)
             for module_info in pkgutil.iter_modules(package.__path__):
                 module = importlib.import_module(f"{self._package}.{module_info.name}")
-                for member in vars(module).values():
-                    if (
-                        inspect.isclass(member)
-                        and issubclass(member, self._base)
-                        and member.__module__ == module.__name__
-                        and "name" in vars(member)
-                    ):
-                        self._require_new(member, found)
-                        found[vars(member)["name"]] = member
-            self._found = dict(sorted(found.items()))
+                self._add(found, (part for part in vars(module).values() if _defined_in(part, module)))
+            try:
+                self._add(found, plugins.classes())
+            except TypeError as error:
+                raise InvalidInputError(str(error)) from error
+            self._found, self._version = dict(sorted(found.items())), plugins.version()
         return self._found
 
-    def _require_new(self, part: type[T], found: dict[str, type[T]]) -> None:
+    def _add(self, found: dict[str, type[T]], members: Iterable[Any]) -> None:
+        for member in members:
+            if inspect.isclass(member) and issubclass(member, self._base) and "name" in vars(member):
+                self._require_new(member, found)
+                found[vars(member)["name"]] = member
+
+    def _require_new(self, part: type[T], found: Mapping[str, type[T]]) -> None:
         """A part is complete, and its name is its own: what a copied file most easily gets wrong."""
         name = vars(part)["name"]
         if inspect.isabstract(part):
             missing = ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
             raise TypeError(f"the {self._kind} {name!r} ({part.__module__}) does not define {missing}")
-        if name in found:
+        if name in found and found[name] is not part:
             raise TypeError(f"{part.__module__} and {found[name].__module__} both have a {self._kind} {name!r}")
 
     def __getitem__(self, name: str) -> type[T]:
         parts = self._parts()
         if name not in parts:
-            raise UnknownNameError(f"unknown {self._kind} {name!r}: there are {', '.join(parts)}")
+            also = f"; also {self._also}" if self._also else ""
+            raise UnknownNameError(f"unknown {self._kind} {name!r}: there are {', '.join(parts)}{also}")
         return parts[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -75,3 +99,62 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def lines(self) -> dict[str, str]:
         """What there is: name → the first line of the docstring."""
         return {name: (inspect.getdoc(part) or "").splitlines()[0] for name, part in self.items()}
+
+
+def register(part: type[T]) -> type[T]:
+    """Add a part of one's own: a design, selector, likelihood, inference, encoder, annotator, hand-off, check, plot.
+
+    It is then asked for by its ``name`` in this process, as bayesrm's own are. On the command line, and in the worker
+    processes of sweeps, parts come from modules: ``--plugin``, see :mod:`bayesrm.plugins`.
+
+    Parameters
+    ----------
+    part
+        A subclass of one of the base classes, such as ``brm.Criterion``, with a ``name`` of its own.
+
+    Returns
+    -------
+    type
+        The part, so that this is also a decorator.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is no subclass of a base class, has no name, is not complete, or its name is taken.
+
+    Examples
+    --------
+    >>> import bayesrm as brm
+    >>> from bayesrm.design.objectives.base import SumObjective
+    >>> @brm.register
+    ... class Near(brm.Criterion):
+    ...     '''Pairs whose rewards are expected to be closest.'''
+    ...     name = "near"
+    ...     default_selector = "top"
+    ...     selects_itself = True
+    ...     def objective(self, posterior, candidates):
+    ...         moments = posterior.reward_moments(candidates.pool, candidates.responses)
+    ...         return SumObjective(lambda pairs: -moments.logits(pairs).mean.abs())
+    >>> "near" in brm.designs()
+    True
+    """
+    if not inspect.isclass(part) or not isinstance(vars(part).get("name"), str):
+        raise InvalidInputError(f"expected a class with a name of its own, name = '…', got {part!r}")
+    homes = [registry for registry in Registry.opened if issubclass(part, registry.base)]
+    if not homes:
+        there = ", ".join(sorted(registry.base.__name__ for registry in Registry.opened))
+        raise InvalidInputError(
+            f"expected a part: a subclass of a base class such as {there or 'brm.Criterion'}, "
+            f"got {part.__qualname__}"
+        )
+    for registry in homes:
+        try:
+            registry._require_new(part, registry._parts())
+        except TypeError as error:
+            raise InvalidInputError(str(error)) from error
+    plugins.add(part)
+    return part
+
+
+def _defined_in(part: Any, module: ModuleType) -> bool:
+    return getattr(part, "__module__", None) == module.__name__

@@ -1,4 +1,4 @@
-"""``bayesrm designs``, ``inferences`` and ``likelihoods``: what there is, one line each."""
+"""``bayesrm designs``, ``inferences``, ``likelihoods``, ``encoders``: what there is, one line each."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ def likelihoods() -> None:
     from bayesrm.models.likelihoods import LIKELIHOODS
 
     print_lines(LIKELIHOODS.lines())
+
+
+@app.command(epilog="Example:  [bold]bayesrm encoders[/bold]")
+def encoders() -> None:
+    """What can be asked for with --encoder, one line each."""
+    from bayesrm.models.encoders import ENCODERS
+
+    print_lines(ENCODERS.lines())
 
 
 def print_lines(lines: dict[str, str]) -> None:

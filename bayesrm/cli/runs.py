@@ -86,7 +86,7 @@ def run(
         str | None, typer.Option(help="greedy, exchange, gradient (the paper's) or gradient-sample.")
     ] = None,
     scope: Annotated[str, typer.Option(help="within-prompt or cross-prompt.")] = "within-prompt",
-    encoder: Annotated[str, typer.Option(help="auto, linear or mlp.")] = "auto",
+    encoder: Annotated[str, typer.Option(help="auto, or one of [bold]bayesrm encoders[/bold].")] = "auto",
     training: Annotated[str, typer.Option(help="early-stopped or paper.")] = "early-stopped",
     prior_scale: Annotated[
         float | None, typer.Option(help="Prior sd of a last-layer weight; default by evidence.")

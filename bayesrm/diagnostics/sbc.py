@@ -135,7 +135,9 @@ def frozen(model: RewardModel, pool: ResponsePool, preferences: Preferences) -> 
     copied = copy.deepcopy(model)
     copied.custom_encoder = True
     copied.encoder.requires_grad_(False)
-    return train_encoder(copied, pool, preferences, seed=0, device=CPU).model
+    final = train_encoder(copied, pool, preferences, seed=0, device=CPU).model
+    final.encoder.final = True
+    return final
 
 
 def calibration_verdict(tree: xr.DataTree, name: str, seed: int = 0) -> Finding:

@@ -1,7 +1,8 @@
 """Encoders as JSON and tensors: what they are made of by name, so that nothing has to be unpickled or guessed.
 
-A body of the layers in :data:`LAYERS`, put together by ``nn.Sequential``, is described whole. Any other module is
-named, and its weights are kept; whoever loads them gives the module.
+A body of the layers in :data:`LAYERS`, put together by ``nn.Sequential``, is described whole. Another one of an encoder
+that has a name is made again by that encoder, from its settings. Any other module is named, and its weights are kept;
+whoever loads them gives the module.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.mc_dropout import Mask
-from bayesrm.models.encoders import Encoder, WithLinearFeatures
+from bayesrm.models.encoders import ENCODERS, Encoder, WithLinearFeatures
 from bayesrm.models.spectrum import Leading
 
 Description = dict[str, Any]
@@ -51,6 +52,8 @@ def describe_encoder(encoder: Encoder) -> Description:
         "inputs": encoder.inputs,
         "body": describe_layers(encoder.body),
     }
+    if encoder.named:
+        described["name"], described["settings"] = encoder.name, encoder.settings
     if encoder.spectrum is not None:
         described["spectrum"] = {"power": encoder.spectrum.power, "kept": encoder.spectrum.kept}
     return described
@@ -66,8 +69,14 @@ def build_encoder(described: Description, own: nn.Module | None = None) -> Encod
     own
         The user's module, where the body is one.
     """
-    body = _own_body(described, own) if described["body"]["layer"] == CUSTOM else build_layers(described["body"])
-    encoder = Encoder(described["dim"], body, described["inputs"])
+    if described["body"]["layer"] != CUSTOM:
+        encoder = Encoder(described["dim"], build_layers(described["body"]), described["inputs"])
+    elif "name" in described:
+        part: Any = ENCODERS[described["name"]]
+        with rng.fenced(0):
+            encoder = part(described["dim"], inputs=described["inputs"], **described["settings"])
+    else:
+        encoder = Encoder(described["dim"], _own_body(described, own), described["inputs"])
     if encoder.spectrum is not None:
         encoder.spectrum.power, encoder.spectrum.kept = (described["spectrum"][key] for key in ("power", "kept"))
     return encoder.eval().requires_grad_(False)
@@ -87,10 +96,12 @@ def load_encoder(encoder: Encoder, features: int, state: dict[str, Tensor], with
     without_body
         Whether the body is to be called with other weights, and has none of its own here.
     """
-    for name, module in encoder.named_modules():
-        # A buffer that is None is in no state_dict.
-        if isinstance(module, Leading) and f"{name}.directions" in state:
-            module.directions = torch.empty_like(state[f"{name}.directions"])
+    for path, module in encoder.named_modules():
+        for name, buffer in list(module._buffers.items()):
+            saved = state.get(f"{path}.{name}" if path else name)
+            # A buffer that is None is in no state_dict; what was learnt from a pool may have grown with it.
+            if saved is not None and (buffer is None or (encoder.named and buffer.shape != saved.shape)):
+                setattr(module, name, torch.empty_like(saved))
     missing, unexpected = encoder.load_state_dict(state, strict=False, assign=True)
     missing = [name for name in missing if not (without_body and name.startswith("body."))]
     if missing or unexpected:

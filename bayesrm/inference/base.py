@@ -9,7 +9,12 @@ import torch
 
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
-from bayesrm.inference.fitting.linear_part import fit_linear_part, linear_scales, network_helps
+from bayesrm.inference.fitting.linear_part import (
+    fit_encoder_to_labels,
+    fit_linear_part,
+    linear_scales,
+    network_helps,
+)
 from bayesrm.inference.fitting.prior_scale import network_share
 from bayesrm.inference.fitting.trained import Split, Trained, seen_differences
 from bayesrm.inference.fitting.training import Descent, Fold, TrainingData, train
@@ -51,7 +56,9 @@ def train_encoder(
     A model whose encoder is "auto" stays linear unless the network beside it predicts held-out labels better.
     """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
-    fitted.encoder.fit_statistics(pool)
+    fitted.encoder.fit_pool(pool)
+    if fitted.encoder.named:
+        fitted.encoder.measure()
     if fitted.features > MOST_FEATURES:
         raise InvalidInputError(
             f"expected at most {MOST_FEATURES} features for the last layer, got {fitted.features}: their information "
@@ -61,6 +68,7 @@ def train_encoder(
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
     linear = fit_linear_part(fitted, pool, preferences, device)
+    fit_encoder_to_labels(fitted, pool, preferences, device)
     beta = torch.zeros(fitted.features, device=device)
     nuisance = fitted.nuisance_space(Context.of(preferences, device), device).start()
     folds: list[Fold] = []

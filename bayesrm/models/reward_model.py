@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
-from bayesrm.models.encoders import make_encoder
+from bayesrm.models.encoders import AUTO, ENCODERS, RECOMMENDED_ENCODER, Encoder, make_encoder
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.base import Likelihood
@@ -39,11 +39,11 @@ class RewardModel(PyroModule):
     dim
         The dimension p of an embedding (``pool.dim``).
     encoder
-        "mlp" (the paper's), "linear" (Bradley–Terry regression on standardised embeddings), "mlp+linear" (both, with
-        a prior scale each), "auto" (what the studies recommend) or any ``nn.Module`` that maps (response, embedding)
-        to (response, feature).
+        A name (see ``bayesrm encoders``), "auto" (what the studies recommend), an Encoder with settings of its own,
+        such as ``bayesrm.models.encoders.mlp.MLP(dim, hidden=(32,))``, or any ``nn.Module`` that maps (response,
+        embedding) to (response, feature).
     hidden
-        Sizes of the MLP's hidden layers; the last is the number of features d.
+        Sizes of hidden layers, of an encoder that has them and is asked for by name.
     likelihood
         A name (see ``bayesrm likelihoods``) or a Likelihood.
     prior_scale
@@ -54,8 +54,7 @@ class RewardModel(PyroModule):
         (Adam, 600 steps, never stopped early, no prior), for comparisons with the paper.
     inputs
         What the encoder sees: embeddings "standardized" with the pool's statistics, also scaled by their spectrum
-        "within-prompt" (see :mod:`bayesrm.models.spectrum`), or "raw". None: as the studies recommend for "auto" and
-        "mlp+linear", else standardised.
+        "within-prompt" (see :mod:`bayesrm.models.spectrum`), or "raw". None: what is recommended for the encoder.
     spectrum_power
         The power of that spectrum; None lets the labels choose.
     prompt_intercept
@@ -85,12 +84,11 @@ class RewardModel(PyroModule):
             raise InvalidInputError(f"expected an embedding dimension of at least 1, got {dim}")
         if training not in TRAININGS:
             raise InvalidInputError(f"unknown training {training!r}: there are {', '.join(TRAININGS)}")
-        automatic = isinstance(encoder, str) and encoder == "auto"
+        automatic = isinstance(encoder, str) and encoder == AUTO
         if automatic:
             encoder = RECOMMENDED_ENCODER
         if inputs is None:
-            recommended = automatic or (isinstance(encoder, str) and encoder == "mlp+linear")
-            inputs = "within-prompt" if recommended else "standardized"
+            inputs = (ENCODERS[encoder] if isinstance(encoder, str) else Encoder).default_inputs
         if inputs == "within-prompt" and dim > MOST_FEATURES:
             raise InvalidInputError(
                 f"expected embeddings of at most {MOST_FEATURES} dimensions for inputs='within-prompt', got {dim}: its "
@@ -100,13 +98,16 @@ class RewardModel(PyroModule):
             raise InvalidInputError(f"expected a finite spectrum power of at least 0, got {spectrum_power}")
         self.dim = dim
         self.automatic = automatic
-        self.encoder_name = (
-            "auto" if automatic else encoder if isinstance(encoder, str) else type(encoder).__name__
-        )
-        self.hidden = tuple(hidden)
-        self.custom_encoder = isinstance(encoder, nn.Module)
         with rng.fenced(0):
-            self.encoder = make_encoder(dim, encoder, self.hidden, inputs)
+            self.encoder = make_encoder(dim, encoder, tuple(hidden), inputs)
+        if self.encoder.dim != dim:
+            raise InvalidInputError(
+                f"expected an encoder of embeddings of dimension {dim}, got one of {self.encoder.dim}"
+            )
+        self.custom_encoder = not self.encoder.named
+        self.encoder_name = (
+            AUTO if automatic else type(encoder).__name__ if self.custom_encoder else self.encoder.name
+        )
         self.likelihood = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
         self.program = None
         if program is not None:
@@ -246,10 +247,11 @@ class RewardModel(PyroModule):
 
     def describe(self) -> dict[str, Any]:
         """The settings that make this model what it is, as JSON-able values."""
+        encoding = dict(self.encoder.settings)
         settings: dict[str, Any] = {
             "dim": self.dim,
             "encoder": self.encoder_name,
-            "hidden": list(self.hidden) if self.encoder_name in ("auto", "mlp", "mlp+linear") else None,
+            "hidden": encoding.pop("hidden", None),
             "likelihood": self.likelihood.describe(),
             "prior_scale": self.prior_scale,
             "training": self.training_name,
@@ -257,6 +259,8 @@ class RewardModel(PyroModule):
             "spectrum_power": self.spectrum_power,
             "prompt_intercept": self.prompt_intercept,
         }
+        if encoding:
+            settings["encoder_settings"] = encoding
         if self.custom_encoder:
             settings["encoder_sha256"] = _state_digest(self.encoder.body)
         return settings
@@ -265,8 +269,6 @@ class RewardModel(PyroModule):
 MOST_FEATURES = 16_384
 """The information matrix of so many features takes 2 GiB; posteriors keep a few of them."""
 TRAININGS = ("early-stopped", "paper")
-RECOMMENDED_ENCODER = "mlp+linear"
-"""What ``encoder="auto"`` means, with inputs scaled within prompts and an intercept for each prompt."""
 
 
 def _state_digest(module: nn.Module) -> str:

@@ -39,11 +39,12 @@ CountOrAll = Annotated[PositiveInt | None, BeforeValidator(_all)]
 """A number, or all there are: None, and 0 where a file cannot say None."""
 
 
-def _one_of(package: str, registry: str) -> Callable[[str], str]:
-    """A name that a registry has; it is opened when first asked, as that imports all its parts."""
+def _one_of(package: str, registry: str, *others: str) -> Callable[[str], str]:
+    """A name that a registry has, or another; it is opened when first asked, as that imports all its parts."""
 
     def known(name: str) -> str:
-        getattr(import_module(f"bayesrm.{package}"), registry)[name]
+        if name not in others:
+            getattr(import_module(f"bayesrm.{package}"), registry)[name]
         return name
 
     return known
@@ -52,6 +53,7 @@ def _one_of(package: str, registry: str) -> Callable[[str], str]:
 DesignName = Annotated[str, AfterValidator(_one_of("design", "CRITERIA"))]
 SelectorName = Annotated[str, AfterValidator(_one_of("design", "SELECTORS"))]
 InferenceName = Annotated[str, AfterValidator(_one_of("inference", "INFERENCES"))]
+EncoderName = Annotated[str, AfterValidator(_one_of("models.encoders", "ENCODERS", "auto"))]
 LikelihoodName = Annotated[str, AfterValidator(_one_of("models.likelihoods", "LIKELIHOODS"))]
 
 
@@ -67,7 +69,7 @@ class RunConfig(BaseModel):
     pool: Path
     test: Path | None = None
     scope: Literal["within-prompt", "cross-prompt"] = "within-prompt"
-    encoder: str = "auto"
+    encoder: EncoderName = "auto"
     hidden: Layers = (64, 64, 64)
     training: Literal["early-stopped", "paper"] = "early-stopped"
     inputs: Literal["raw", "standardized", "within-prompt"] | None = None

@@ -198,7 +198,7 @@ def test_training_on_the_elbo_raises_it(world, monkeypatch):
     from bayesrm.inference.fitting.training import TrainingData
 
     model = brm.RewardModel(world.pool.dim, hidden=(5,)).fresh(0)
-    model.encoder.fit_statistics(world.pool)
+    model.encoder.fit_pool(world.pool)
     data = TrainingData.gather(model, world.pool, world.preferences, torch.device("cpu"))
     descent = ElboDescent(model, data, seed=0)
 

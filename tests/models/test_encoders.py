@@ -9,8 +9,9 @@ from torch import nn
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
-from bayesrm.models import encoders
-from bayesrm.models.encoders import Encoder, Standardize, make_encoder
+from bayesrm.models import standardize as statistics
+from bayesrm.models.encoders import Encoder, make_encoder
+from bayesrm.models.standardize import Standardize
 
 
 def _standardize(pool: brm.ResponsePool) -> Standardize:
@@ -80,14 +81,14 @@ def test_large_pool_is_standardised_from_blocks(tmp_path):
     mean_error = np.abs(standardize.mean.numpy() - exact_mean) / exact_sd
     sd_error = np.abs(1 / standardize.inverse_scale.numpy() / exact_sd - 1)
     # Monte Carlo standard errors of a mean and of a sd from the rows that are read.
-    assert mean_error.max() < 5 / np.sqrt(encoders.STATISTICS_ROWS)
-    assert sd_error.max() < 5 / np.sqrt(2 * encoders.STATISTICS_ROWS)
+    assert mean_error.max() < 5 / np.sqrt(statistics.STATISTICS_ROWS)
+    assert sd_error.max() < 5 / np.sqrt(2 * statistics.STATISTICS_ROWS)
 
 
 def test_statistics_read_few_rows_of_a_large_pool_and_from_all_over_it():
-    blocks = encoders._statistics_blocks(1_000_003)
+    blocks = statistics._statistics_blocks(1_000_003)
     rows = np.concatenate(blocks)
-    assert len(rows) == len(np.unique(rows)) <= encoders.STATISTICS_ROWS
+    assert len(rows) == len(np.unique(rows)) <= statistics.STATISTICS_ROWS
     assert rows.min() == 0
     assert rows.max() == 1_000_002
     assert np.diff([block[0] for block in blocks]).max() < 1.5 * 1_000_003 / len(blocks)
@@ -110,7 +111,7 @@ def test_a_users_module_is_copied_and_sees_standardised_embeddings(pool):
     body = nn.Linear(pool.dim, 2)
     model = brm.RewardModel(pool.dim, encoder=body)
     assert model.encoder.body is not body
-    model.encoder.fit_statistics(pool)
+    model.encoder.fit_pool(pool)
     rows = torch.from_numpy(pool.rows(np.arange(len(pool))))
     standardised = (rows - rows.mean(dim=0)) / rows.std(dim=0, correction=0)
     assert torch.allclose(model.encoder(rows), body(standardised), atol=1e-5)
@@ -118,7 +119,7 @@ def test_a_users_module_is_copied_and_sees_standardised_embeddings(pool):
 
 def test_standardisation_can_be_switched_off(pool):
     encoder = make_encoder(pool.dim, nn.Identity(), (), inputs="raw")
-    encoder.fit_statistics(pool)
+    encoder.fit_pool(pool)
     rows = torch.from_numpy(pool.rows(np.arange(3)))
     assert torch.equal(encoder(rows), rows)
 

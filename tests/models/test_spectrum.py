@@ -9,8 +9,8 @@ import torch
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.fitting.prior_scale import SHARE_ACROSS, SHARE_WITHIN
-from bayesrm.models.encoders import Standardize
 from bayesrm.models.spectrum import DEFAULT_POWER, WithinPromptSpectrum
+from bayesrm.models.standardize import Standardize
 from bayesrm.posteriors.base import PlainPairs
 
 

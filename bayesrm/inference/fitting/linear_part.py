@@ -17,6 +17,7 @@ from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import choose_prior_scale, log_predictive, scales_of_blocks
 from bayesrm.inference.fitting.trained import Split, Trained, select_blocks
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
+from bayesrm.models.encoders import Encoder
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.models.spectrum import DEFAULT_POWER
@@ -55,6 +56,32 @@ def fit_linear_part(
     if linear.model.prior_scale is None:
         linear.model.prior_scale = choose_prior_scale(linear, pool)
     return linear
+
+
+def fit_encoder_to_labels(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> None:
+    """Let the encoder learn settings of its own from labels, by the evidence of a reward linear in its features.
+
+    Nothing happens where labels are few, where the encoder is final, and under a program of the user's.
+    """
+    if model.program is not None or model.encoder.final or len(preferences) < MIN_COMPARISONS:
+        return
+    labels = preferences[:MOST_COMPARISONS]
+
+    def evidence(encoder: Encoder) -> float:
+        asked = copy.deepcopy(model)
+        encoder.measure()
+        asked.encoder = encoder
+        linear = _linear(asked, pool, labels, device)
+        if asked.prior_scale is None:
+            asked.prior_scale = choose_prior_scale(linear, pool, coarse=True)
+        return find_mode(asked.log_joint(linear.data, asked.prior_sd().to(device).pow(-2))).log_evidence
+
+    with torch.no_grad():
+        model.encoder.fit_labels(pool, labels, evidence)
+    if model.encoder.named:
+        model.encoder.measure()
 
 
 def linear_scales(linear: Trained | None) -> dict[str, float]:

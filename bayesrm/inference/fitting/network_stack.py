@@ -163,7 +163,9 @@ def prepared(
     """A copy with the pool's statistics and the prompt intercepts that these preferences ask for; not trained."""
     require_no_program(model)
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
-    fitted.encoder.fit_statistics(pool)
+    fitted.encoder.fit_pool(pool)
+    if fitted.encoder.named:
+        fitted.encoder.measure()
     fitted.encoder.eval()
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)

@@ -1,0 +1,52 @@
+"""Encoders, one a file: from embeddings to the features that rewards are linear in.
+
+A new encoder is a new file here with an :class:`~bayesrm.models.encoders.base.Encoder` that has a ``name``.
+"""
+
+from __future__ import annotations
+
+import copy
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from bayesrm.models.encoders.base import Encoder
+from bayesrm.models.encoders.with_linear import WithLinearFeatures
+from bayesrm.registry import Registry
+
+AUTO = "auto"
+RECOMMENDED_ENCODER = "mlp+linear"
+"""What ``encoder="auto"`` means, with an intercept for each prompt; it stays linear unless the network helps."""
+ENCODERS: Registry[Encoder] = Registry(
+    __name__, Encoder, "encoder", also="auto (which the studies recommend), or any torch.nn.Module"
+)
+
+
+def make_encoder(
+    dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], inputs: str | None = None
+) -> Encoder:
+    """An encoder by name, or around a user's module (which is copied).
+
+    Parameters
+    ----------
+    dim
+        The dimension p of an embedding.
+    encoder
+        One of :data:`ENCODERS`, "auto", an Encoder (which is taken as it is), or any module.
+    hidden
+        Hidden layers, for the encoders that have them.
+    inputs
+        What the encoder sees; None takes the encoder's default.
+    """
+    if isinstance(encoder, Encoder):
+        return copy.deepcopy(encoder)
+    if isinstance(encoder, nn.Module):
+        return Encoder(dim, copy.deepcopy(encoder), inputs or Encoder.default_inputs)
+    part: Any = ENCODERS[RECOMMENDED_ENCODER if encoder == AUTO else encoder]
+    given = {"hidden": tuple(hidden)} if "hidden" in signature(part).parameters else {}
+    made: Encoder = part(dim, inputs=inputs or part.default_inputs, **given)
+    return made
+
+
+__all__ = ["AUTO", "ENCODERS", "RECOMMENDED_ENCODER", "Encoder", "WithLinearFeatures", "make_encoder"]

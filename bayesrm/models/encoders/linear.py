@@ -1,0 +1,17 @@
+"""The linear encoder: features are the prepared embeddings themselves, as in Bradley–Terry regression."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bayesrm.models.encoders.base import Encoder
+from bayesrm.models.spectrum import Leading
+
+
+class Linear(Encoder):
+    """The embeddings as they are prepared: Bradley–Terry regression, with nothing to train before the last layer."""
+
+    name: ClassVar[str] = "linear"
+
+    def __init__(self, dim: int, inputs: str = "standardized") -> None:
+        super().__init__(dim, Leading(dim), inputs)
