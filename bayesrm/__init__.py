@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bayesrm.models.likelihoods.base import Likelihood
     from bayesrm.models.reward_model import RewardModel
     from bayesrm.posteriors.base import RewardPosterior
+    from bayesrm.registry import register
     from bayesrm.runs.loop import RoundRecord, run
     from bayesrm.runs.results import open_results
     from bayesrm.types import Comparisons, Preferences, ResponsePool
@@ -69,6 +70,7 @@ _HOME = {
     "load_pool": "data",
     "load_reward_model": "export",
     "open_results": "runs.results",
+    "register": "registry",
     "run": "runs.loop",
     "save_pool": "data",
     "save_reward_model": "export",
@@ -108,6 +110,7 @@ __all__ = [
     "load_pool",
     "load_reward_model",
     "open_results",
+    "register",
     "run",
     "save_pool",
     "save_reward_model",

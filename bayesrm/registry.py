@@ -1,7 +1,7 @@
 """Named parts that live one a file: a class placed in a folder is found by its ``name``.
 
 So a new design, selector, inference or likelihood is one new file, and nothing else is edited. A part may also live
-outside of bayesrm: in a package or file of the user's, a plugin, see :mod:`bayesrm.plugins`.
+outside of bayesrm: in a package or file of the user's, a plugin, see :mod:`bayesrm.utils.plugins`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
 
-from bayesrm import plugins
 from bayesrm.errors import InvalidInputError, UnknownNameError
+from bayesrm.utils import plugins
 
 T = TypeVar("T")
 
@@ -101,11 +101,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return {name: (inspect.getdoc(part) or "").splitlines()[0] for name, part in self.items()}
 
 
-def register(part: type[T]) -> type[T]:
+def register(part: T) -> T:
     """Add a part of one's own: a design, selector, likelihood, inference, encoder, annotator, hand-off, check, plot.
 
     It is then asked for by its ``name`` in this process, as bayesrm's own are. On the command line, and in the worker
-    processes of sweeps, parts come from modules: ``--plugin``, see :mod:`bayesrm.plugins`.
+    processes of sweeps, parts come from modules: ``--plugin``, see :mod:`bayesrm.utils.plugins`.
 
     Parameters
     ----------

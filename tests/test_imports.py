@@ -44,7 +44,7 @@ API = {
     "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "baselines", "candidates",
     "compare", "designs", "diagnose", "evaluate", "fit", "forecast", "headroom", "load_golden", "load_pool",
     "load_reward_model",
-    "open_results", "run", "save_pool", "save_reward_model", "select",
+    "open_results", "register", "run", "save_pool", "save_reward_model", "select",
 }  # fmt: skip
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Forecast", "Inference", "Likelihood",

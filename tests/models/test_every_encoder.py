@@ -152,7 +152,7 @@ class _Bumps(Encoder):
 
 
 def test_an_encoder_learns_from_the_pool_and_from_labels_and_is_saved(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesrm.plugins._added", [_Bumps])
+    monkeypatch.setattr("bayesrm.utils.plugins._added", [_Bumps])
     model = brm.RewardModel(6, "bumps")
     assert model.features == 1
     posterior = brm.fit(model, world.pool, world.preferences)
@@ -175,7 +175,7 @@ def test_an_encoder_learns_from_the_pool_and_from_labels_and_is_saved(world, tmp
 
 
 def test_few_labels_leave_an_encoder_at_its_defaults(world, monkeypatch):
-    monkeypatch.setattr("bayesrm.plugins._added", [_Bumps])
+    monkeypatch.setattr("bayesrm.utils.plugins._added", [_Bumps])
     few = brm.fit(brm.RewardModel(6, "bumps"), world.pool, world.preferences[:5])
     assert float(few.model.encoder.body.length) == 1.0
     assert not hasattr(few.model.encoder, "found")

@@ -65,13 +65,16 @@ class Encoder(nn.Module):
     Random Fourier features, whose length scale the evidence chooses:
 
     >>> import torch
+    >>> from torch import nn
+    >>> import bayesrm as brm
+    >>> from bayesrm import rng
     >>> from bayesrm.models.encoders import Encoder
     >>> class Cosines(nn.Module):
     ...     def __init__(self, dim, count):
     ...         super().__init__()
-    ...         generator = torch.Generator().manual_seed(0)
-    ...         self.register_buffer("direction", torch.randn(dim, count, generator=generator))
-    ...         self.register_buffer("shift", 6.2832 * torch.rand(count, generator=generator))
+    ...         draws = rng.stream(0, "cosines")
+    ...         self.register_buffer("direction", torch.tensor(draws.normal(size=(dim, count))).float())
+    ...         self.register_buffer("shift", torch.tensor(draws.uniform(0, 6.2832, count)).float())
     ...         self.register_buffer("length", torch.tensor(float(dim) ** 0.5))
     ...     def forward(self, x):
     ...         return torch.cos(x @ self.direction / self.length + self.shift)
