@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayesrm.annotators.base import Annotator
     from bayesrm.annotators.golden import GoldenAnnotator
+    from bayesrm.annotators.replay import ReplayAnnotator
     from bayesrm.campaign import Campaign
     from bayesrm.data import load_golden, load_pool, save_pool
+    from bayesrm.data.votes import Votes, load_votes
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates.sets import CandidateSet, candidates
@@ -51,12 +53,14 @@ _HOME = {
     "Likelihood": "models.likelihoods.base",
     "Live": "design.live",
     "Preferences": "types",
+    "ReplayAnnotator": "annotators.replay",
     "ResponsePool": "types",
     "RewardModel": "models.reward_model",
     "RewardPosterior": "posteriors.base",
     "RoundRecord": "runs.loop",
     "Selection": "design.selection",
     "Selector": "design.base",
+    "Votes": "data.votes",
     "baselines": "evaluation.baselines",
     "candidates": "design.candidates",
     "compare": "diagnostics",
@@ -69,6 +73,7 @@ _HOME = {
     "load_golden": "data",
     "load_pool": "data",
     "load_reward_model": "export",
+    "load_votes": "data.votes",
     "open_results": "runs.results",
     "register": "registry",
     "run": "runs.loop",
@@ -91,12 +96,14 @@ __all__ = [
     "Likelihood",
     "Live",
     "Preferences",
+    "ReplayAnnotator",
     "ResponsePool",
     "RewardModel",
     "RewardPosterior",
     "RoundRecord",
     "Selection",
     "Selector",
+    "Votes",
     "baselines",
     "candidates",
     "compare",
@@ -109,6 +116,7 @@ __all__ = [
     "load_golden",
     "load_pool",
     "load_reward_model",
+    "load_votes",
     "open_results",
     "register",
     "run",

@@ -41,11 +41,34 @@ DRAWING = {"plots", "reports", "study"}
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 
 API = {
-    "Campaign", "GoldenAnnotator", "Live", "Preferences", "ResponsePool", "RewardModel", "baselines", "candidates",
-    "compare", "designs", "diagnose", "evaluate", "fit", "forecast", "headroom", "load_golden", "load_pool",
+    "Campaign",
+    "GoldenAnnotator",
+    "Live",
+    "Preferences",
+    "ReplayAnnotator",
+    "ResponsePool",
+    "RewardModel",
+    "Votes",
+    "baselines",
+    "candidates",
+    "compare",
+    "designs",
+    "diagnose",
+    "evaluate",
+    "fit",
+    "forecast",
+    "headroom",
+    "load_golden",
+    "load_pool",
     "load_reward_model",
-    "open_results", "register", "run", "save_pool", "save_reward_model", "select",
-}  # fmt: skip
+    "load_votes",
+    "open_results",
+    "register",
+    "run",
+    "save_pool",
+    "save_reward_model",
+    "select",
+}
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Forecast", "Inference", "Likelihood",
     "RewardPosterior", "RoundRecord", "Selection", "Selector",
