@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 STUDIES := $(basename $(notdir $(wildcard studies/*.toml)))
 
-.PHONY: demo studies test check bench format test-arviz1 clean
+.PHONY: demo studies test check bench docs format test-arviz1 clean
 
 demo: $(READY)  ## the main job on data/quickstart: a table, a plot, a report
 	$(BIN)/bayesrm demo --out demo
@@ -26,6 +26,9 @@ check: $(READY)  ## lint, format, types, direction of imports
 bench: $(READY)  ## ratios against naive implementations, written to bench.json
 	$(BIN)/python tests/benchmarks/run.py --out bench.json
 
+docs: $(VENV)/.docs  ## the documentation, in docs/_build/html; its tutorials are executed, a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -n -j 2 -q -b html docs docs/_build/html
+
 test-arviz1: $(READY)  ## files written here, opened by arviz 1.x on a newer Python, where there is one
 	$(BIN)/python tests/arviz1/run.py
 
@@ -44,3 +47,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@echo "$(VENV) is complete and takes $$(du -sh $(VENV) | cut -f1) of disk; make clean removes it."
 	@touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@

@@ -27,7 +27,7 @@ class Likelihood(ABC):
 
     A subclass gives :meth:`distribution` and may override the rest with closed forms; the defaults enumerate
     the outcomes and differentiate automatically. One with nuisance parameters also gives :meth:`nuisances`; what that
-    returns becomes attributes of a copy, see :meth:`bound`, and everything else reads them there.
+    returns becomes attributes of a copy, see :meth:`given`, and everything else reads them there.
 
     Attributes
     ----------
