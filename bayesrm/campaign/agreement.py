@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, latest
@@ -68,30 +69,47 @@ def agreement(answers: Iterable[Answer]) -> Agreement:
     units = [np.array(values) for _, values in sorted(by_question.items()) if len(values) > 1]
     if not units:
         return Agreement(0, 0.0, 0.0, float("nan"), float("nan"), float("nan"))
-    same = sum(1 - _disagreement(values, power=1) for values in units)
+    same = float(len(units)) - sum(_mean_distance(values) for values in units)
+    sums = _sums(units)
     generator = rng.stream(0, "agreement")
-    resampled = [
-        krippendorff_alpha([units[k] for k in generator.integers(len(units), size=len(units))])
+    counts = (
+        np.bincount(generator.integers(len(units), size=len(units)), minlength=len(units))
         for _ in range(RESAMPLES)
-    ]
+    )
+    resampled = [_alpha(count @ sums) for count in counts]
     low, high = np.nanquantile(resampled, (0.05, 0.95)) if not np.isnan(resampled).all() else (np.nan, np.nan)
-    return Agreement(len(units), same, float(len(units)), krippendorff_alpha(units), float(low), float(high))
+    return Agreement(len(units), same, float(len(units)), _alpha(sums.sum(axis=0)), float(low), float(high))
 
 
 def krippendorff_alpha(units: Sequence[np.ndarray]) -> float:
     """α of outcomes between 0 and 1, at least two for each unit; NaN where all are ties."""
     if any(len(values) < 2 for values in units):
         raise ValueError("expected at least two outcomes in every unit")
-    outcomes = np.concatenate(list(units))
-    both = np.concatenate([outcomes, 1 - outcomes])
-    expected = 2 * both.var() * len(both) / (len(both) - 1)
-    if expected == 0:
+    return _alpha(_sums(units).sum(axis=0))
+
+
+def _sums(units: Sequence[np.ndarray]) -> Float[np.ndarray, "unit 3"]:
+    """What α is a function of, summed over units: n, Σ (v − ½)², and Σ_{i≠j} (v_i − v_j)² / (n − 1).
+
+    About the middle, whose mean over both orientations is 0, the last is 2 (n Σ v² − (Σ v)²) / (n − 1).
+    """
+    n = np.array([len(values) for values in units])
+    starts = np.concatenate([[0], np.cumsum(n)[:-1]])
+    v = np.concatenate(list(units)) - 0.5
+    total, square = np.add.reduceat(v, starts), np.add.reduceat(v**2, starts)
+    return np.stack([n, square, 2 * (n * square - total**2) / (n - 1)], axis=1)
+
+
+def _alpha(sums: Float[np.ndarray, "3"]) -> float:
+    """1 − D_o / D_e; both orientations of N outcomes are 2N of variance Σ (v − ½)² / N."""
+    n, square, observed = sums.tolist()
+    if square <= 0:
         return float("nan")
-    observed = sum(len(values) * _disagreement(values, power=2) for values in units) / len(outcomes)
-    return float(1 - observed / expected)
+    expected = 2 * square / n * 2 * n / (2 * n - 1)
+    return 1 - observed / n / expected
 
 
-def _disagreement(values: np.ndarray, power: int) -> float:
-    """Mean of |v_i − v_j|^power over pairs of one unit."""
+def _mean_distance(values: np.ndarray) -> float:
+    """Mean of |v_i − v_j| over pairs of one unit."""
     n = len(values)
-    return float((np.abs(values[:, None] - values[None, :]) ** power).sum() / (n * (n - 1)))
+    return float(np.abs(values[:, None] - values[None, :]).sum() / (n * (n - 1)))
