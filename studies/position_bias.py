@@ -1,4 +1,4 @@
-"""A Pyro model of one's own: annotators who prefer what they are shown first.
+"""A user's own Pyro model: annotators who prefer what they are shown first.
 
 A plain Pyro function with a site for that bias is all that is written here. Fits, designs and ArviZ results follow from
 it. Answers are simulated on linear rewards, once with pairs in random order and once with the answer of the

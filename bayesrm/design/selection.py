@@ -74,17 +74,17 @@ class Selection(Comparisons):
 
     @property
     def shortfall(self) -> float | None:
-        """At most so many nats below the best batch of this size; None where the design has no bound."""
+        """An upper bound, in nats, on how far the batch is below the best one of its size; None without a bound."""
         return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
 
     @property
     def weight(self) -> Float[np.ndarray, "pair"]:
-        """(pair,) what each answer has to count for that a fit sees the candidates and not the design's taste.
+        """(pair,) importance weights that correct for the design's selection bias.
 
-        Horvitz & Thompson's 1 / inclusion, scaled to average one, so that a batch tells as much as it has answers:
-        ``dataclasses.replace(preferences, weight=batch.weight)``. Where a model is right it is better without, for
-        weights cost precision; where it is wrong they aim it at the candidates as they are. Ones where the
-        choice was not random.
+        Horvitz & Thompson's 1 / inclusion, scaled to average one, so that a batch counts as many answers as it has:
+        ``dataclasses.replace(preferences, weight=batch.weight)``. Weights cost precision, so a well-specified model
+        does better without them; a misspecified one then fits the distribution of the candidates. All ones where
+        the choice was not random.
         """
         if self.inclusion is None:
             return np.ones(len(self))

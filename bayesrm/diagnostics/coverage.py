@@ -2,7 +2,7 @@ r"""How often credible intervals hold the truth.
 
 A central interval of level c covers where the PIT value u of the truth, its place in the posterior, has
 |u − ½| ≤ c/2. The truth comes from simulation, or is a golden logit τ(g_i − g_j) on test prompts. Values of one
-replication, or of one prompt, hang together: standard errors are over these.
+replication, or of one prompt, are correlated: standard errors are clustered by these.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def coverage(
     pit
         (value,) places of true values in their posteriors, in [0, 1].
     cluster
-        (value,) which of them hang together, numbered from 0.
+        (value,) the cluster of correlated values that each belongs to, numbered from 0.
     levels
         Of the intervals.
     """

@@ -26,7 +26,7 @@ LARGE_SHIFT, LARGE_SCALE = 0.2, 0.15
 
 
 def good_k(draws: int) -> float:
-    """The largest k̂ at which so many draws can be reweighted: min(1 − 1/log₁₀ S, 0.7)."""
+    """The largest k̂ at which this number of draws can be reweighted: min(1 − 1/log₁₀ S, 0.7)."""
     return min(1 - 1 / math.log10(draws), 0.7) if draws > 10 else 0.0
 
 

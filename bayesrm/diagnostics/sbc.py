@@ -38,7 +38,7 @@ from bayesrm.utils.progress import bar
 
 CPU = torch.device("cpu")
 LOGITS = 10
-"""Of so many of the pairs the logit is ranked too."""
+"""The number of pairs whose logit is ranked too."""
 PROBABILITY = 0.95
 FEW = 50
 """Replications below which a uniform outcome says little."""

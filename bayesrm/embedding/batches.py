@@ -1,4 +1,4 @@
-"""Which texts are read together: of equal tokens one, of like length, and at most so many tokens a batch.
+"""Which texts are read together: of equal tokens one, of like length, and within the token budget of a batch.
 
 The batches depend on the texts only, so that a run that was interrupted computes the very same numbers. The longest
 come first: what does not fit into memory shows at once.

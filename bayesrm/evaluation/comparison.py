@@ -163,7 +163,7 @@ def ranks(
 
 
 def markdown(table: pd.DataFrame, digits: int = 3) -> str:
-    """A table in Markdown; numbers that are not whole with so many digits after the point."""
+    """A table in Markdown; non-integers are rounded to a number of digits."""
 
     def cell(value: object) -> str:
         if isinstance(value, float | np.floating):

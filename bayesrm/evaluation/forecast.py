@@ -6,8 +6,8 @@ only a part: with x_i = m_i + u_iᵀξ, ξ ~ N(0, I), the posterior of that part
     r_i = κ x_i + e_i,   e_i ~ N(0, τ²/2),   κ² = 1 + π τ²/8.
 
 Comparisons that are fitted without e see κ x through its noise, as x (the probit approximation of a logistic-normal
-integral; MacKay 1992). Hence τ² is no parameter that sparse labels tell. What tells it is how consistent annotators
-are: two of them agree with probability A = E[p² + (1 − p)²], p = σ(r_i − r_j), which fixes the variance of r_i − r_j,
+integral; MacKay 1992). Hence τ² is not identifiable from sparse labels. The consistency of annotators identifies it:
+two of them agree with probability A = E[p² + (1 − p)²], p = σ(r_i − r_j), which fixes the variance of r_i − r_j,
 
     A = E[1 − 2σ(s z)σ(−s z)],  z ~ N(0, 1),   s² = κ² v + τ²,   v the mean square of x_i − x_j within prompts.
 
@@ -56,7 +56,7 @@ et al. 2020; Ouyang et al. 2022; Bai et al. 2022): mean 0.725, 90% of it in 0.60
 COVERAGE = (0.05, 0.95)
 """Quantiles of the intervals."""
 MOST_RESPONSES = 8_192
-"""Quality is about so many responses at most, in whole prompts drawn at random."""
+"""The largest number of responses that quality is estimated on, in whole prompts drawn at random."""
 REVISION = 0.15
 """Relative standard deviation, in logarithms, of what a refit makes of 1 − Spearman besides: it may choose another
 prior scale, spectrum or encoder, which no posterior of one model knows of."""
@@ -85,7 +85,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outlook:
-    """Quality after so many more labels.
+    """Quality after a number of further labels.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Forecast:
     explained: Estimate
 
     def sentence(self, labels: int | None = None) -> str:
-        """Whether so many more labels, one of those forecast, are worth it; by default the middle of them."""
+        """Whether a number of further labels, one of those forecast, is worth it; by default the middle one."""
         if not self.later:
             return f"The regret is now {self.now.regret}; no pairs are left to ask about."
         at = self.later[len(self.later) // 2]
@@ -242,7 +242,7 @@ class _Batch:
     differences: Float[np.ndarray, "pair rank"]
 
     def information(self, count: int) -> Float[np.ndarray, "rank rank"]:
-        """J of the first so many."""
+        """J of the first ones."""
         rows = self.differences[:count]
         return rows.T @ rows
 
@@ -275,7 +275,7 @@ def _batch(
 
 @dataclass(frozen=True)
 class _Prompts:
-    """Responses that can be told apart, prompt by prompt, padded to one width.
+    """Responses with different embeddings, prompt by prompt, padded to one width.
 
     Parameters
     ----------

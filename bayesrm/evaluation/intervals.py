@@ -126,7 +126,7 @@ def _moments(
 ) -> tuple[
     Float[np.ndarray, "resample item"], Float[np.ndarray, "resample item"], Float[np.ndarray, "resample item"]
 ]:
-    """Mean, its variance and the degrees of freedom of that, where seeds and prompts count so many times each."""
+    """Mean, its variance and the degrees of freedom of that, with a multiplicity for each seed and prompt."""
     n, _, prompts = values.shape
     a, b = of_seed / n, of_prompt / prompts
     columns = np.einsum("rs,sip->rip", a, values) if len(a) == 1 else np.tensordot(a, values, 1)

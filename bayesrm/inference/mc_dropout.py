@@ -4,7 +4,7 @@ Training drops each hidden unit with probability p. A draw of the posterior is t
 unit is 0 with probability p, else multiplied by 1/(1 − p). Masks are drawn once, from the seed, and hold for every
 response, so a draw is a function and the rewards of two responses have a covariance.
 
-A built-in MLP gets dropout after each hidden layer; a module of one's own says with its nn.Dropout layers where and
+A built-in MLP gets dropout after each hidden layer; a user's module says with its nn.Dropout layers where and
 how much. With fewer labels than can be held out the encoder is not trained, and each draw's last layer is a
 randomised-MAP draw on its masked features, see :mod:`bayesrm.inference.fitting.randomised_map`.
 """

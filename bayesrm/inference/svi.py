@@ -43,7 +43,7 @@ from bayesrm.utils.linalg import cholesky_factor
 from bayesrm.utils.progress import bar
 
 MOST_FULL = 300
-"""Above so many dimensions the guide differs from Laplace by a diagonal and a low rank only."""
+"""Above this many dimensions the guide differs from Laplace by a diagonal and a low-rank term only."""
 RATES = (0.01, 0.003, 0.001)
 """In units of standard deviations of Laplace, for up to 64 dimensions; then they fall with the root of the size, as
 does the noise that the D² entries of T may have together."""

@@ -61,7 +61,7 @@ class RewardModel(PyroModule):
         Whether comparisons across prompts get a random intercept for each prompt, so that a hard prompt does not
         read as a bad response. None: with "auto" they do, else they do not.
     program
-        A Pyro model of one's own for the last layer and the answers, instead of ``likelihood`` and ``prior_scale``:
+        Your own Pyro model for the last layer and the answers, instead of ``likelihood`` and ``prior_scale``:
         see :class:`~bayesrm.models.program.PyroProgram`.
     """
 
@@ -267,7 +267,7 @@ class RewardModel(PyroModule):
 
 
 MOST_FEATURES = 16_384
-"""The information matrix of so many features takes 2 GiB; posteriors keep a few of them."""
+"""The information matrix of this many features takes 2 GiB; posteriors keep a few of them."""
 TRAININGS = ("early-stopped", "paper")
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
 
-# Okabe & Ito's colours, told apart also by readers who see fewer; random, the baseline, is grey.
+# Okabe & Ito's colours, distinguishable for colour-blind readers too; random, the baseline, is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#F0E442")
 BASELINE_COLOUR = "#7F7F7F"
 

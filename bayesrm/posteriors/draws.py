@@ -30,7 +30,7 @@ from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import ResponsePool
 
 MOST_REWARD_DRAWS = 1000
-"""Expectations of nonlinear functions of rewards average over at most so many draws, evenly spaced in the chains."""
+"""Expectations of nonlinear functions of rewards average over at most this many draws, evenly spaced in the chains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class DrawsPosterior(LastLayerPosterior):
 
 
 def evenly(count: int, most: int) -> Int64[Tensor, "kept"]:
-    """At most so many of ``count`` positions, evenly spaced."""
+    """At most this many of ``count`` positions, evenly spaced."""
     return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).round().long()
 
 

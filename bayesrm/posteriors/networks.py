@@ -111,7 +111,7 @@ class NetworkDraws(RewardPosterior):
         Parameters
         ----------
         draws
-            At most so many of the networks, see :meth:`sample_rewards`; never the same one twice.
+            The largest number of networks, see :meth:`sample_rewards`; each is taken once at most.
         seed
             Root of the choice among them.
         log_likelihood

@@ -22,7 +22,7 @@ SETTINGS = ("scope", "inference", "design", "seed")
 """What is a dimension of combined results whether it differs or not."""
 
 _NO_SETTING = ("draws", "log_likelihood", "by_prompt", "selector", "test", "seed", "golden_sha256", "annotator")
-"""What does not tell runs apart by itself: how results are kept, and what other settings imply."""
+"""Settings that are ignored when runs are told apart: how results are kept, and what follows from other settings."""
 
 Label = str | int | float
 

@@ -1,4 +1,4 @@
-"""Which pools a study runs on: the quickstart, a folder of one's own, or the paper's six settings."""
+"""Which pools a study runs on: the quickstart, a user's folder, or the paper's six settings."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ class Constraints:
     Parameters
     ----------
     per_prompt
-        At most so many pairs that touch any one prompt.
+        The largest number of pairs with a response to any one prompt.
     per_response
-        At most so many pairs that any one response is in.
+        The largest number of pairs with any one response.
     min_within
-        At least so many pairs whose two responses answer the same prompt.
+        The smallest number of pairs whose two responses answer the same prompt.
     cost
         What asking costs: one positive number for each response of the pool (its length, say), of which a pair
         costs the sum; or a function from both ends of some pairs, indices into the pool, to their positive costs.
@@ -66,7 +66,7 @@ class Constraints:
         return not self.limited and self.cost is None
 
     def require_possible(self, size: int) -> None:
-        """InvalidInputError where no batch of so many pairs can have the minimum."""
+        """InvalidInputError where no batch of this size can have the minimum."""
         if self.min_within > size:
             raise InvalidInputError(
                 f"expected min_within of at most {size}, the size of a batch, got {self.min_within}"

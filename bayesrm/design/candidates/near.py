@@ -1,8 +1,8 @@
-"""Pairs that no model of the embeddings can tell apart: responses whose embeddings are the same, or as good as.
+"""Pairs that no model of the embeddings can distinguish: responses with near-duplicate embeddings.
 
 They occur on real pools (empty answers, prompts that fill the embedder's window on their own, an answer with another
-full stop). Their probability is ½ whatever the labels, so entropy sampling would spend its whole budget on them. As
-good as the same is what lies nearer than a thousandth of the distance that is usual among pairs of the same kind.
+full stop). Their probability is ½ whatever the labels, so entropy sampling would spend its whole budget on them.
+Near duplicates are closer than a thousandth of the usual distance between pairs of the same kind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NEAR = 1e-3
 _PAIRS_AT_ONCE = 1_024
 _ROWS_AT_ONCE = 4_096
 _FEW = 64
-"""Groups of up to so many responses are compared pair by pair."""
+"""Groups of at most this size are compared pair by pair."""
 _DIRECTIONS = 8
 _SAMPLED = 1_024
 
@@ -39,12 +39,12 @@ def squared_distances(
 
 
 def too_near(squared: Float[np.ndarray, "pair"], usual: Float[np.ndarray, "other"]) -> Bool[np.ndarray, "pair"]:
-    """Which squared distances are those of pairs that cannot be told apart, among pairs of usual ones."""
+    """Which squared distances are those of near duplicates, given the distances of ordinary pairs."""
     return squared <= NEAR**2 * (usual.mean() if len(usual) else 0.0)
 
 
 def near_pairs(pool: ResponsePool, groups: list[Int64[np.ndarray, "_"]]) -> Comparisons:
-    """All pairs inside the groups that cannot be told apart."""
+    """All pairs inside groups of near duplicates."""
     groups = [group for group in groups if len(group) > 1]
     found = [np.empty((0, 2), np.int64)]
     if groups:

@@ -122,7 +122,7 @@ class CandidateSet(ABC):
         yield from self._walk(0, len(self), size)
 
     def tiles(self, size: int = TILE) -> Iterator[Tile]:
-        """The rest of them, in tiles of so many rows and columns at most."""
+        """The rest of them, in tiles of at most ``size`` rows and columns."""
         return iter(())
 
     def tiled_groups(self) -> Iterator[Int64[Tensor, "member"]]:

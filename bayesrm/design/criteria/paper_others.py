@@ -40,7 +40,7 @@ from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.pairs import PairBlock
 
 CLUSTERED = 20_000
-"""The paper's number of candidates; of more, so many are clustered and stand for all."""
+"""The paper's number of candidates; of a larger set, a random sample of this size is clustered."""
 PAIRS_AT_ONCE = 4_096
 
 

@@ -27,7 +27,7 @@ from bayesrm.posteriors.pairs import PairBlock
 Function = Callable[[Float[Tensor, "pair"]], Float[Tensor, "pair"]]
 
 REACH = 40.0
-"""Beyond so many logits every likelihood has settled."""
+"""Beyond this logit every likelihood is constant to rounding."""
 SPACING = 0.5
 WIDE = 2.0
 STANDARD_REACH = 8.5

@@ -11,9 +11,10 @@ configurations are kept while there are at most S of them, ten binary answers fo
 anew after every pair, as many for each draw, with the same random numbers wherever a batch is the same: configurations
 that were kept and extended would carry their errors along, and greedy picks what is overestimated.
 
-f is submodular, so gains from earlier on bound gains from later on and only the most promising pairs are computed anew
-(Minoux 1978). It cannot pass log K: with fewer draws than the batch has bits, K draws are told apart and nothing
-seems left to learn. Where nine tenths of log K are reached, what follows is ordered by each pair's own information.
+f is submodular, so gains from earlier on bound gains from later on and only the most promising pairs are computed
+anew (Minoux 1978). It cannot pass log K: with fewer draws than the batch has bits, the answers identify each of the K
+draws and nothing seems left to learn. Where nine tenths of log K are reached, what follows is ordered by each pair's
+own information.
 """
 
 from __future__ import annotations

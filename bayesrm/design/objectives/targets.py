@@ -53,7 +53,7 @@ class TargetLogits:
 
 
 def within_prompts(pool: ResponsePool, size: int) -> Comparisons:
-    """At most so many random pairs within prompts of a pool, always the same; across, where no prompt has two."""
+    """At most ``size`` random pairs within prompts of a pool, always the same; any pairs where no prompt has two."""
     scope = "within-prompt" if (np.bincount(pool.group) > 1).any() else "cross-prompt"
     drawn = form_candidates(pool, scope, prompts=None, size=size, identical=True)
     return Comparisons(drawn.first, drawn.second)
@@ -94,7 +94,7 @@ def best_and_rivals(moments: RewardMoments, pool: ResponsePool) -> Comparisons:
 
 
 def candidate_pairs(candidates: CandidateSet, size: int) -> Comparisons:
-    """At most so many of the candidates, always the same ones."""
+    """At most ``size`` of the candidates, the same at every call."""
     positions = np.arange(len(candidates))
     if len(candidates) > size:
         positions = candidates.sample(size, rng.stream(0, "targets"))

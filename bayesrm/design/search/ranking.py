@@ -25,7 +25,7 @@ ROUNDING = 1e-9
 """Part of the largest score in a tile by which rounding may separate a tile's score from a list's."""
 SCREENED_AT_ONCE = 16_384
 SCORED_AT_ONCE = 2_048
-"""Promising pairs of several tiles wait for each other until there are so many: a few are no quicker to score."""
+"""Promising pairs of several tiles are collected until there are this many: scoring a few takes as long."""
 
 
 def top(

@@ -27,7 +27,7 @@ POWERS = (3.0, 2.0, 1.0, 0.0)
 CLEARLY = 2.0
 """Nats of evidence that another power than the default has to bring: odds of 7 to 1."""
 MOST_COMPARISONS = 1000
-"""More labels than this are not needed for one exponent: the first so many decide."""
+"""One exponent needs no more labels than this: the first ones decide."""
 
 
 def fit_linear_part(

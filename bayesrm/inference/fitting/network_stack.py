@@ -176,6 +176,6 @@ def require_no_program(model: RewardModel) -> None:
     """Raise CapabilityError for a user's Pyro program, which says nothing of the weights before the last layer."""
     if model.program is not None:
         raise CapabilityError(
-            "a Pyro program of one's own describes the last layer only, and this inference is one of whole networks: "
+            "a user's Pyro program describes the last layer only, and this inference is one of whole networks: "
             "fit with inference='laplace'"
         )

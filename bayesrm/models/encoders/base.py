@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.spectrum import DEFAULT_POWER, Leading, WithinPromptSpectrum
 from bayesrm.models.standardize import Standardize
@@ -190,7 +191,7 @@ class Encoder(nn.Module):
         device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), None)
         expected = f"expected an encoder that maps (response, {self.dim}) to (response, feature)"
         try:
-            with torch.no_grad():
+            with torch.no_grad(), rng.fenced(0):  # dropout draws random numbers
                 shape = tuple(self.body(torch.zeros(2, self.dim, device=device)).shape)
         except RuntimeError as error:
             raise InvalidInputError(f"{expected}, and it fails: {error}") from error
