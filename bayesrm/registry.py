@@ -32,13 +32,18 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         What a part is called in messages.
     also
         What else may be asked for, as messages say it.
+    always_given
+        Arguments that every part gets when it is made by name; all others have defaults.
     """
 
     opened: ClassVar[list[Registry[Any]]] = []
     """Every registry whose package was imported."""
 
-    def __init__(self, package: str, base: type[T], kind: str, also: str = "") -> None:
+    def __init__(
+        self, package: str, base: type[T], kind: str, also: str = "", always_given: tuple[str, ...] = ()
+    ) -> None:
         self._package, self._base, self._kind, self._also = package, base, kind, also
+        self.always_given = always_given
         self._found: dict[str, type[T]] = {}
         self._version = -1
         Registry.opened.append(self)
@@ -77,9 +82,9 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def _require_new(self, part: type[T], found: Mapping[str, type[T]]) -> None:
         """A part is complete, and its name is its own: what a copied file most easily gets wrong."""
         name = vars(part)["name"]
-        if inspect.isabstract(part):
-            missing = ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
-            raise TypeError(f"the {self._kind} {name!r} ({part.__module__}) does not define {missing}")
+        missing = sorted({*getattr(part, "__abstractmethods__", ()), *_undefined(part, self._base)})
+        if missing:
+            raise TypeError(f"the {self._kind} {name!r} ({part.__module__}) does not define {', '.join(missing)}")
         if name in found and found[name] is not part:
             raise TypeError(f"{part.__module__} and {found[name].__module__} both have a {self._kind} {name!r}")
 
@@ -95,6 +100,14 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._parts())
+
+    def exported(self, name: str) -> type[T]:
+        """One of bayesrm's own parts by the name of its class, for ``from PACKAGE import CLASS``."""
+        if name[:1].isupper():
+            for part in self.values():
+                if part.__name__ == name and part.__module__.startswith(self._package):
+                    return part
+        raise AttributeError(f"module {self._package!r} has no attribute {name!r}")
 
     def lines(self) -> dict[str, str]:
         """What there is: name → the first line of the docstring."""
@@ -134,7 +147,7 @@ def register(part: T) -> T:
     ...     selects_itself = True
     ...     def objective(self, posterior, candidates):
     ...         moments = posterior.reward_moments(candidates.pool, candidates.responses)
-    ...         return SumObjective(lambda pairs: -moments.logits(pairs).mean.abs())
+    ...         return SumObjective(lambda pairs: -moments.of(pairs).mean.abs())
     >>> "near" in brm.designs()
     True
     """
@@ -154,6 +167,14 @@ def register(part: T) -> T:
             raise InvalidInputError(str(error)) from error
     plugins.add(part)
     return part
+
+
+def _undefined(part: type[Any], base: type[Any]) -> Iterator[str]:
+    """Class attributes that the base class announces without a value, and the part does not have."""
+    for ancestor in base.__mro__:
+        for name, annotation in vars(ancestor).get("__annotations__", {}).items():
+            if str(annotation).startswith("ClassVar") and not hasattr(part, name):
+                yield name
 
 
 def _defined_in(part: Any, module: ModuleType) -> bool:

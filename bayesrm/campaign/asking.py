@@ -12,14 +12,11 @@ import numpy as np
 from bayesrm import rng
 from bayesrm.campaign.store import Question
 from bayesrm.design import make_design
-from bayesrm.design.base import Design
+from bayesrm.design.base import Criterion, Design
 from bayesrm.design.candidates.constraints import Constraints, Cost
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
-
-WITHOUT_LABELS = ("random", "within-first")
-"""Designs that choose the same pairs whatever was answered: no fit is needed for them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Request:
     """
 
     size: int = 200
-    design: str | Design | None = None
+    design: str | Criterion | Design | None = None
     selector: str | None = None
     scope: str = "within-prompt"
     overlap: int = 1
@@ -75,7 +72,7 @@ class Request:
                 raise InvalidInputError(
                     f"expected an annotator's name with a quota of at least 1, got {name}={quota}"
                 )
-        if self.cost is not None and self.plan.criterion.name in WITHOUT_LABELS:
+        if self.cost is not None and not self.plan.criterion.uses_labels:
             raise InvalidInputError(
                 f"the design {self.plan.criterion.name} chooses at random and cannot weigh gains against costs: choose "
                 "another one with --design, such as vopt"

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign.answers import as_preferences, choose_likelihood
-from bayesrm.campaign.asking import WITHOUT_LABELS, Request, questions_of
+from bayesrm.campaign.asking import Request, questions_of
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Sheet
 from bayesrm.campaign.source import find_pool, fingerprint, only_prompts, paths_of, prompt_texts, read_targets
@@ -37,8 +37,6 @@ from bayesrm.types import Comparisons, Preferences, ResponsePool
 BATCHES = "batches"
 """The folder of a campaign that questions are written to."""
 CANDIDATES = 20_000
-NO_NAMES = ("csv", "jsonl")
-"""Formats in which annotators are told apart by what stands in the file only."""
 
 
 class Campaign:
@@ -171,8 +169,8 @@ class Campaign:
         )
         pairs.constraints = request.constraints()
         plan = request.with_targets(self.targets)
-        blind = plan.criterion.name in WITHOUT_LABELS
-        posterior = self.fit(labels=Preferences.none()) if blind else self.fit()
+        # What does not depend on labels needs no fit to them.
+        posterior = self.fit() if plan.criterion.uses_labels else self.fit(labels=Preferences.none())
         size = min(request.size, len(pairs))
         selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", batch))
         questions = questions_of(selection, request, self.settings["tag"], batch, seed)
@@ -204,7 +202,7 @@ class Campaign:
             raise InvalidInputError(f"there is no batch {number} in {self.directory}: {there}")
         self.require_texts()
         questions = [question for question in self.store.questions() if question.batch == number]
-        if to in NO_NAMES and any(q.wanted > 1 and not q.annotators for q in questions):
+        if not HANDOFFS[to].identifies_annotators and any(q.wanted > 1 and not q.annotators for q in questions):
             raise InvalidInputError(
                 f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: ask "
                 "with --annotator for each of them, or in a tool that has users"

@@ -126,9 +126,8 @@ def recognised(data: bytes, path: Path) -> HandOff:
     if not data.strip():
         raise InvalidInputError(f"expected answers in {path}, and the file is empty")
     suffix = path.suffix.lower()
-    order = sorted(HANDOFFS, key=lambda name: name in ("csv", "jsonl"))
-    for name in order:
-        handoff = HANDOFFS[name]()
+    for part in sorted(HANDOFFS.values(), key=lambda part: (part.order, part.name)):
+        handoff = part()
         if handoff.recognises(data, suffix):
             return handoff
     raise InvalidInputError(

@@ -64,12 +64,14 @@ def init(
 def ask(
     directory: Folder,
     size: Annotated[int, typer.Option(min=1, help="How many pairs to ask about.")] = 200,
-    to: Annotated[str, typer.Option(help="csv, jsonl, label-studio or argilla.")] = "csv",
+    to: Annotated[str, typer.Option(help="As which files, see [bold]bayesrm handoffs[/bold].")] = "csv",
     design: Annotated[
         str | None,
         typer.Option(help="How pairs are chosen, see [bold]bayesrm designs[/bold]; default as recommended."),
     ] = None,
-    selector: Annotated[str | None, typer.Option(help="greedy, exchange, gradient or gradient-sample.")] = None,
+    selector: Annotated[
+        str | None, typer.Option(help="See [bold]bayesrm selectors[/bold]; default: the design's own.")
+    ] = None,
     scope: Annotated[
         str, typer.Option(help="within-prompt, or cross-prompt to also compare answers to different prompts.")
     ] = "within-prompt",
@@ -103,20 +105,19 @@ def ask(
 ) -> None:
     """Choose the pairs to ask about next, and write them for annotators. No pair is ever asked twice.
 
-    Which response stands left and which right is random and remembered. Fill in left, right, tie or skip under answer
-    (csv, jsonl), or import the files into the tool as they are; then tell what comes back, all at once or in parts.
+    Which response stands left and which right is random and remembered. What to do with the files is said when they
+    are written; then tell what comes back, all at once or in parts.
     """
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.asking import Request
-    from bayesrm.campaign.campaign import NO_NAMES
     from bayesrm.campaign.handoff import HANDOFFS
 
     campaign = Campaign.open(directory, pool)
     campaign.require_texts()
-    HANDOFFS[to]
+    form = HANDOFFS[to]
     if batch is None:
         people = dict(_quota(words) for words in annotator or [])
-        if overlap > 1 and not people and to in NO_NAMES:
+        if overlap > 1 and not people and not form.identifies_annotators:
             raise InvalidInputError(
                 f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: add "
                 "--annotator NAME for each of them, or use a tool that has users"
@@ -139,7 +140,7 @@ def ask(
         console.print(f"Batch {batch} asks about {len(questions)} pairs{few}.", highlight=False)
     files = campaign.hand_out(to, batch, out)
     console.print(f"Written: {', '.join(map(str, files))}.", soft_wrap=True, highlight=False, markup=False)
-    console.print(_WHAT_NEXT[to].format(directory=directory), soft_wrap=True, highlight=False, markup=False)
+    console.print(form.next_step.format(directory=directory), soft_wrap=True, highlight=False, markup=False)
 
 
 @campaign_app.command(
@@ -152,7 +153,7 @@ def tell(
     ],
     form: Annotated[
         str | None,
-        typer.Option("--from", help="Their format: csv, jsonl, label-studio or argilla; default recognised."),
+        typer.Option("--from", help="Their format, see [bold]bayesrm handoffs[/bold]; default recognised."),
     ] = None,
     annotator: Annotated[str, typer.Option(help="Who answered, where a file does not say.")] = "",
     pool: Moved = None,
@@ -315,13 +316,3 @@ def _print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> Non
             )
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-_WHAT_NEXT = {
-    "csv": "Fill in left, right, tie or skip under answer, save, and: bayesrm campaign tell {directory} FILE",
-    "jsonl": 'Set "answer" to left, right, tie or skip in each line, and: bayesrm campaign tell {directory} FILE',
-    "label-studio": "Paste the .xml as the labelling interface of a project and import the .json; export in JSON, and: "
-    "bayesrm campaign tell {directory} FILE",
-    "argilla": "Make a dataset with rg.Settings.from_json of the settings and fill it with dataset.records.from_json; "
-    "export with dataset.records.to_json, and: bayesrm campaign tell {directory} FILE",
-}

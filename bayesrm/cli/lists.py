@@ -1,42 +1,49 @@
-"""``bayesrm designs``, ``inferences``, ``likelihoods``, ``encoders``: what there is, one line each."""
+"""``bayesrm designs``, ``inferences``, … : what there is of each kind of part, one line each."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from bayesrm.cli.app import app, console
 
+if TYPE_CHECKING:
+    from bayesrm.registry import Registry
 
-@app.command(epilog="Example:  [bold]bayesrm designs[/bold]")
-def designs() -> None:
-    """What can be asked for with --design, one line each."""
-    from bayesrm.design import CRITERIA
-
-    print_lines(CRITERIA.lines())
-
-
-@app.command(epilog="Example:  [bold]bayesrm inferences[/bold]")
-def inferences() -> None:
-    """What can be asked for with --inference, one line each."""
-    from bayesrm.inference import INFERENCES
-
-    print_lines(INFERENCES.lines())
-
-
-@app.command(epilog="Example:  [bold]bayesrm likelihoods[/bold]")
-def likelihoods() -> None:
-    """What an annotator's answer can be modelled as, one line each."""
-    from bayesrm.models.likelihoods import LIKELIHOODS
-
-    print_lines(LIKELIHOODS.lines())
+KINDS = {
+    "designs": ("design", "CRITERIA", "What can be asked for with --design"),
+    "selectors": ("design", "SELECTORS", "How a batch can be chosen for a design, --selector"),
+    "inferences": ("inference", "INFERENCES", "What can be asked for with --inference"),
+    "likelihoods": ("models.likelihoods", "LIKELIHOODS", "What an annotator's answer can be modelled as"),
+    "encoders": ("models.encoders", "ENCODERS", "What turns embeddings into features, --encoder"),
+    "handoffs": (
+        "campaign.handoff",
+        "HANDOFFS",
+        "Files for annotators, --to and --from",
+    ),
+}
+"""Command → the package, its registry, and what the parts are."""
 
 
-@app.command(epilog="Example:  [bold]bayesrm encoders[/bold]")
-def encoders() -> None:
-    """What can be asked for with --encoder, one line each."""
-    from bayesrm.models.encoders import ENCODERS
+def registry_of(command: str) -> Registry[Any]:
+    """The registry that a command lists; its parts are imported when they are asked for."""
+    package, name, _ = KINDS[command]
+    found: Registry[Any] = getattr(import_module(f"bayesrm.{package}"), name)
+    return found
 
-    print_lines(ENCODERS.lines())
+
+def _add(command: str, what: str) -> None:
+    def listed() -> None:
+        print_lines(registry_of(command).lines())
+
+    listed.__doc__ = f"{what}, one line each."
+    app.command(command, epilog=f"Example:  [bold]bayesrm {command}[/bold]")(listed)
+
+
+for _command, (_, _, _what) in KINDS.items():
+    _add(_command, _what)
 
 
 def print_lines(lines: dict[str, str]) -> None:

@@ -19,16 +19,16 @@ RECOMMENDED_DESIGN = "within-first"
 
 
 def make_design(
-    design: str | Design | None = None,
+    design: str | Criterion | Design | None = None,
     selector: str | Selector | None = None,
     targets: Pairs | ResponsePool | None = None,
 ) -> Design:
-    """A design by name; ``selector`` replaces the criterion's default where it leaves a choice."""
+    """A design by name or of a criterion; ``selector`` replaces the default where the criterion leaves a choice."""
     if isinstance(design, Design):
         if selector is not None:
             raise InvalidInputError("expected a Design alone, which has its selector, and selector was given too")
         return design if targets is None else replace(design, criterion=design.criterion.with_targets(targets))
-    criterion = CRITERIA[RECOMMENDED_DESIGN if design is None else design]()
+    criterion = design if isinstance(design, Criterion) else CRITERIA[design or RECOMMENDED_DESIGN]()
     if targets is not None:
         criterion = criterion.with_targets(targets)
     if selector is not None and not isinstance(selector, str):
@@ -41,7 +41,7 @@ def make_design(
 def select(
     posterior: RewardPosterior,
     candidates: CandidateSet,
-    design: str | Design | None = None,
+    design: str | Criterion | Design | None = None,
     size: int = 125,
     selector: str | Selector | None = None,
     seed: int = 0,
@@ -56,7 +56,8 @@ def select(
     candidates
         The pairs to choose from.
     design
-        A name (see ``bayesrm designs``), a Design, or None for what the studies recommend.
+        A name (see ``bayesrm designs``); a criterion with settings, such as ``BatchBALD(draws=500)`` of
+        :mod:`bayesrm.design.criteria`; a Design; or None for what the studies recommend.
     size
         How many pairs.
     selector

@@ -36,12 +36,39 @@ class Criterion(ABC):
         The selector used where none is asked for.
     selects_itself
         True where only the default selector makes sense: the best batch of a plain sum is its top.
+    uses_labels
+        Whether the answers so far change what is chosen. Without them no model is fitted to choose, gains cannot be
+        weighed against costs, and forecasts hold the design against no other.
+    promises_gain
+        Whether a batch is worth more than 0 before there are labels.
+
+    See Also
+    --------
+    bayesrm.select : Takes a criterion by its name, or as an object with settings of its own.
+
+    Examples
+    --------
+    A new criterion: the posterior variance of a pair's logit, for each pair on its own.
+
+    >>> import bayesrm as brm
+    >>> from bayesrm.design.objectives.base import SumObjective
+    >>> class Variance(brm.Criterion):
+    ...     '''Pairs whose difference of rewards is least known.'''
+    ...     name = "variance"
+    ...     requires = frozenset({"spread"})
+    ...     default_selector = "top"
+    ...     selects_itself = True
+    ...     def objective(self, posterior, candidates):
+    ...         moments = posterior.reward_moments(candidates.pool, candidates.responses)
+    ...         return SumObjective(lambda pairs: moments.of(pairs).variance)
     """
 
     name: ClassVar[str]
     requires: ClassVar[frozenset[str]] = frozenset()
     default_selector: ClassVar[str] = "greedy"
     selects_itself: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = True
+    promises_gain: ClassVar[bool] = True
 
     @abstractmethod
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
@@ -73,7 +100,32 @@ class Criterion(ABC):
 
 
 class Selector(ABC):
-    """How a batch is chosen."""
+    """How a batch is chosen.
+
+    Attributes
+    ----------
+    name
+        What it is asked for by.
+
+    See Also
+    --------
+    bayesrm.select : Takes a selector by its name, or as an object with settings of its own.
+
+    Examples
+    --------
+    A new selector: the best of several random batches, which needs nothing but the worth of batches.
+
+    >>> import numpy as np
+    >>> import bayesrm as brm
+    >>> class BestOfSeveral(brm.Selector):
+    ...     '''The best of a few random batches.'''
+    ...     name = "best-of-several"
+    ...     def __init__(self, tries=10):
+    ...         self.tries = tries
+    ...     def choose(self, objective, candidates, size, generator):
+    ...         batches = [np.sort(generator.choice(len(candidates), size, replace=False)) for _ in range(self.tries)]
+    ...         return max(batches, key=lambda batch: float(objective.gains(candidates.block_at(batch)).sum()))
+    """
 
     name: ClassVar[str]
 

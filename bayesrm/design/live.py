@@ -13,7 +13,7 @@ import torch
 
 from bayesrm import rng
 from bayesrm.design import make_design
-from bayesrm.design.base import Design, Selector
+from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.selection import Selection
@@ -52,7 +52,7 @@ class Live:
         self,
         posterior: RewardPosterior,
         candidates: CandidateSet,
-        design: str | Design | None = None,
+        design: str | Criterion | Design | None = None,
         selector: str | Selector | None = None,
         seed: int = 0,
     ) -> None:

@@ -42,7 +42,7 @@ from scipy.stats import beta
 
 from bayesrm import rng
 from bayesrm.design import make_design
-from bayesrm.design.base import Design
+from bayesrm.design.base import Criterion, Design
 from bayesrm.design.candidates.sets import candidates
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior, local_pairs
@@ -62,7 +62,6 @@ REVISION = 0.15
 prior scale, spectrum or encoder, which no posterior of one model knows of."""
 RANDOM_GRID = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 """Batches of random pairs that a design is held against, as multiples of its own."""
-RANDOM_DESIGNS = ("random", "within-first")
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def forecast(
     posterior: RewardPosterior,
     pool: ResponsePool | None = None,
     labels: Sequence[int] = HORIZONS,
-    design: str | Design | None = None,
+    design: str | Criterion | Design | None = None,
     scope: str = "within-prompt",
     exclude: Pairs | None = None,
     agreement: tuple[float, float] | None = None,
@@ -217,7 +216,7 @@ def forecast(
         asked = _batch(posterior, plan, scope, exclude, max(labels, default=0), seed)
         horizons = sorted({min(count, len(asked.differences)) for count in labels} - {0})
         random = asked
-        by_design = plan.criterion.name not in RANDOM_DESIGNS
+        by_design = plan.criterion.uses_labels
         if by_design and horizons:
             most = int(max(RANDOM_GRID) * horizons[-1])
             random = _batch(posterior, make_design("random"), scope, exclude, most, seed)

@@ -5,6 +5,8 @@ A new inference is a new file here with an :class:`~bayesrm.inference.base.Infer
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from bayesrm.errors import InvalidInputError
@@ -67,3 +69,7 @@ def as_device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInputError(f"the device {device} cannot be used here ({reason}): use cpu") from error
+
+
+def __getattr__(name: str) -> Any:
+    return INFERENCES.exported(name)

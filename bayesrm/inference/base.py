@@ -27,7 +27,37 @@ from bayesrm.types import Preferences, ResponsePool
 
 
 class Inference(ABC):
-    """A way to fit. Deterministic: the same arguments give the same posterior, to the bit."""
+    """A way to fit. Deterministic: the same arguments give the same posterior, to the bit.
+
+    Attributes
+    ----------
+    name
+        What it is asked for by.
+
+    See Also
+    --------
+    bayesrm.fit : Takes an inference by its name, or as an object with settings of its own.
+
+    Examples
+    --------
+    A new inference: Laplace's posterior tempered, as if every answer counted only in part.
+
+    >>> import numpy as np
+    >>> import bayesrm as brm
+    >>> from bayesrm.inference import Laplace
+    >>> class Tempered(brm.Inference):
+    ...     '''Laplace with every answer at half its weight.'''
+    ...     name = "tempered"
+    ...     def __init__(self, power=0.5):
+    ...         self.power = power
+    ...     def fit(self, model, pool, preferences, seed, device):
+    ...         weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
+    ...         tempered = brm.Preferences(
+    ...             preferences.first, preferences.second, preferences.outcome, preferences.annotator,
+    ...             weight * self.power,
+    ...         )
+    ...         return Laplace().fit(model, pool, tempered, seed, device)
+    """
 
     name: ClassVar[str]
 

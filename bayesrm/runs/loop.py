@@ -24,7 +24,7 @@ from bayesrm import rng
 from bayesrm.annotators.base import Annotator, SupportsLabel
 from bayesrm.data.golden import as_golden
 from bayesrm.design import make_design
-from bayesrm.design.base import Design
+from bayesrm.design.base import Criterion, Design
 from bayesrm.design.candidates.constraints import Constraints, Cost
 from bayesrm.design.candidates.sets import CandidateSet, require_scope
 from bayesrm.design.candidates.sets import candidates as form_candidates
@@ -51,7 +51,7 @@ def run(
     test: tuple[ResponsePool, ArrayLike] | None = None,
     model: RewardModel | None = None,
     inference: str | Inference | None = None,
-    design: str | Design | None = None,
+    design: str | Criterion | Design | None = None,
     selector: str | None = None,
     targets: Pairs | ResponsePool | None = None,
     scope: str = "within-prompt",

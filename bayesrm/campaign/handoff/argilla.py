@@ -65,6 +65,10 @@ class Argilla(HandOff):
     """Argilla's records, with the settings of a dataset for them."""
 
     name: ClassVar[str] = "argilla"
+    next_step: ClassVar[str] = (
+        "Make a dataset with rg.Settings.from_json of the settings and fill it with dataset.records.from_json; "
+        "export with dataset.records.to_json, and: bayesrm campaign tell {directory} FILE"
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """Records and settings, both in JSON."""

@@ -81,9 +81,59 @@ class Broken:
 
 
 class HandOff(ABC):
-    """A format in which questions go out and answers come back."""
+    """A format in which questions go out and answers come back.
+
+    Attributes
+    ----------
+    name
+        What it is asked for by: ``bayesrm campaign ask --to NAME``.
+    next_step
+        What to do with the files, in a sentence or two that ends in the next command; ``{directory}`` is the
+        campaign's folder.
+    identifies_annotators
+        Whether answers come back with who gave them, without anybody filling it in: true of tools that have users.
+    filled_in
+        Whether the written file is what comes back, with answers in it; a tool exports a file of its own.
+    order
+        When it is asked whether it recognises a file; the formats that look at the content only are asked first.
+
+    See Also
+    --------
+    bayesrm.Campaign.hand_out : Writes the questions of a batch.
+    bayesrm.Campaign.tell : Reads what comes back.
+
+    Examples
+    --------
+    A new hand-off: a text file with a paragraph a question, for a mail.
+
+    >>> import re
+    >>> from bayesrm.campaign.handoff.base import HandOff, parse_answer
+    >>> class Letter(HandOff):
+    ...     '''A letter with a paragraph a question; answers go after the arrows.'''
+    ...     name = "letter"
+    ...     next_step = "Mail it; save what comes back, and: bayesrm campaign tell {directory} FILE"
+    ...     identifies_annotators = False
+    ...     filled_in = True
+    ...     def write(self, sheets, stem):
+    ...         path = stem.with_name(f"{stem.name}.letter.txt")
+    ...         text = "A letter of questions\\n\\n"
+    ...         for sheet in sheets:
+    ...             text += f"{sheet.prompt}\\nLEFT: {sheet.left}\\nRIGHT: {sheet.right}\\n"
+    ...             text += f"{sheet.question.id} -> \\n\\n"
+    ...         path.write_text(text, encoding="utf-8")
+    ...         return [path]
+    ...     def recognises(self, data, suffix):
+    ...         return data.startswith(b"A letter of questions")
+    ...     def read(self, data):
+    ...         answers = re.findall(r"^(\\S+) -> ?(.*)$", data.decode("utf-8"), re.MULTILINE)
+    ...         return [parse_answer(f"answer {k}", *answer) for k, answer in enumerate(answers, start=1)]
+    """
 
     name: ClassVar[str]
+    next_step: ClassVar[str]
+    identifies_annotators: ClassVar[bool] = True
+    filled_in: ClassVar[bool] = False
+    order: ClassVar[int] = 0
 
     @abstractmethod
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:

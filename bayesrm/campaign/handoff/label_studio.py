@@ -37,6 +37,10 @@ class LabelStudio(HandOff):
     """Label Studio's tasks, with a pairwise labelling configuration."""
 
     name: ClassVar[str] = "label-studio"
+    next_step: ClassVar[str] = (
+        "Paste the .xml as the labelling interface of a project and import the .json; export in JSON, and: "
+        "bayesrm campaign tell {directory} FILE"
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """Tasks in JSON, and the configuration in XML."""

@@ -16,6 +16,12 @@ class Lines(HandOff):
     """An object a line with question, prompt, left, right, and answer to fill in."""
 
     name: ClassVar[str] = "jsonl"
+    order: ClassVar[int] = 10
+    identifies_annotators: ClassVar[bool] = False
+    filled_in: ClassVar[bool] = True
+    next_step: ClassVar[str] = (
+        'Set "answer" to left, right, tie or skip in each line, and: bayesrm campaign tell {directory} FILE'
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """One file."""

@@ -26,6 +26,12 @@ class Spreadsheet(HandOff):
     """A table to fill in: left, right, tie or skip under ``answer``."""
 
     name: ClassVar[str] = "csv"
+    order: ClassVar[int] = 10
+    identifies_annotators: ClassVar[bool] = False
+    filled_in: ClassVar[bool] = True
+    next_step: ClassVar[str] = (
+        "Fill in left, right, tie or skip under answer, save, and: bayesrm campaign tell {directory} FILE"
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """One file."""

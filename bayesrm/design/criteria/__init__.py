@@ -10,4 +10,20 @@ by that name everywhere, and tested with every selector on every pool at the edg
 
 Anything else is an :class:`~bayesrm.design.objectives.base.Objective` of its own (``cold_start.py``): what a pair
 adds to a growing batch, and a slope that bounds what all others could add.
+
+A criterion with settings is made here and given to ``select``, ``run`` or ``Live``:
+
+>>> from bayesrm.design.criteria import BatchBALD
+>>> BatchBALD(draws=500).draws
+500
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    from bayesrm.design import CRITERIA
+
+    return CRITERIA.exported(name)

@@ -19,6 +19,7 @@ class MaxDiff(Criterion):
     name: ClassVar[str] = "maxdiff"
     default_selector: ClassVar[str] = "top"
     selects_itself: ClassVar[bool] = True
+    promises_gain: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Absolute differences of the posterior means."""

@@ -18,6 +18,8 @@ class Random(Criterion):
     name: ClassVar[str] = "random"
     default_selector: ClassVar[str] = "uniform"
     selects_itself: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+    promises_gain: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Every batch is worth nothing."""

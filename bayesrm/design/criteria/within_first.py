@@ -24,6 +24,8 @@ class WithinFirst(Criterion):
     name: ClassVar[str] = "within-first"
     default_selector: ClassVar[str] = "top"
     selects_itself: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+    promises_gain: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """One for a pair within a prompt, zero for others; ties are broken at random."""

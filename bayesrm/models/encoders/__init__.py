@@ -19,7 +19,11 @@ AUTO = "auto"
 RECOMMENDED_ENCODER = "mlp+linear"
 """What ``encoder="auto"`` means, with an intercept for each prompt; it stays linear unless the network helps."""
 ENCODERS: Registry[Encoder] = Registry(
-    __name__, Encoder, "encoder", also="auto (which the studies recommend), or any torch.nn.Module"
+    __name__,
+    Encoder,
+    "encoder",
+    also="auto (which the studies recommend), or any torch.nn.Module",
+    always_given=("dim",),
 )
 
 
@@ -50,3 +54,7 @@ def make_encoder(
 
 
 __all__ = ["AUTO", "ENCODERS", "RECOMMENDED_ENCODER", "Encoder", "WithLinearFeatures", "make_encoder"]
+
+
+def __getattr__(name: str) -> Any:
+    return ENCODERS.exported(name)

@@ -6,7 +6,13 @@ A new likelihood is a new file here with a :class:`~bayesrm.models.likelihoods.b
 
 from __future__ import annotations
 
+from typing import Any
+
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.registry import Registry
 
 LIKELIHOODS: Registry[Likelihood] = Registry(__name__, Likelihood, "likelihood")
+
+
+def __getattr__(name: str) -> Any:
+    return LIKELIHOODS.exported(name)

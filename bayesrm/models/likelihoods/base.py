@@ -37,6 +37,24 @@ class Likelihood(ABC):
         The values that an outcome can take, ascending: 0 second preferred, 1 first preferred, ½ a tie.
     context
         What is known of the comparisons that logits belong to; nothing unless bound to some.
+
+    See Also
+    --------
+    bayesrm.RewardModel : Takes a likelihood by its name, or as an object with settings of its own.
+
+    Examples
+    --------
+    A new likelihood: a heavy-tailed link, P(first preferred) = ½ + arctan(η) / π. All else follows from it.
+
+    >>> import math
+    >>> import bayesrm as brm
+    >>> from pyro.distributions import Bernoulli
+    >>> class Cauchit(brm.Likelihood):
+    ...     '''Preferred with the probability of a Cauchy distribution; surprises cost less than in Bradley–Terry.'''
+    ...     name = "cauchit"
+    ...     def distribution(self, logit):
+    ...         return Bernoulli(probs=0.5 + logit.atan() / math.pi, validate_args=False)
+    >>> model = brm.RewardModel(6, likelihood=Cauchit())
     """
 
     name: ClassVar[str]
