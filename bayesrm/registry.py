@@ -122,7 +122,7 @@ def register(part: T) -> T:
 
     Parameters
     ----------
-    part
+    part : type
         A subclass of one of the base classes, such as ``brm.Criterion``, with a ``name`` of its own.
 
     Returns
@@ -134,6 +134,11 @@ def register(part: T) -> T:
     ------
     InvalidInputError
         Where it is no subclass of a base class, has no name, is not complete, or its name is taken.
+
+    See Also
+    --------
+    designs : The designs that there are, those of one's own among them.
+    Criterion, Selector, Likelihood, Inference, Encoder, Annotator : What parts are subclasses of.
 
     Examples
     --------

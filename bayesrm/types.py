@@ -39,23 +39,35 @@ class ResponsePool:
 
     Parameters
     ----------
-    embeddings
+    embeddings : (response, embedding) ndarray of float
         (response, embedding) floating-point array, tensor or memory map; kept as it is and read by rows.
-    prompt
+    prompt : ndarray
         (response,) labels: responses with the same label answer the same prompt. Prompts may have different
         numbers of responses, in any order.
-    texts
+    texts : sequence of str, optional
         (response,) strings, optional.
-    blocks
+    blocks : mapping of str to slice, optional
         Named parts of the embedding, such as the hidden layers it was put together from: name → slice of its
         columns, which the blocks must tile. Default: one block, "embedding".
-    covariates
+    covariates : mapping of str to (response,) ndarray of float, optional
         Named numbers of a response beside its embedding, such as its length: name → (response,) finite numbers.
 
     Raises
     ------
     InvalidInputError
         Where shapes disagree, the pool is empty, or a number is not finite.
+
+    See Also
+    --------
+    load_pool : Opens one from disk.
+    save_pool : Writes one.
+
+    Examples
+    --------
+    >>> embeddings = np.random.default_rng(0).standard_normal((6, 4))  # (response, embedding)
+    >>> small = brm.ResponsePool(embeddings, prompt=["a", "a", "a", "b", "b", "b"])
+    >>> small
+    ResponsePool(6 responses of dimension 4 to 2 prompts)
     """
 
     embeddings: Float[np.ndarray, "response embedding"]
@@ -188,8 +200,19 @@ class Comparisons:
 
     Parameters
     ----------
-    first, second
+    first, second : (pair,) ndarray of int
         (pair,) indices into a pool; a response is never compared with itself.
+
+    See Also
+    --------
+    Preferences : Comparisons with their answers.
+    candidates : Pairs to choose from.
+
+    Examples
+    --------
+    >>> pairs = brm.Comparisons([0, 2], [1, 3])  # is 0 better than 1, and is 2 better than 3?
+    >>> len(pairs)
+    2
     """
 
     first: Int64[np.ndarray, "pair"]
@@ -219,16 +242,16 @@ class Preferences(Comparisons):
 
     Parameters
     ----------
-    first, second
+    first, second : (pair,) array_like of int
         (comparison,) indices into a pool.
-    outcome
+    outcome : (comparison,) ndarray of float, optional
         (comparison,) 1 where the first was preferred, 0 where the second was; a number between them for a tie
         (½) or a soft label (a probability).
-    annotator
+    annotator : ndarray, optional
         (comparison,) who answered, optional: any labels.
-    weight
+    weight : (comparison,) ndarray of float, optional
         (comparison,) positive weights of the log-likelihood terms, optional.
-    choice
+    choice : (comparison,) ndarray of int, optional
         (comparison,) optional: comparisons of the same number are one choice, in which the first was preferred to all
         the seconds at once; see :meth:`from_rankings`.
 
@@ -236,6 +259,17 @@ class Preferences(Comparisons):
     ------
     InvalidInputError
         Where lengths disagree, an outcome lies outside [0, 1] or a weight is not positive and finite.
+
+    See Also
+    --------
+    fit : Learns a reward from them.
+    Comparisons : The same without answers.
+
+    Examples
+    --------
+    >>> answered = brm.Preferences([0, 2], [1, 3], [1, 0.5])  # 0 was preferred to 1; 2 and 3 are a tie
+    >>> len(answered.append(brm.Preferences([4], [5], [0])))
+    3
     """
 
     outcome: Float[np.ndarray, "comparison"] = field(default_factory=lambda: np.empty(0))
@@ -285,9 +319,9 @@ class Preferences(Comparisons):
 
         Parameters
         ----------
-        rankings
+        rankings : sequence of array_like
             Each (response,) indices into the pool, best first; their lengths may differ.
-        annotator, weight
+        annotator, weight : array_like, optional
             (ranking,) optional, as for comparisons.
         """
         first, second, choice, source = [], [], [], []

@@ -20,7 +20,27 @@ class SupportsLabel(Protocol):
 
 
 class Annotator(ABC):
-    """Answers comparisons."""
+    """Answers comparisons.
+
+    See Also
+    --------
+    GoldenAnnotator : One that answers from golden rewards.
+    ReplayAnnotator : One that answers with recorded votes.
+
+    Examples
+    --------
+    An annotator of one's own, who likes short answers:
+
+    >>> class Brief(brm.Annotator):
+    ...     def __init__(self, texts):
+    ...         self.length = np.array([len(text) for text in texts])
+    ...
+    ...     def label(self, pairs):
+    ...         shorter = self.length[pairs.first] < self.length[pairs.second]
+    ...         return brm.Preferences(pairs.first, pairs.second, shorter.astype(float))
+    >>> len(Brief(pool.texts).label(brm.candidates(pool, size=5)))
+    5
+    """
 
     @abstractmethod
     def label(self, pairs: Pairs) -> Preferences:

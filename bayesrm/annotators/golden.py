@@ -22,17 +22,28 @@ class GoldenAnnotator(SeededAnnotator):
 
     Parameters
     ----------
-    golden
+    golden : array_like
         (response,) golden rewards of the pool's responses.
-    temperature
+    temperature : float, default 1.0
         Slope of the preference probability, above 0; the larger, the fewer answers go against the golden reward.
-    seed
+    seed : int, default 0
         Root of the draws. Asked again, it answers with fresh draws; the same calls give the same answers.
 
     Raises
     ------
     InvalidInputError
         Where a golden reward is not finite or the temperature not above 0.
+
+    See Also
+    --------
+    run : Simulates a whole campaign with an annotator.
+    evaluate : Holds a posterior against the same golden rewards.
+
+    Examples
+    --------
+    >>> answers = brm.GoldenAnnotator(golden, temperature=2.0, seed=1).label(brm.candidates(pool, size=50))
+    >>> sorted(set(answers.outcome.tolist()))
+    [0.0, 1.0]
     """
 
     def __init__(self, golden: ArrayLike, temperature: float = 1.0, seed: int = 0) -> None:

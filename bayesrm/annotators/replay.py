@@ -37,12 +37,13 @@ class ReplayAnnotator(Annotator):
     See Also
     --------
     load_votes : Read votes from a file.
-    replay : Designs compared on recorded votes.
+    Votes : What it answers with.
 
     Examples
     --------
     >>> import bayesrm as brm
-    >>> annotator = brm.ReplayAnnotator(brm.Votes([0, 0], [1, 2], [1, 0]))
+    >>> votes = brm.Votes(np.array([0, 0]), np.array([1, 2]), np.array([1.0, 0.0]))
+    >>> annotator = brm.ReplayAnnotator(votes)
     >>> annotator.label(brm.Comparisons([1], [0])).outcome
     array([0.])
     >>> annotator.pairs.second

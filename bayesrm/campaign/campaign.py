@@ -46,12 +46,27 @@ class Campaign:
 
     Parameters
     ----------
-    directory
+    directory : path
         Where it lies.
-    store
+    store : Store
         Its label store.
-    pool_path, pool
+    pool_path : path
+    pool : ResponsePool
         Its pool.
+
+    See Also
+    --------
+    load_pool : What a campaign asks about.
+    forecast : What more labels are expected to bring.
+
+    Examples
+    --------
+    >>> campaign = brm.Campaign.create("labels", pool="data/quickstart/pool")
+    >>> questions = campaign.ask(3)
+    >>> [path.name for path in campaign.hand_out("csv")]
+    ['batch-001.csv']
+    >>> len(campaign.preferences())  # nobody answered yet
+    0
     """
 
     def __init__(self, directory: Path, store: Store, pool_path: Path, pool: ResponsePool) -> None:
@@ -70,14 +85,14 @@ class Campaign:
 
         Parameters
         ----------
-        directory
+        directory : str or path
             A folder that is new or empty.
-        pool
+        pool : str or path
             The pool that questions are about, see ``load_pool``; it stays where it is.
-        target_prompts
+        target_prompts : str or path, optional
             A file with the ``prompt_id`` of the prompts that the reward model is for, one a line; default all. Quality
             is about these, and designs that can aim (epig, vopt, regret, rank) aim at them.
-        seed
+        seed : int, default 0
             Root of every random choice of the campaign.
 
         Raises
@@ -114,9 +129,9 @@ class Campaign:
 
         Parameters
         ----------
-        directory
+        directory : str or path
             Its folder.
-        pool
+        pool : str or path, optional
             Where its pool is, if it was moved.
 
         Raises
@@ -143,7 +158,7 @@ class Campaign:
 
         Parameters
         ----------
-        request
+        request : Request or int, default 200
             What the batch is to be, or how many pairs with all else at its default.
 
         Returns
@@ -182,11 +197,11 @@ class Campaign:
 
         Parameters
         ----------
-        to
+        to : str
             A format, see ``bayesrm.campaign.handoff``.
-        batch
+        batch : int, optional
             Its number; default the last.
-        out
+        out : str or path, optional
             A folder; default ``batches`` in that of the campaign.
 
         Raises
@@ -255,11 +270,11 @@ class Campaign:
 
         Parameters
         ----------
-        file
+        file : str or path
             What came back from annotators, whole or in part, however often.
-        form
+        form : str, optional
             Its format; default as it is recognised.
-        annotator
+        annotator : str, default ""
             Who answered, where the file does not say.
 
         Raises
@@ -288,11 +303,11 @@ class Campaign:
 
         Parameters
         ----------
-        model
+        model : RewardModel, optional
             Default :meth:`model`.
-        inference
+        inference : str or Inference, optional
             See ``fit``.
-        labels
+        labels : Preferences, optional
             Default :meth:`preferences`.
         """
         labels = self.preferences() if labels is None else labels

@@ -70,19 +70,30 @@ def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLik
 
     Parameters
     ----------
-    path
+    path : str or path
         The directory to make; it must not exist, or be empty.
-    pool
+    pool : ResponsePool
         The responses. Embeddings are written as float16 if they are, else as float32, block by block; prompt
         labels must be integers or strings. Of other columns the pool knows nothing, and none are written. Blocks go to
         the card, covariates to ``covariates.parquet``.
-    golden
+    golden : array_like, optional
         (response,) golden rewards, written as float32, optional.
 
     Raises
     ------
     InvalidInputError
         Where the directory is not empty, or something cannot be written as it should be read.
+
+    See Also
+    --------
+    load_pool : Reads it.
+
+    Examples
+    --------
+    >>> small = brm.ResponsePool(np.eye(3), prompt=["a", "a", "b"], texts=["yes", "no", "maybe"])
+    >>> brm.save_pool("small", small, golden=[1.0, 0.0, 0.5])
+    >>> brm.load_pool("small") == small
+    True
     """
     path = Path(path)
     rewards = None if golden is None else as_golden(golden, len(pool))

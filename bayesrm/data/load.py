@@ -26,7 +26,7 @@ def load_pool(path: str | os.PathLike[str]) -> ResponsePool:
 
     Parameters
     ----------
-    path
+    path : str or path
         A pool directory (see ``save_pool``); a ``.npz`` with arrays ``embeddings`` (response, embedding),
         ``prompt`` (response,) and optionally ``texts``, blocks and covariates, see :mod:`bayesrm.data.npz`; or a
         ``.npy`` of shape (prompts, responses, embedding), such as the paper's ``embd_*.npy``.
@@ -35,6 +35,16 @@ def load_pool(path: str | os.PathLike[str]) -> ResponsePool:
     ------
     InvalidInputError
         Where the file is missing, corrupt or a pickle, or what is in it does not make a pool.
+
+    See Also
+    --------
+    save_pool : Writes a pool directory.
+    load_golden : The golden rewards of a pool.
+
+    Examples
+    --------
+    >>> brm.load_pool("data/quickstart/pool")
+    ResponsePool(3580 responses of dimension 384 to 300 prompts)
     """
     path = Path(path)
     return _LOADERS[_format(path)][0](path)
@@ -45,7 +55,7 @@ def load_golden(path: str | os.PathLike[str]) -> Float[np.ndarray, "response"]:
 
     Parameters
     ----------
-    path
+    path : str or path
         What ``load_pool`` takes: of a directory its ``golden.npy`` is read, of a ``.npz`` its array ``golden``,
         of the paper's ``embd_*.npy`` the ``reward_*.npy`` beside it. Any other ``.npy`` is itself the rewards, of
         shape (response,), (prompts, responses) or (prompts, responses, 1).
@@ -54,6 +64,16 @@ def load_golden(path: str | os.PathLike[str]) -> Float[np.ndarray, "response"]:
     ------
     InvalidInputError
         Where there are none, they are not one finite number a response, or the file cannot be used.
+
+    See Also
+    --------
+    load_pool : The pool that they belong to.
+    evaluate : Holds a posterior against them.
+
+    Examples
+    --------
+    >>> len(brm.load_golden("data/quickstart/pool"))
+    3580
     """
     path = Path(path)
     return _LOADERS[_format(path)][1](path)

@@ -33,7 +33,8 @@ class Votes(Preferences):
         1 where the first was preferred, 0 where the second was, ½ for a tie.
     annotator : (vote,) array, optional
         Who voted.
-    weight, choice
+    weight : array_like of float, optional
+    choice : array_like of int, optional
         As of :class:`Preferences`.
 
     See Also
@@ -44,7 +45,7 @@ class Votes(Preferences):
     Examples
     --------
     >>> import bayesrm as brm
-    >>> votes = brm.Votes([0, 1, 0], [1, 0, 2], [1, 0, 0.5])
+    >>> votes = brm.Votes(np.array([0, 1, 0]), np.array([1, 0, 2]), np.array([1, 0, 0.5]))
     >>> votes.pairs.first, votes.pairs.second
     (array([0, 0]), array([1, 2]))
     """
@@ -108,7 +109,16 @@ def load_votes(path: str | os.PathLike[str]) -> Votes:
 
     See Also
     --------
-    ReplayAnnotator, replay
+    ReplayAnnotator : An annotator that answers with them.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> lines = ["first,second,outcome,annotator", "0,1,1,anna", "1,0,0,bert", "0,2,0.5,anna"]
+    >>> written = Path("votes.csv").write_text("\\n".join(lines))
+    >>> votes = brm.load_votes("votes.csv")
+    >>> len(votes), len(votes.pairs)
+    (3, 2)
     """
     file = Path(path)
     if file.is_dir():

@@ -51,22 +51,22 @@ def select(
 
     Parameters
     ----------
-    posterior
+    posterior : RewardPosterior
         What is known so far (``fit`` with no preferences gives the prior).
-    candidates
+    candidates : CandidateSet
         The pairs to choose from.
-    design
+    design : str or Criterion or Design, optional
         A name (see ``bayesrm designs``); a criterion with settings, such as ``BatchBALD(draws=500)`` of
         :mod:`bayesrm.design.criteria`; a Design; or None for what the studies recommend.
-    size
+    size : int, default 125
         How many pairs.
-    selector
+    selector : str or Selector, optional
         "greedy" (default of information designs), "exchange" (greedy, then swaps), "gradient" (the paper's),
         "gradient-sample" (its sampled form); designs whose score is a plain sum take the top ``size`` whatever is
         asked.
-    seed
+    seed : int, default 0
         Root of random choices and of the breaking of ties.
-    targets
+    targets : Pairs or ResponsePool, optional
         What the reward model is to predict well, for the designs that have targets (``epig``, ``rank``, ``regret``,
         ``vopt``, …): a pool of prompts like those it will meet, whose embeddings need no labels; or pairs of the
         candidates' pool. By default pairs of that pool, mostly within prompts: see each design.
@@ -82,12 +82,34 @@ def select(
     InvalidInputError, CapabilityError
         Where a name is unknown, the batch is larger than the candidates, or the design needs what the posterior
         does not have.
+
+    See Also
+    --------
+    candidates : The pairs to choose from.
+    Live : One pair after another.
+    run : Rounds of it, simulated.
+
+    Examples
+    --------
+    >>> batch = brm.select(posterior, brm.candidates(pool, exclude=prefs), design="pa-dopt", size=20)
+    >>> posterior = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, prefs.append(annotator.label(batch)))
     """
     return make_design(design, selector, targets).select(posterior, candidates, size, seed)
 
 
 def designs() -> dict[str, str]:
-    """What can be asked for as ``design``: name → one line."""
+    """What can be asked for as ``design``: name → one line.
+
+    See Also
+    --------
+    select : Takes a name.
+    register : Adds one of your own.
+
+    Examples
+    --------
+    >>> brm.designs()["random"]
+    'Uniformly random pairs; promises no gain.'
+    """
     return CRITERIA.lines()
 
 

@@ -28,18 +28,18 @@ class Criterion(ABC):
 
     Attributes
     ----------
-    name
+    name : str
         What it is asked for by.
-    requires
+    requires : frozenset of str, default frozenset()
         What it needs of a posterior, of what posteriors offer: "spread", "features".
-    default_selector
+    default_selector : str, default "greedy"
         The selector used where none is asked for.
-    selects_itself
+    selects_itself : bool, default False
         True where only the default selector makes sense: the best batch of a plain sum is its top.
-    uses_labels
+    uses_labels : bool, default True
         Whether the answers so far change what is chosen. Without them no model is fitted to choose, gains cannot be
         weighed against costs, and forecasts hold the design against no other.
-    promises_gain
+    promises_gain : bool, default True
         Whether a batch is worth more than 0 before there are labels.
 
     See Also
@@ -104,7 +104,7 @@ class Selector(ABC):
 
     Attributes
     ----------
-    name
+    name : str
         What it is asked for by.
 
     See Also
@@ -146,9 +146,11 @@ class Selector(ABC):
 
         Parameters
         ----------
-        objective, candidates, generator
+        objective : Objective
+        candidates : CandidateSet
+        generator : numpy.random.Generator
             As for :meth:`choose` of one pair.
-        near
+        near : PairBlock, optional
             Some of the candidates that are likely to be good: they can save looking closely at the others.
         """
         return self.choose(objective, candidates, 1, generator)
@@ -166,8 +168,22 @@ class Design:
 
     Parameters
     ----------
-    criterion, selector
+    criterion : Criterion
+    selector : Selector
         What a batch is worth, and how it is chosen.
+
+    See Also
+    --------
+    select : Chooses by a design.
+    designs : The names of criteria.
+
+    Examples
+    --------
+    >>> from bayesrm.design.criteria.bald import BALD
+    >>> from bayesrm.design.selectors.top import Top
+    >>> batch = brm.select(posterior, brm.candidates(pool), brm.Design(BALD(), Top()), size=4)
+    >>> batch.design
+    'bald'
     """
 
     criterion: Criterion
@@ -178,13 +194,13 @@ class Design:
 
         Parameters
         ----------
-        posterior
+        posterior : RewardPosterior
             What is known so far.
-        candidates
+        candidates : CandidateSet
             The pairs to choose from.
-        size
+        size : int
             How many pairs.
-        seed
+        seed : int, default 0
             Root of random choices and of the breaking of ties.
 
         Raises

@@ -31,13 +31,14 @@ class Live:
 
     Parameters
     ----------
-    posterior
+    posterior : RewardPosterior
         What is known at the beginning. Features and prior scale stay as they are.
-    candidates
+    candidates : CandidateSet
         The pairs to choose from, without caps, which are about batches.
-    design, selector
+    design : str or Design, optional
+    selector : str or Selector, optional
         As for :func:`bayesrm.select`.
-    seed
+    seed : int, default 0
         Root of random choices and of the breaking of ties.
 
     Raises
@@ -46,6 +47,19 @@ class Live:
         Where the candidates have caps, or belong to another pool.
     CapabilityError
         Where the design needs what the posterior does not have.
+
+    See Also
+    --------
+    select : Chooses a whole batch.
+    Campaign : Asks people, batch by batch.
+
+    Examples
+    --------
+    >>> live = brm.Live(posterior, brm.candidates(pool, size=500), design="pa-dopt")
+    >>> for _ in range(2):
+    ...     live.tell(annotator.label(live.next()))  # an exact refit in between
+    >>> len(live.posterior.preferences) - len(prefs)
+    2
     """
 
     def __init__(

@@ -21,21 +21,36 @@ class Selection(Comparisons):
 
     Parameters
     ----------
-    first, second
+    first, second : (pair,) array_like of int
         (pair,) indices into the pool.
-    gain
+    gain : (pair,) ndarray of float, optional
         (pair,) what each pair added to the design's criterion when it was chosen. For information designs in
         nats: the posterior entropy that the pair is expected to remove, given the pairs before it.
-    design
+    design : str, default ""
         The name of the design.
-    certificate
+    certificate : float or callable, optional
         An upper bound on the summed gain of *any* batch of this size, where the design has one, or what computes it:
         over many candidates that takes as long as the choice, so it is done when :attr:`bound` is asked for.
-    inclusion
+    inclusion : (pair,) ndarray of float, optional
         (pair,) the probability, above 0, that each pair had of being in the batch, where it was sampled; None where
         the choice was not random. See :attr:`weight`.
-    posterior, pool
+    posterior : RewardPosterior, optional
+    pool : ResponsePool, optional
         What it was chosen under and from, for :meth:`explain`; files do not keep them.
+
+    See Also
+    --------
+    select : Chooses one.
+    Live : One pair after another.
+
+    Examples
+    --------
+    >>> batch = brm.select(posterior, brm.candidates(pool), design="pa-dopt", size=5)
+    >>> batch.gain.shape  # in nats
+    (5,)
+    >>> bool(batch.gain.sum() + batch.shortfall >= batch.bound)  # no batch of five is worth more than that
+    True
+    >>> table = batch.explain()
     """
 
     gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
@@ -95,7 +110,8 @@ class Selection(Comparisons):
 
         Parameters
         ----------
-        posterior, pool
+        posterior : RewardPosterior, optional
+        pool : ResponsePool, optional
             What it was chosen under and from; only needed for a selection that was read from a file.
 
         Returns

@@ -37,11 +37,11 @@ class Diagnosis:
 
     Parameters
     ----------
-    name
+    name : str
         Of the inference.
-    findings
+    findings : tuple of Finding
         One a check, what speaks against the posterior first.
-    tree
+    tree : DataTree
         The numbers: a group a check, with its sentence in the attribute ``verdict``; after simulation also
         ``prior_sbc``, which ArviZ's ``plot_ecdf_pit`` reads.
     """
@@ -93,26 +93,27 @@ def diagnose(
 
     Parameters
     ----------
-    posterior
+    posterior : RewardPosterior or DataTree
         What ``fit`` returns, or the tree of one.
-    test, temperature
+    test : tuple of (ResponsePool, array_like), optional
+    temperature : float, default 1.0
         A test pool with (response,) golden rewards, and the slope of the preference probability that answers were
         given with: adds calibration of probabilities, and coverage of golden logits.
-    held_out
+    held_out : Preferences, optional
         Preferences about the posterior's own pool that it was not fitted to: calibration against real answers
         (without ``test``).
-    reference
+    reference : RewardPosterior or DataTree, optional
         A posterior to be believed, such as long NUTS, of the same features: adds the distance to it.
-    inference
+    inference : str or Inference, optional
         What the posterior was fitted with, as for ``fit``: for simulation, and for the sentences.
-    sbc
+    sbc : int, default 0
         Number of simulated data sets for simulation-based calibration with ``inference`` at the posterior's features
         and prior scale, and for coverage; 0 for none. A fit each.
-    draws
+    draws : int, default 1024
         Posterior draws where the posterior is not a tree.
-    seed
+    seed : int, default 0
         Root of all random choices.
-    workers
+    workers : int, default 1
         Processes for the simulation.
 
     Returns
@@ -125,9 +126,16 @@ def diagnose(
     InvalidInputError
         Where what was given does not fit the posterior.
 
+    See Also
+    --------
+    compare : Models of the same labels against each other.
+    evaluate : How good a posterior is on other prompts.
+
     Examples
     --------
-    >>> brm.diagnose(posterior, test=(test_pool, test_golden), inference="laplace", sbc=200)  # doctest: +SKIP
+    >>> print(brm.diagnose(posterior))  # doctest: +ELLIPSIS
+    Diagnosis of the Laplace posterior: ... checks against it
+    ...
     """
     tree = (
         posterior if isinstance(posterior, xr.DataTree) else posterior.to_datatree(draws, rng.child(seed, "draws"))

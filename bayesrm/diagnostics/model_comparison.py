@@ -37,12 +37,12 @@ def compare(
 
     Parameters
     ----------
-    posteriors
+    posteriors : mapping of str to RewardPosterior or DataTree
         Name → posterior, of the same labels; also trees, as ``to_datatree(log_likelihood=True)`` makes them and
         ``run(..., log_likelihood=True)`` leaves on disk.
-    draws
+    draws : int, default 1024
         Posterior draws where the posterior is not a tree.
-    seed
+    seed : int, default 0
         Root of the draws.
 
     Returns
@@ -61,9 +61,16 @@ def compare(
     CapabilityError
         Where one has no draws to leave labels out of, as a point.
 
+    See Also
+    --------
+    diagnose : How far to trust one posterior.
+
     Examples
     --------
-    >>> brm.compare({"linear": linear, "network": network})  # doctest: +SKIP
+    >>> wide = brm.fit(brm.RewardModel(pool.dim, "linear", prior_scale=1.0), pool, prefs)
+    >>> table = brm.compare({"prior scale by evidence": posterior, "prior scale 1": wide}, draws=200)
+    >>> table.index[0]
+    'prior scale by evidence'
     """
     if len(posteriors) < 2:
         raise InvalidInputError(f"expected at least two posteriors to compare, got {len(posteriors)}")

@@ -38,11 +38,11 @@ def baselines(pool: ResponsePool, golden: ArrayLike, temperature: float = 1.0) -
 
     Parameters
     ----------
-    pool
+    pool : ResponsePool
         Test responses; texts and covariates are what is ranked by.
-    golden
+    golden : array_like
         (response,) golden rewards of the test pool.
-    temperature
+    temperature : float, default 1.0
         Slope of the golden Bradley–Terry probabilities, as of the annotator's.
 
     Returns

@@ -112,18 +112,30 @@ class Forecast:
 
     Parameters
     ----------
-    now
+    now : Outlook
         Without any further label.
-    later
+    later : tuple of Outlook
         After each of the numbers of labels that were asked about.
-    design
+    design : str
         How those pairs would be chosen.
-    agreement
+    agreement : Estimate
         The probability that two annotators answer alike, as far as it is known.
-    counted
+    counted : float
         How many pairs with two answers that rests on; with 0 it is the prior alone.
-    explained
+    explained : Estimate
         What part of the variance of rewards within prompts the model expresses.
+
+    See Also
+    --------
+    forecast : Makes one.
+
+    Examples
+    --------
+    >>> outlook = brm.forecast(posterior, labels=[100], draws=64)
+    >>> outlook.later[0].labels
+    100
+    >>> print(outlook)  # doctest: +ELLIPSIS
+    100 more labels are expected to cut the regret from ...
     """
 
     now: Outlook
@@ -169,22 +181,23 @@ def forecast(
 
     Parameters
     ----------
-    posterior
+    posterior : RewardPosterior
         What is known so far; it needs spread.
-    pool
+    pool : ResponsePool, optional
         The prompts that the quality is about; default the posterior's own pool.
-    labels
+    labels : sequence of int, default HORIZONS
         Numbers of further labels.
-    design, scope
+    design : str or Design, optional
+    scope : str, default "within-prompt"
         How further pairs are chosen, see ``select`` and ``candidates``.
-    exclude
+    exclude : Pairs, optional
         Pairs that are not to be asked, default those of the posterior's preferences.
-    agreement
+    agreement : tuple of (float, float), optional
         Of pairs that two annotators answered: how many answers were the same, and how many pairs there are. Without
         them annotators are taken to be as consistent as published ones; intervals are wider then.
-    draws
+    draws : int, default 256
         Draws of truth and answers.
-    seed
+    seed : int, default 0
         Root of all random choices.
 
     Returns
@@ -198,6 +211,17 @@ def forecast(
         Where the posterior is a point.
     InvalidInputError
         Where a number of labels is below 1, or the pool has no prompt with responses to rank.
+
+    See Also
+    --------
+    evaluate : Quality against golden rewards, where there are any.
+    headroom : How much room a design has.
+
+    Examples
+    --------
+    >>> outlook = brm.forecast(posterior, labels=[100, 500], draws=64)
+    >>> [later.labels for later in outlook.later]
+    [100, 500]
     """
     if "spread" not in posterior.provides:
         raise CapabilityError(

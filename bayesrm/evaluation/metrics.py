@@ -99,13 +99,13 @@ def evaluate(
 
     Parameters
     ----------
-    posterior
+    posterior : RewardPosterior
         What ``fit`` returns.
-    pool
+    pool : ResponsePool
         Test responses; each is encoded once, in blocks of whole prompts.
-    golden
+    golden : array_like
         (response,) golden rewards of the test pool.
-    temperature
+    temperature : float, default 1.0
         Of the golden Bradley–Terry probabilities, as the annotator's.
 
     Returns
@@ -121,6 +121,19 @@ def evaluate(
     ------
     InvalidInputError
         Where golden rewards do not fit the pool or are not finite, or the temperature is not above 0.
+
+    See Also
+    --------
+    diagnose : Whether the posterior holds what it says.
+    baselines : What needs no label.
+
+    Examples
+    --------
+    >>> scores = brm.evaluate(posterior, test, test_golden, temperature=2.0)
+    >>> 0 < scores["one_minus_spearman"] < 1
+    True
+    >>> scores["best_of_n"][1] < scores["best_of_n"][8]  # the golden reward of the best of 1 and of 8
+    True
     """
     return scores(predict(posterior, pool, golden, temperature))
 

@@ -44,13 +44,13 @@ class LoadedRewardModel:
 
     Parameters
     ----------
-    description
+    description : Description
         The configuration in the files.
-    function
+    function : RewardFunction
         From embeddings to moments of rewards.
-    likelihood
+    likelihood : Likelihood
         What annotators say of two responses; None where it is the user's own and was not given.
-    device
+    device : str, optional
         Where texts are embedded; None: a GPU where there is one.
     """
 
@@ -100,7 +100,7 @@ class LoadedRewardModel:
 
         Parameters
         ----------
-        x
+        x : object
             Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response): each prompt a text or
             a list of messages with role and content.
 
@@ -123,7 +123,7 @@ class LoadedRewardModel:
 
         Parameters
         ----------
-        first, second
+        first, second : object
             As for :meth:`reward`, of the same length. Across prompts the probability is that for two prompts of the
             same difficulty.
 
@@ -188,21 +188,31 @@ def load_reward_model(
 
     Parameters
     ----------
-    path
+    path : str or path
         Its directory.
-    encoder
+    encoder : torch.nn.Module, optional
         Where the encoder was a module of one's own: one of the same architecture, to take the saved weights.
-    likelihood
+    likelihood : Likelihood or callable, optional
         Where the likelihood or the Pyro program was one's own: that, for probabilities.
-    base
+    base : str, optional
         Where the model that embeds texts is, a name on the hub or a folder, if it is not where the files say.
-    device
+    device : str, optional
         Where to compute, such as "cuda"; default: rewards on the CPU, embeddings on a GPU where there is one.
 
     Raises
     ------
     InvalidInputError
         Where the files are missing, damaged, or of another format.
+
+    See Also
+    --------
+    save_reward_model : Writes one.
+
+    Examples
+    --------
+    >>> brm.save_reward_model("exported", posterior)
+    >>> model = brm.load_reward_model("exported")
+    >>> mean, sd = model.reward(pool)
     """
     path = Path(path)
     described = read_description(path)

@@ -34,17 +34,17 @@ def save_reward_model(
 
     Parameters
     ----------
-    path
+    path : str or path
         The directory to make; it must not exist, or be empty.
-    posterior
+    posterior : RewardPosterior
         Any that ``fit`` returned. Its pool and labels are not written; of prompt intercepts nothing is, see
         :mod:`bayesrm.export.reward_function`.
-    embedding
+    embedding : mapping of str to object, optional
         How texts are embedded, such as the entry ``embedding`` in the card of the pool that ``bayesrm embed`` made.
         Without it the model scores embeddings only.
-    name
+    name : str, optional
         What to call it; default: the name of the directory.
-    transformers
+    transformers : bool, default False
         Whether to write the base model too, as a sequence classifier that ``AutoModelForSequenceClassification``
         loads, see :mod:`bayesrm.export.sequence_classifier`. It takes as much space as the base model.
 
@@ -55,6 +55,16 @@ def save_reward_model(
         ``embedding``.
     CapabilityError
         Where the posterior is of another kind than bayesrm's own.
+
+    See Also
+    --------
+    load_reward_model : Reads it.
+
+    Examples
+    --------
+    >>> brm.save_reward_model("saved", posterior, name="quickstart")
+    >>> brm.load_reward_model("saved").dim
+    384
     """
     from safetensors import SafetensorError
 

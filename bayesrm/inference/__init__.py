@@ -33,23 +33,35 @@ def fit(
 
     Parameters
     ----------
-    model
+    model : RewardModel
         Encoder, prior and likelihood; it is copied, not changed.
-    pool
+    pool : ResponsePool
         The responses that the preferences refer to.
-    preferences
+    preferences : Preferences
         Labelled comparisons; none at all gives the prior.
-    inference
+    inference : str or Inference, default "laplace"
         A name (see ``bayesrm inferences``), an Inference, or None for what the studies recommend.
-    seed
+    seed : int, default 0
         Root of all random choices of the fit; the same seed gives the same posterior to the bit.
-    device
+    device : str or torch.device, optional
         Where to compute, such as "cuda"; default the CPU.
 
     Raises
     ------
     InvalidInputError
         Where dimensions or indices do not fit the pool.
+
+    See Also
+    --------
+    RewardModel : What is fitted.
+    select : What to ask next.
+    evaluate : How good the posterior is.
+
+    Examples
+    --------
+    >>> posterior = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, prefs)
+    >>> mean, sd = posterior.reward(pool)
+    >>> prior = brm.fit(brm.RewardModel(pool.dim, "linear", prior_scale=0.1), pool, brm.Preferences.none())
     """
     if pool.dim != model.dim:
         raise InvalidInputError(

@@ -31,7 +31,7 @@ class Inference(ABC):
 
     Attributes
     ----------
-    name
+    name : str
         What it is asked for by.
 
     See Also

@@ -36,33 +36,44 @@ class RewardModel(PyroModule):
 
     Parameters
     ----------
-    dim
+    dim : int
         The dimension p of an embedding (``pool.dim``).
-    encoder
+    encoder : str or torch.nn.Module, default "mlp"
         A name (see ``bayesrm encoders``), "auto" (what the studies recommend), an Encoder with settings of its own,
         such as ``bayesrm.models.encoders.mlp.MLP(dim, hidden=(32,))``, or any ``nn.Module`` that maps (response,
         embedding) to (response, feature).
-    hidden
+    hidden : tuple of int, default (64, 64, 64)
         Sizes of hidden layers, of an encoder that has them and is asked for by name.
-    likelihood
+    likelihood : str or Likelihood, default "bradley-terry"
         A name (see ``bayesrm likelihoods``) or a Likelihood.
-    prior_scale
+    prior_scale : float or mapping of str to float, optional
         σ, the prior standard deviation of each last-layer weight, or one for each block of features (see
         :attr:`blocks`); None lets the inference choose it.
-    training
+    training : str, default "early-stopped"
         How an encoder with weights is trained: "early-stopped" (default: on held-out comparisons) or "paper"
         (Adam, 600 steps, never stopped early, no prior), for comparisons with the paper.
-    inputs
+    inputs : str, optional
         What the encoder sees: embeddings "standardized" with the pool's statistics, also scaled by their spectrum
         "within-prompt" (see :mod:`bayesrm.models.spectrum`), or "raw". None: what is recommended for the encoder.
-    spectrum_power
+    spectrum_power : float, optional
         The power of that spectrum; None lets the labels choose.
-    prompt_intercept
+    prompt_intercept : bool, optional
         Whether comparisons across prompts get a random intercept for each prompt, so that a hard prompt does not
         read as a bad response. None: with "auto" they do, else they do not.
-    program
+    program : callable, optional
         Your own Pyro model for the last layer and the answers, instead of ``likelihood`` and ``prior_scale``:
         see :class:`~bayesrm.models.program.PyroProgram`.
+
+    See Also
+    --------
+    fit : Learns one from preferences.
+    Encoder, Likelihood : What it is made of.
+
+    Examples
+    --------
+    >>> model = brm.RewardModel(pool.dim, "linear", likelihood="davidson", prior_scale=0.1)
+    >>> brm.fit(model, pool, prefs).reward(pool)[0].shape
+    (3580,)
     """
 
     def __init__(

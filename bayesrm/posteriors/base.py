@@ -147,14 +147,28 @@ class RewardPosterior(ABC):
 
     Attributes
     ----------
-    model
+    model : RewardModel
         The fitted model: encoder, likelihood, prior scale.
-    pool
+    pool : ResponsePool
         The pool that the preferences refer to.
-    preferences
+    preferences : Preferences
         The preferences it was fitted to.
-    inference
+    inference : str
         The name of the inference that it came from, such as "laplace".
+
+    See Also
+    --------
+    fit : Makes one.
+    diagnose : How far to trust it.
+    evaluate : How good it is on other prompts.
+
+    Examples
+    --------
+    >>> mean, sd = posterior.reward(pool)
+    >>> probability = posterior.preference_probability(pool, [0, 1], [2, 3])
+    >>> tree = posterior.to_datatree(draws=100)  # ArviZ's groups
+    >>> "posterior" in tree.children
+    True
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"spread"})
@@ -217,7 +231,7 @@ class RewardPosterior(ABC):
 
         Parameters
         ----------
-        pool
+        pool : ResponsePool
             Any pool of the same embedding; it is encoded block by block.
 
         Returns

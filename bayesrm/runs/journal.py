@@ -29,14 +29,26 @@ class RoundRecord:
 
     Parameters
     ----------
-    round
+    round : int
         Its number, from 0.
-    selection
+    selection : Selection
         What was asked, with gains.
-    labels
+    labels : Preferences
         What was answered.
-    metrics
+    metrics : Metrics
         Of the model refitted after the round: test metrics, entropy, prior scale.
+
+    See Also
+    --------
+    run : Keeps one a round.
+    open_results : The trajectory of a finished run.
+
+    Examples
+    --------
+    >>> batch = brm.select(posterior, brm.candidates(pool), size=4)
+    >>> record = brm.RoundRecord(0, batch, annotator.label(batch), {"entropy": posterior.entropy()})
+    >>> len(record.labels)
+    4
     """
 
     round: int

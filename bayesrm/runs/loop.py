@@ -76,38 +76,49 @@ def run(
 
     Parameters
     ----------
-    pool
+    pool : ResponsePool
         The responses to choose comparisons from.
-    annotator
+    annotator : Annotator
         Who answers: anything with ``label(batch) → Preferences``.
-    test
+    test : tuple of (ResponsePool, array_like), optional
         Test pool and its (response,) golden rewards, for the metrics after each round.
-    model, inference, design, selector, targets
+    model : RewardModel, optional
+    inference : str or Inference, optional
+    design : str or Design, optional
+    selector : str, optional
+    targets : Pairs or ResponsePool, optional
         See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend.
-    scope, prompts, candidates, identical
+    scope : str, default "within-prompt"
+    prompts : int, default 500
+    candidates : int, default 20_000
+    identical : bool, default False
         See ``candidates``: scope, prompts drawn a round (None: all), pairs drawn from them (None: all), and
         whether pairs of identical embeddings are asked about.
-    per_prompt, per_response, min_within
+    per_prompt : int, optional
+    per_response : int, optional
+    min_within : int, default 0
         What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
         a response is in, and at least so many pairs within a prompt.
-    cost
+    cost : array_like or callable, optional
         What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost.
-    batch_size, rounds
+    batch_size : int, default 125
+    rounds : int, default 10
         Labels a round, and number of rounds. Where fewer pairs are left to ask than that, a later round takes those;
         where none is left the run ends early, with a warning.
-    seed
+    seed : int, default 0
         Root of every random choice of the run.
-    out
+    out : str or path, optional
         A folder for the run. After each round what was paid for is there; called again with the same settings,
         an unfinished run continues and a finished one is opened. More rounds continue a finished run.
-    draws, log_likelihood
+    draws : int, default 1024
+    log_likelihood : bool, default False
         Posterior draws in the result, and whether to add their log-likelihood (for ``az.loo``).
-    by_prompt
+    by_prompt : bool, default False
         Whether to keep 1 − Spearman of each test prompt, as ``one_minus_spearman_by_prompt``: for intervals that
         allow for other prompts too, see :mod:`bayesrm.evaluation.comparison`.
-    device
+    device : str or torch.device, optional
         Where to compute; default the CPU.
-    progress
+    progress : bool, default True
         Whether to show a progress bar on a terminal.
 
     Returns
@@ -120,6 +131,21 @@ def run(
     ------
     InvalidInputError
         For settings that cannot work, and where ``out`` holds a run of another configuration.
+
+    See Also
+    --------
+    select : One round's choice.
+    open_results : Opens what a run left on disk.
+    Campaign : The same with people.
+
+    Examples
+    --------
+    >>> tree = brm.run(
+    ...     pool, annotator, (test, test_golden), brm.RewardModel(pool.dim, "linear"), design="pa-dopt",
+    ...     batch_size=20, rounds=2, draws=8,
+    ... )
+    >>> tree["trajectory"]["labels"].values.tolist()
+    [20, 40]
     """
     model = RewardModel(pool.dim, encoder="auto") if model is None else model
     plan = make_design(design, selector, targets)

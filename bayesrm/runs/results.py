@@ -49,13 +49,24 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
 
     Parameters
     ----------
-    path
+    path : str or path
         A results file, or the folder of a finished run.
 
     Raises
     ------
     InvalidInputError
         Where there is no such file, or it is not netCDF.
+
+    See Also
+    --------
+    run : Writes them.
+
+    Examples
+    --------
+    >>> model = brm.RewardModel(pool.dim, "linear")
+    >>> tree = brm.run(pool, annotator, model=model, rounds=1, batch_size=20, draws=8, out="runs/open")
+    >>> brm.open_results("runs/open")["trajectory"].sizes["round"]
+    1
     """
     path = Path(path)
     if path.is_dir():

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 import bayesrm
 
 PACKAGE = Path(bayesrm.__file__).parent
-FOUNDATION = {"types", "errors", "registry", "rng", "utils", "plugins"}
+FOUNDATION = {"types", "errors", "registry", "rng", "utils"}
 """What nearly every room imports: drawn as one, without arrows."""
 SHIFT = (-0.18, 0.18)
 """Neighbouring layers stand beside each other, so that arrows do not run through boxes."""

@@ -85,16 +85,16 @@ class HandOff(ABC):
 
     Attributes
     ----------
-    name
+    name : str
         What it is asked for by: ``bayesrm campaign ask --to NAME``.
-    next_step
+    next_step : str
         What to do with the files, in a sentence or two that ends in the next command; ``{directory}`` is the
         campaign's folder.
-    identifies_annotators
+    identifies_annotators : bool, default True
         Whether answers come back with who gave them, without anybody filling it in: true of tools that have users.
-    filled_in
+    filled_in : bool, default False
         Whether the written file is what comes back, with answers in it; a tool exports a file of its own.
-    order
+    order : int, default 0
         When it is asked whether it recognises a file; the formats that look at the content only are asked first.
 
     See Also

@@ -89,12 +89,25 @@ class CandidateSet(ABC):
 
     Attributes
     ----------
-    pool
+    pool : ResponsePool
         The pool that indices refer to.
-    responses
+    responses : (response,) ndarray of int
         (response,) the responses that occur, ascending: what has to be encoded.
-    constraints
+    constraints : Constraints, default NO_CONSTRAINTS
         What a batch of them has to respect.
+
+    See Also
+    --------
+    candidates : Forms one.
+    select : Chooses from one.
+
+    Examples
+    --------
+    >>> pairs = brm.candidates(pool, prompts=None, size=None)  # all pairs within prompts, never listed
+    >>> len(pairs)
+    19588
+    >>> len(pairs.without(prefs)) < len(pairs)
+    True
     """
 
     constraints: Constraints = NO_CONSTRAINTS
@@ -299,31 +312,45 @@ def candidates(
 
     Parameters
     ----------
-    pool
+    pool : ResponsePool
         The responses.
-    scope
+    scope : str, default "within-prompt"
         "within-prompt", or "cross-prompt": any two responses of the drawn prompts.
-    prompts
+    prompts : int, default 500
         How many prompts to draw (all, where there are no more); None takes all.
-    size
+    size : int, default 20_000
         How many pairs to draw from those possible (all, where there are no more); None keeps all of them,
         implicitly: they are scored in blocks and never listed.
-    seed
+    seed : int, default 0
         Root of both draws.
-    exclude
+    exclude : Pairs, optional
         Pairs that are not to be candidates, such as those already asked; orientation does not matter.
-    identical
+    identical : bool, default False
         Whether to keep pairs whose two embeddings are the same, or nearer than a thousandth of the usual distance:
         no answer to them teaches a model anything.
-    per_prompt, per_response, min_within, cost
+    per_prompt : int, optional
+    per_response : int, optional
+    min_within : int, default 0
+    cost : array_like or callable, optional
         What a batch chosen from them has to respect, see :class:`~bayesrm.design.candidates.constraints.Constraints`.
-    pairs
+    pairs : Pairs, optional
         A list of your own to choose from: nothing is drawn, whatever scope, prompts, size and seed say.
 
     Raises
     ------
     InvalidInputError
         Where no pair is possible.
+
+    See Also
+    --------
+    select : Chooses from them.
+
+    Examples
+    --------
+    >>> len(brm.candidates(pool, size=1_000, exclude=prefs))
+    1000
+    >>> everything = brm.candidates(pool, prompts=None, size=None, per_prompt=2)  # all pairs, never listed
+    >>> batch = brm.select(posterior, everything, design="epig", size=5)
     """
     require_scope(scope)
     constraints = Constraints(per_prompt, per_response, min_within, cost)

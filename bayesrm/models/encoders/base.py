@@ -29,24 +29,24 @@ class Encoder(nn.Module):
 
     Parameters
     ----------
-    dim
+    dim : int
         The dimension p of an embedding.
-    body
+    body : torch.nn.Module
         A module (response, embedding) → (response, feature) on prepared embeddings.
-    inputs
+    inputs : str, default "standardized"
         "raw" embeddings, for a body that was trained on them; "standardized"; or "within-prompt": standardised,
         then scaled by their spectrum within prompts, see :mod:`bayesrm.models.spectrum`.
 
     Attributes
     ----------
-    name
+    name : str
         What the encoder is asked for by, ``RewardModel(dim, encoder=name)``. Only subclasses have one.
-    default_inputs
+    default_inputs : str, default "standardized"
         The ``inputs`` of ``RewardModel(..., inputs=None)``.
-    blocks
+    blocks : dict of str to slice
         Features in named blocks with a prior scale each, chosen from the labels. A block called "linear" beside
         others is fitted first, by evidence.
-    settings
+    settings : dict
         What the encoder was made with besides ``dim`` and ``inputs``, as values that JSON takes.
 
     See Also
@@ -155,9 +155,10 @@ class Encoder(nn.Module):
 
         Parameters
         ----------
-        pool, preferences
+        pool : ResponsePool
+        preferences : Preferences
             The labels and their responses.
-        evidence
+        evidence : Evidence
             ``evidence(encoder)`` is the log evidence of these labels, in nats, for a reward that is linear in the
             features of an encoder as it is now, under the best prior scales.
         """

@@ -31,11 +31,11 @@ class Likelihood(ABC):
 
     Attributes
     ----------
-    name
+    name : str
         What it is asked for by.
-    outcomes
+    outcomes : tuple of float, default (0.0, 1.0)
         The values that an outcome can take, ascending: 0 second preferred, 1 first preferred, ½ a tie.
-    context
+    context : Context, default Context()
         What is known of the comparisons that logits belong to; nothing unless bound to some.
 
     See Also
