@@ -26,22 +26,43 @@ def embed(
     source: Annotated[
         str,
         typer.Argument(
-            help="Texts: a .jsonl, .json, .csv or .parquet file (.gz too), a folder of them, or a data set of the hub."
+            help="Texts: a .jsonl, .json, .csv, .tsv or .parquet file (.gz too), a folder of them, or a data set of "
+            "the hub."
         ),
     ],
     model: Annotated[
         str, typer.Option(help="Encoder or decoder: its name on the hub, or a folder with its files.")
     ],
     out: Annotated[Path, typer.Option(help="Pool to make; one that was begun with the same texts continues.")],
-    prompt_column: Annotated[str | None, typer.Option(help="What SOURCE calls the prompt, if not prompt.")] = None,
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(help="What SOURCE calls the prompt, if not prompt, instruction, question and the like."),
+    ] = None,
+    implicit_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--implicit-prompt",
+            help="The prompt is what chosen and rejected both begin with, whatever other columns there are.",
+        ),
+    ] = False,
     response_column: Annotated[
         str | None, typer.Option(help="What SOURCE calls the response, or the list of responses.")
     ] = None,
     chosen_column: Annotated[
-        str | None, typer.Option(help="What SOURCE calls the preferred of two answers.")
+        str | None, typer.Option(help="What SOURCE calls the preferred of two answers; with a winner, the first.")
     ] = None,
     rejected_column: Annotated[
-        str | None, typer.Option(help="What SOURCE calls the other of two answers.")
+        str | None, typer.Option(help="What SOURCE calls the other of two answers; with a winner, the second.")
+    ] = None,
+    winner_column: Annotated[
+        str | None, typer.Option(help="Which column says which of two answers is better.")
+    ] = None,
+    winner_values: Annotated[
+        str | None,
+        typer.Option(
+            help="What its values mean: first, second, tie, or skip for no label, such as 1=first,2=second,0=tie. "
+            "Default: words like model_a, response_b, left and tie as they read."
+        ),
     ] = None,
     prompt_id_column: Annotated[
         str | None, typer.Option(help="Which column groups responses; default, equal prompts are one.")
@@ -94,8 +115,8 @@ def embed(
 ) -> None:
     """Turn texts into a pool: every response embedded with its prompt, and labels it came with kept beside it.
 
-    SOURCE may have prompts with responses, or pairs that somebody compared: TRL's chosen and rejected, UltraFeedback,
-    RewardBench 2, hh-rlhf, Arena or HelpSteer3, told by their columns. Labels go to preferences.parquet.
+    SOURCE may have prompts with responses, or answers that somebody compared, in any of the forms that
+    [bold]bayesrm formats[/bold] lists, told by their columns. Labels go to preferences.parquet.
 
     Texts longer than the window lose the middle of the prompt, never the response while it fits. Killed, the same
     command goes on where it was.
@@ -112,10 +133,18 @@ def embed(
         "response": response_column,
         "chosen": chosen_column,
         "rejected": rejected_column,
+        "winner": winner_column,
         "prompt_id": prompt_id_column,
         "generator": generator_column,
     }
-    texts = read_texts(source, {name: column for name, column in mapping.items() if column}, split, config)
+    texts = read_texts(
+        source,
+        {name: column for name, column in mapping.items() if column},
+        split,
+        config,
+        None if winner_values is None else _meanings(winner_values),
+        implicit_prompt,
+    )
     _tell_texts(texts)
     made = embed_texts(texts, Embedder(settings, device), out, part, store)
     _tell_pool(made)
@@ -145,6 +174,17 @@ def _shard(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
+def _meanings(text: str) -> dict[str, str]:
+    """``1=first,2=second`` as a dictionary; a value may itself have an equals sign."""
+    found = {}
+    for part in text.split(","):
+        value, equals, meaning = part.rpartition("=")
+        if not equals or not value.strip() or value.strip() in found:
+            raise InvalidInputError(f"expected --winner-values such as 1=first,2=second,0=tie, got {text}")
+        found[value.strip()] = meaning.strip().lower()
+    return found
+
+
 def _tell_texts(texts: Texts) -> None:
     """What was read, and what was not."""
     labels = "" if texts.preferences is None else f", {len(texts.preferences):,} labels"
@@ -154,6 +194,8 @@ def _tell_texts(texts: Texts) -> None:
         markup=False,
         soft_wrap=True,
     )
+    for note in texts.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     if texts.identical:
         console.print(f"{texts.identical:,} labels compare a text with itself and were set aside.", markup=False)
     if texts.broken:

@@ -68,7 +68,9 @@ def score(
     model: Annotated[Path, typer.Argument(help="Folder that bayesrm export made.")],
     file: Annotated[
         Path,
-        typer.Argument(help="Texts in .jsonl, .json, .csv or .parquet, in any form that bayesrm embed reads."),
+        typer.Argument(
+            help="Texts in .jsonl, .json, .csv, .tsv or .parquet, in any form that bayesrm embed reads."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -81,6 +83,13 @@ def score(
     response_column: Annotated[str | None, typer.Option(help="What FILE calls the response.")] = None,
     chosen_column: Annotated[str | None, typer.Option(help="What FILE calls the first of two answers.")] = None,
     rejected_column: Annotated[str | None, typer.Option(help="What FILE calls the other of two answers.")] = None,
+    implicit_prompt: Annotated[
+        bool,
+        typer.Option(
+            "--implicit-prompt",
+            help="The prompt is what chosen and rejected both begin with, whatever other columns there are.",
+        ),
+    ] = False,
     base: Annotated[
         str | None, typer.Option(help="The model that embeds texts, if it is not where MODEL says.")
     ] = None,
@@ -109,6 +118,7 @@ def score(
         out,
         kappa,
         {name: column for name, column in mapping.items() if column},
+        implicit_prompt=implicit_prompt,
     )
     console.print(
         f"Read as {scored.format}: {scored.responses:,} responses in {scored.rows:,} rows scored into {scored.path}.",
@@ -116,6 +126,8 @@ def score(
         markup=False,
         soft_wrap=True,
     )
+    for note in scored.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     if scored.broken:
         console.print(
             f"{len(scored.broken):,} rows have no scores, and {scored.unreadable:,} of them could not be read and are "

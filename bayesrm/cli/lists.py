@@ -18,6 +18,7 @@ KINDS = {
     "inferences": ("inference", "INFERENCES", "What can be asked for with --inference"),
     "likelihoods": ("models.likelihoods", "LIKELIHOODS", "What an annotator's answer can be modelled as"),
     "encoders": ("models.encoders", "ENCODERS", "What turns embeddings into features, --encoder"),
+    "formats": ("data.formats", "FORMATS", "Forms of data sets that embed and score read, told by their columns"),
     "handoffs": (
         "campaign.handoff",
         "HANDOFFS",

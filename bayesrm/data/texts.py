@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +14,12 @@ import pyarrow.parquet as pq
 
 from bayesrm.data.conversation import Conversation, as_conversation, as_text, require_text, to_json
 from bayesrm.data.directory import RESPONSES
-from bayesrm.data.formats import FORMATS, Format
-from bayesrm.data.formats.base import Item
-from bayesrm.data.sources import read_rows
+from bayesrm.data.formats.base import Item, Told
+from bayesrm.data.reading import SAMPLE, open_reader
+from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.table import ROWS_AT_ONCE
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
-
-SAMPLE = 100
-"""Rows that are looked at to tell the form of a source."""
-
-MAPPED = ("prompt", "response", "chosen", "rejected", "prompt_id", "generator")
-"""Columns that can be mapped by hand."""
-
-_BESIDE = ("prompt", "prompt_id", "generator", "source", "margin")
-_TEXTS = ("response", "responses", "chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -71,6 +61,8 @@ class Texts:
         Those left out.
     identical
         Labels that compared a text with itself, and were set aside.
+    notes
+        What was decided, and what was left out of rows that were read: a sentence each.
     """
 
     prompt_id: np.ndarray
@@ -85,6 +77,7 @@ class Texts:
     rows: int
     broken: tuple[BrokenRow, ...]
     identical: int
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.responses)
@@ -95,6 +88,8 @@ def read_texts(
     mapping: Mapping[str, str] | None = None,
     split: str | None = None,
     config: str | None = None,
+    winner_values: Mapping[str, str] | None = None,
+    implicit_prompt: bool = False,
 ) -> Texts:
     """Read a source of texts in any of the forms of ``FORMATS``, told by its columns.
 
@@ -103,56 +98,41 @@ def read_texts(
     source
         A file (.jsonl, .json, .csv, .parquet), a folder of them, or a data set of the hub.
     mapping
-        What the source calls ``prompt``, ``response``, ``chosen``, ``rejected``, ``prompt_id``, ``generator``, where
-        its columns have other names.
+        What the source calls the columns in ``reading.MAPPED`` (``prompt``, ``response``, ``chosen``, …), where it has
+        other names. With a ``winner``, ``chosen`` and ``rejected`` are the first and the second answer.
     split, config
         Of a data set of the hub.
+    winner_values
+        What the values of the winner column mean: first, second, tie or skip.
+    implicit_prompt
+        Whether the prompt is what chosen and rejected both begin with, whatever other columns there are.
 
     Raises
     ------
     InvalidInputError
         Where the source cannot be read, its columns are in no known form, or not one of its rows can be used.
     """
-    mapping = dict(mapping or {})
-    unknown = sorted(set(mapping) - set(MAPPED))
-    if unknown:
-        raise InvalidInputError(f"expected columns for {', '.join(MAPPED)}, got {', '.join(unknown)}")
-    rows = read_rows(source, split, config)
+    notes: list[str] = []
+    rows = read_rows(source, split, config, notes)
     first = list(islice(rows, SAMPLE))
     readable = [row for _, row in first if not isinstance(row, InvalidInputError)]
     if not readable:
         number, reason = first[0] if first else (0, "it has no rows")
         where = f"row {number}: " if number else ""
         raise InvalidInputError(f"expected rows of texts in {source}, and there are none ({where}{reason})")
-    columns = frozenset(name for row in readable for name in row)
-    _require_columns(mapping, columns, source)
-    form = recognise([mapped(row, mapping) for row in readable], source)
-    return _collect(form, ((number, mapped(row, mapping)) for number, row in chain(first, rows)), source)
-
-
-def recognise(sample: Sequence[Mapping[str, Any]], source: str) -> Format:
-    """The one form that some rows are in.
-
-    Raises
-    ------
-    InvalidInputError
-        Where there is none, or several.
-    """
-    columns = frozenset(name for row in sample for name in row)
-    found = [form for part in FORMATS.values() if (form := part()).recognises(columns, sample)]
-    if len(found) == 1:
-        return found[0]
-    came = ", ".join(sorted(columns)) or "none"
-    if found:
+    reader = open_reader(readable, source, mapping, Told(winner_values, implicit_prompt))
+    table, counted = _Table(reader.form.lists), _Count()
+    for number, item in reader.items(counted.rows(chain(first, rows))):
+        if isinstance(item, InvalidInputError):
+            table.broken.append(BrokenRow(number, str(item)))
+        else:
+            table.add(item, number)
+    if not table.items:
+        why = f" ({table.broken[0]})" if table.broken else ""
         raise InvalidInputError(
-            f"the columns of {source} ({came}) could be {' or '.join(form.name for form in found)}: "
-            "say which they are with --prompt-column and --response-column, or --chosen-column and --rejected-column"
+            f"not one of the {counted.count} rows of {source} can be used as {reader.form.name}{why}"
         )
-    known = "; ".join(f"{name}: {part.columns}" for name, part in FORMATS.items())
-    raise InvalidInputError(
-        f"the columns of {source} ({came}) are in no known form: say what they are with --prompt-column and "
-        f"--response-column, or --chosen-column and --rejected-column, or rename them (known are {known})"
-    )
+    return table.texts(reader.form.name, counted.count, (*notes, *reader.notes))
 
 
 def write_texts(path: Path, texts: Texts) -> None:
@@ -189,121 +169,118 @@ def write_texts(path: Path, texts: Texts) -> None:
             writer.write_batch(pa.record_batch(arrays, schema=schema))
 
 
-class _Table:
-    """Responses and labels as they come in."""
+class _Count:
+    """How many rows have gone by."""
 
-    def __init__(self, form: Format) -> None:
-        self.form = form
-        self.prompts: list[Conversation] = []
-        self.responses: list[str] = []
-        self.generators: list[str | None] = []
-        self.sources: list[str | None] = []
-        self.prompt_ids: list[int | str] = []
-        self.rows: list[int] = []
-        self.labels: list[tuple[int, int, float, float]] = []
-        self.identical = 0
-        self._numbers: dict[Conversation, int] = {}
-        self._known: dict[tuple[int | str, str], int] = {}
-        self._named: bool | None = None
+    def __init__(self) -> None:
+        self.count = 0
+
+    def rows(self, rows: Iterable[SourceRow]) -> Iterator[SourceRow]:
+        for row in rows:
+            self.count += 1
+            yield row
+
+
+class _Table:
+    """Responses and labels as they come in.
+
+    Parameters
+    ----------
+    lists
+        Whether each answer is a response of its own, even if another has the same text.
+    """
+
+    def __init__(self, lists: bool) -> None:
+        self.lists = lists
+        self.items: list[tuple[Item, int]] = []
+        self.broken: list[BrokenRow] = []
+        self._notes: dict[str, tuple[int, int]] = {}
 
     def add(self, item: Item, row: int) -> None:
-        """All answers and labels of a row, or none where it does not fit."""
-        prompt_id = self._prompt_id(item)
-        index = [self._response(item, prompt_id, at, row) for at in range(len(item.answers))]
-        for label in item.labels:
-            first, second = index[label.first], index[label.second]
-            if first == second:
-                self.identical += 1
-            else:
-                margin = np.nan if label.margin is None else label.margin
-                self.labels.append((first, second, label.outcome, margin))
+        """A row that was read."""
+        self.items.append((item, row))
+        for note in dict.fromkeys(item.notes):
+            count, first = self._notes.get(note, (0, row))
+            self._notes[note] = count + 1, first
 
-    def _prompt_id(self, item: Item) -> int | str:
-        given = item.prompt_id
-        named = given is not None and given != ""
-        if self._named is None:
-            self._named = named
-        if named != self._named:
-            raise InvalidInputError("expected a prompt_id in every row or in none")
-        if not named:
-            return self._numbers.setdefault(item.prompt, len(self._numbers))
-        if isinstance(given, bool) or not isinstance(given, (int, str)):
-            raise InvalidInputError(f"expected an integer or a text as prompt_id, got {given!r}")
-        return given
-
-    def _response(self, item: Item, prompt_id: int | str, at: int, row: int) -> int:
-        """Its number. In pairs, the same text to the same prompt is the same response; in lists, each row is one."""
-        answer = item.answers[at]
-        if not self.form.lists:
-            known = self._known.setdefault((prompt_id, answer.text), len(self.responses))
-            if known < len(self.responses):
-                return known
-        self.prompts.append(item.prompt)
-        self.responses.append(answer.text)
-        self.generators.append(answer.generator)
-        self.sources.append(item.source)
-        self.prompt_ids.append(prompt_id)
-        self.rows.append(row)
-        return len(self.responses) - 1
-
-
-def _collect(
-    form: Format, rows: Iterable[tuple[int, Mapping[str, Any] | InvalidInputError]], source: str
-) -> Texts:
-    table, broken, count = _Table(form), [], 0
-    for number, row in rows:
-        count += 1
-        try:
-            if isinstance(row, InvalidInputError):
-                raise row
-            table.add(form.read(row), number)
-        except InvalidInputError as error:
-            broken.append(BrokenRow(number, str(error)))
-    if not table.responses:
-        raise InvalidInputError(
-            f"not one of the {count} rows of {source} can be used as {form.name} ({broken[0]})"
-        )
-    whole = all(isinstance(prompt_id, int) for prompt_id in table.prompt_ids)
-    prompt_id = np.array(table.prompt_ids if whole else [str(one) for one in table.prompt_ids])
-    preferences, margins = None, None
-    if table.labels:
-        first, second, outcome, margins = np.array(table.labels).T
-        preferences = Preferences(first.astype(np.int64), second.astype(np.int64), outcome)
-        margins = None if np.isnan(margins).all() else margins
-    return Texts(
-        prompt_id,
-        np.array(table.rows, dtype=np.int64),
-        table.prompts,
-        table.responses,
-        table.generators if any(table.generators) else None,
-        table.sources if any(table.sources) else None,
-        preferences,
-        margins,
-        form.name,
-        count,
-        tuple(broken),
-        table.identical,
-    )
-
-
-def _require_columns(mapping: Mapping[str, str], columns: frozenset[str], source: str) -> None:
-    for name, column in mapping.items():
-        if column not in columns:
-            raise InvalidInputError(
-                f"expected a column {column} for {name} in {source}, got {', '.join(sorted(columns))}"
+    def texts(self, form: str, rows: int, notes: tuple[str, ...]) -> Texts:
+        """All of it."""
+        prompt_ids, named = _prompt_ids([item for item, _ in self.items])
+        first: list[tuple[Item, int, int, int | str]] = []  # item, place in it, row and prompt of each response
+        known: dict[tuple[int | str, str], int] = {}
+        labels: list[tuple[int, int, float, float]] = []
+        identical = 0
+        for (item, row), prompt_id in zip(self.items, prompt_ids, strict=True):
+            index = []
+            for at, answer in enumerate(item.answers):
+                found = len(first) if self.lists else known.setdefault((prompt_id, answer.text), len(first))
+                if found == len(first):
+                    first.append((item, at, row if answer.row is None else answer.row, prompt_id))
+                index.append(found)
+            for label in item.labels:
+                one, other = index[label.first], index[label.second]
+                if one == other:
+                    identical += 1
+                else:
+                    labels.append((one, other, label.outcome, np.nan if label.margin is None else label.margin))
+        preferences, margins = None, None
+        if labels:
+            left, right, outcome, margins = np.array(labels).T
+            preferences = Preferences(left.astype(np.int64), right.astype(np.int64), outcome)
+            margins = None if np.isnan(margins).all() else margins
+        answers = [item.answers[at] for item, at, _, _ in first]
+        generators = [answer.generator for answer in answers]
+        sources = [item.source for item, _, _, _ in first]
+        happened = [
+            f"In {count:,} {'row' if count == 1 else 'rows'} {note} (first in row {row})."
+            for note, (count, row) in self._notes.items()
+        ]
+        if 0 < named < len(self.items):
+            happened.append(
+                f"{len(self.items) - named:,} of {len(self.items):,} rows have no prompt_id; they belong to the rows "
+                "with the same prompt."
             )
+        return Texts(
+            np.array([prompt_id for _, _, _, prompt_id in first]),
+            np.array([row for _, _, row, _ in first], dtype=np.int64),
+            [item.prompt for item, _, _, _ in first],
+            [answer.text for answer in answers],
+            generators if any(generators) else None,
+            sources if any(sources) else None,
+            preferences,
+            margins,
+            form,
+            rows,
+            tuple(sorted(self.broken, key=lambda broken: broken.row)),
+            identical,
+            (*notes, *happened),
+        )
 
 
-def mapped(row: Any, mapping: Mapping[str, str]) -> Any:
-    """A row under the names that formats know; of other text columns only those that nobody mapped otherwise."""
-    if not mapping or isinstance(row, InvalidInputError):
-        return row
-    kept = set(_BESIDE)
-    if not {"response", "chosen", "rejected"} & set(mapping):
-        kept |= set(_TEXTS)
-    used = set(mapping.values())
-    plain = {name: value for name, value in row.items() if name in kept and name not in used}
-    return plain | {name: row.get(column) for name, column in mapping.items()}
+def _prompt_ids(items: Sequence[Item]) -> tuple[list[int | str], int]:
+    """The prompt_id of each item, integers or strings, and how many had one.
+
+    Equal prompts are one where there are no ids. Where some have one, an item without takes that of an item with the
+    same prompt, or else a new one.
+    """
+    named = [item.prompt_id for item in items if item.prompt_id is not None]
+    if not named:
+        numbers: dict[Conversation, int] = {}
+        return [numbers.setdefault(item.prompt, len(numbers)) for item in items], 0
+    whole = all(isinstance(one, int) and -(2**63) <= one < 2**63 for one in named)
+    as_label: Callable[[int | str], int | str] = (lambda one: one) if whole else str
+    taken = {as_label(one) for one in named}
+    by_prompt: dict[Conversation, int | str] = {}
+    for item in items:
+        if item.prompt_id is not None:
+            by_prompt.setdefault(item.prompt, as_label(item.prompt_id))
+    fresh: Iterator[int | str] = (one for one in map(as_label, count(1)) if one not in taken)
+    labels = []
+    for item in items:
+        if item.prompt_id is None and item.prompt not in by_prompt:
+            by_prompt[item.prompt] = next(fresh)
+        labels.append(by_prompt[item.prompt] if item.prompt_id is None else as_label(item.prompt_id))
+    return labels, len(named)
 
 
 def load_pool_texts(path: Path) -> tuple[list[Conversation], list[str]]:

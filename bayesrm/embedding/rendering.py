@@ -56,17 +56,31 @@ def _apply(tokenizer: Any, turns: Conversation, open_answer: bool) -> str:
         try:
             return str(_template(tokenizer, turns, open_answer))
         except TemplateError:
-            if turns[0].role != "system" or len(turns) < 2:
+            simpler = _simpler(turns)
+            if simpler == turns:
                 raise
-            # Some templates have no place for a system prompt: it opens the first message then.
-            merged = Turn(turns[1].role, turns[0].content + JOIN + turns[1].content)
-            return str(_template(tokenizer, (merged, *turns[2:]), open_answer))
+            return str(_template(tokenizer, simpler, open_answer))
     except (TemplateError, ValueError) as error:
         roles = ", ".join(turn.role for turn in turns)
         raise InvalidInputError(
             f"the chat template of the tokenizer does not take a dialogue of the turns {roles} ({error}): "
             "use the template 'plain'"
         ) from error
+
+
+def _simpler(turns: Conversation) -> Conversation:
+    """For templates that have no place for a system prompt or a tool's output.
+
+    A system prompt opens the first message then, and what a tool put out is told to the model by the user.
+    """
+    said: list[Turn] = []
+    for role, content in turns:
+        speaker = "assistant" if role == "assistant" else "user"
+        if said and said[-1].role == speaker:
+            said[-1] = Turn(speaker, said[-1].content + JOIN + content)
+        else:
+            said.append(Turn(speaker, content))
+    return tuple(said)
 
 
 def _template(tokenizer: Any, turns: Conversation, open_answer: bool) -> Any:

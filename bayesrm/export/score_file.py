@@ -4,6 +4,8 @@
 - ``reward_lower``: mean − κ·sd, where κ is asked for.
 - ``preference_probability``: P(first is preferred), where a row has two responses; chosen is the first.
 - ``reward_error``: why a row has no scores, where one has none.
+
+Of several answers, one that is empty has no reward; the others keep their places.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ from typing import Any
 
 import torch
 
-from bayesrm.data.formats import Format
-from bayesrm.data.formats.base import Item
+from bayesrm.data.formats.base import Item, Told
+from bayesrm.data.reading import SAMPLE, Reader, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
-from bayesrm.data.texts import SAMPLE, BrokenRow, mapped, recognise
+from bayesrm.data.texts import BrokenRow
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.loaded import LoadedRewardModel
 from bayesrm.export.row_writers import ERROR, LOWER, PROBABILITY, REWARD, SD, WRITERS, RowWriter
@@ -49,6 +51,8 @@ class Scored:
         Rows without scores, and why. Those that could not be read at all are not in the file.
     unreadable
         How many could not be read at all.
+    notes
+        What was decided of the file: a sentence each.
     """
 
     path: Path
@@ -57,6 +61,7 @@ class Scored:
     format: str
     broken: tuple[BrokenRow, ...]
     unreadable: int
+    notes: tuple[str, ...] = ()
 
 
 def score_file(
@@ -66,6 +71,7 @@ def score_file(
     kappa: float | None = None,
     mapping: Mapping[str, str] | None = None,
     show_progress: bool = True,
+    implicit_prompt: bool = False,
 ) -> Scored:
     """Score every response of a file, a few hundred rows at a time, and write it whole or not at all.
 
@@ -83,6 +89,8 @@ def score_file(
         What the source calls ``prompt``, ``response``, ``chosen``, ``rejected``, where its columns have other names.
     show_progress
         Whether to show a bar with the time left, on a terminal.
+    implicit_prompt
+        Whether the prompt is what chosen and rejected both begin with, whatever other columns there are.
 
     Raises
     ------
@@ -100,13 +108,20 @@ def score_file(
         raise InvalidInputError(
             f"expected a new file, and {target} exists: remove it or choose another with --out"
         )
-    rows = read_rows(str(source))
+    notes: list[str] = []
+    rows = read_rows(str(source), notes=notes)
     first = list(islice(rows, SAMPLE))
-    sample = [mapped(row, mapping or {}) for _, row in first if not isinstance(row, InvalidInputError)]
+    sample = [row for _, row in first if not isinstance(row, InvalidInputError)]
     if not sample:
         raise InvalidInputError(f"expected rows of texts in {source}, and there are none")
-    scoring = _Scoring(model, recognise(sample, str(source)), kappa, mapping or {})
-    scoring.look_at([row for _, row in first if not isinstance(row, InvalidInputError)], source)
+    reader = open_reader(sample, str(source), mapping, Told(implicit_prompt=implicit_prompt))
+    if reader.form.across_rows:
+        raise InvalidInputError(
+            f"expected rows that can be scored one by one, and those of {source} are {reader.form.name}, where the "
+            "answers to a prompt stand in several: write prompt and response a row"
+        )
+    scoring = _Scoring(model, reader, kappa)
+    scoring.look_at(sample, source)
     total = sum(1.0 for _ in read_rows(str(source)))
     with explaining_failed_write(target, "scores"), replacing(target) as temporary, ExitStack() as stack:
         writer: RowWriter | None = None
@@ -123,17 +138,21 @@ def score_file(
             raise InvalidInputError(f"expected rows of texts in {source}, and none can be read")
         stack.close()
     return Scored(
-        target, scoring.rows, scoring.responses, scoring.form.name, tuple(scoring.broken), scoring.unreadable
+        target,
+        scoring.rows,
+        scoring.responses,
+        reader.form.name,
+        tuple(scoring.broken),
+        scoring.unreadable,
+        (*notes, *reader.notes),
     )
 
 
 class _Scoring:
     """Scores of blocks of rows, and what was wrong with some."""
 
-    def __init__(
-        self, model: LoadedRewardModel, form: Format, kappa: float | None, mapping: Mapping[str, str]
-    ) -> None:
-        self.model, self.form, self.kappa, self.mapping = model, form, kappa, mapping
+    def __init__(self, model: LoadedRewardModel, reader: Reader, kappa: float | None) -> None:
+        self.model, self.reader, self.kappa = model, reader, kappa
         self.several = self.pairs = False
         self.broken: list[BrokenRow] = []
         self.rows = self.responses = self.unreadable = 0
@@ -147,7 +166,7 @@ class _Scoring:
             )
         for row in sample:
             with suppress(InvalidInputError):
-                count = len(self.form.read(mapped(row, self.mapping)).answers)
+                count = _places(self.reader.item(row))
                 self.several |= count > 1
                 self.pairs |= count == 2 and self.model.likelihood is not None
 
@@ -168,7 +187,8 @@ class _Scoring:
             index = slice(at, at + len(item.answers))
             at = index.stop
             sd = moments.factor[index].square().sum(dim=1).sqrt()
-            columns = self._columns(moments.mean[index].tolist(), sd.tolist(), self._probability(moments, index))
+            mean, sds = (_in_place(item, values) for values in (moments.mean[index].tolist(), sd.tolist()))
+            columns = self._columns(mean, sds, self._probability(moments, index))
             scored.append({**row, **columns, ERROR: None})
         return scored
 
@@ -177,10 +197,10 @@ class _Scoring:
         try:
             if isinstance(row, InvalidInputError):
                 raise row
-            item = self.form.read(mapped(row, self.mapping))
-            if len(item.answers) > 1 and not self.several:
+            item = self.reader.item(row)
+            if _places(item) > 1 and not self.several:
                 raise InvalidInputError(
-                    f"expected one response, as in the rows at the beginning, got {len(item.answers)}"
+                    f"expected one response, as in the rows at the beginning, got {_places(item)}"
                 )
         except InvalidInputError as error:
             self.broken.append(BrokenRow(number, str(error)))
@@ -196,13 +216,30 @@ class _Scoring:
         first = torch.tensor([index.start], device=moments.mean.device)
         return float(moments.probability(self.model.likelihood, first, first + 1))
 
-    def _columns(self, mean: list[float], sd: list[float], probability: float | None) -> dict[str, Any]:
+    def _columns(
+        self, mean: list[float | None], sd: list[float | None], probability: float | None
+    ) -> dict[str, Any]:
         columns: dict[str, Any] = {REWARD: mean, SD: sd}
         if self.kappa is not None:
-            columns[LOWER] = [m - self.kappa * s for m, s in zip(mean, sd, strict=True)]
+            columns[LOWER] = [
+                None if m is None or s is None else m - self.kappa * s for m, s in zip(mean, sd, strict=True)
+            ]
         if not self.several or not mean:
             columns = {name: values[0] if values else None for name, values in columns.items()}
         return columns | ({PROBABILITY: probability} if self.pairs else {})
+
+
+def _places(item: Item) -> int:
+    """How many answers a row has, with those that say nothing."""
+    return len(item.answers) if item.places is None else item.places
+
+
+def _in_place(item: Item, values: Sequence[float]) -> list[float | None]:
+    """A value for each answer of the row; None for those that say nothing."""
+    full: list[float | None] = [None] * _places(item)
+    for at, (answer, value) in enumerate(zip(item.answers, values, strict=True)):
+        full[at if answer.place is None else answer.place] = value
+    return full
 
 
 def _target(source: Path) -> Path:

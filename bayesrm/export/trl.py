@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from bayesrm.data.conversation import Turn, as_turns
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardMoments
 
@@ -62,7 +63,8 @@ class TRLReward:
         prompts
             One for each completion: a text, or a list of messages with role and content.
         completions
-            Texts, or lists of messages, of which what the assistant said last is the response.
+            Texts, or lists of messages, of which what the assistant said last is the response: its text, and the tools
+            that it calls, but not what a tool answered.
         kwargs
             Whatever else a trainer passes (columns of the data set, token ids, its state); not used.
         """
@@ -83,24 +85,26 @@ class TRLReward:
 
 
 def _dialogue(prompt: Any, completion: Any) -> tuple[Any, str]:
-    """Prompt and response; turns of a completion before its last go to the prompt."""
+    """Prompt and response: what the assistant said last; turns of a completion before it go to the prompt.
+
+    Messages may have content that is null or in parts, and calls of tools: whatever a policy writes has a reward.
+    """
+    if not isinstance(prompt, str):
+        prompt = as_turns(prompt, "prompt", only_text=False)
     if isinstance(completion, str):
-        return prompt, completion
-    turns = [completion] if isinstance(completion, Mapping) else completion
-    if not isinstance(turns, Sequence) or not turns or not all(isinstance(turn, Mapping) for turn in turns):
-        raise InvalidInputError(
-            f"expected completions to be texts or lists of messages with role and content, got {completion!r:.80}"
-        )
-    text = turns[-1].get("content")
-    if not isinstance(text, str):
-        raise InvalidInputError(
-            f"expected a text as content of the last message of a completion, got {text!r:.80}"
-        )
-    earlier = list(turns[:-1])
-    if earlier:
-        prompt = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-        prompt = prompt + earlier
-    return prompt, text
+        return prompt, _writable(completion)
+    turns = as_turns(completion, "completions", "assistant", only_text=False)
+    said = [at for at, turn in enumerate(turns) if turn.role == "assistant"]
+    last = said[-1] if said else len(turns) - 1
+    if last:
+        prompt = (Turn("user", prompt),) if isinstance(prompt, str) else prompt
+        prompt = (*prompt, *turns[:last])
+    return prompt, _writable(turns[last].content)
+
+
+def _writable(text: str) -> str:
+    """With a sign in the place of half characters, which no tokenizer takes."""
+    return text.encode(errors="replace").decode()
 
 
 def _groups(prompts: Sequence[Any]) -> np.ndarray:

@@ -15,7 +15,8 @@ import bayesrm as brm
 from bayesrm.data.conversation import Turn, as_text
 from bayesrm.data.formats import FORMATS
 from bayesrm.data.preferences import load_preferences, save_preferences
-from bayesrm.data.texts import read_texts, recognise, write_texts
+from bayesrm.data.reading import open_reader
+from bayesrm.data.texts import read_texts, write_texts
 from bayesrm.errors import InvalidInputError
 
 
@@ -131,11 +132,10 @@ def _labels(texts):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_one_form_recognises_each(name):
-    assert recognise(ROWS[name], "rows").name == name.split(",")[0]
+    assert open_reader(ROWS[name], "rows").form.name == name.split(",")[0]
 
 
-def test_every_form_is_tried_here_and_says_what_it_is_known_by():
-    assert {name.split(",")[0] for name in ROWS} == set(FORMATS)
+def test_every_form_says_what_it_is_known_by():
     assert all(form.columns and FORMATS.lines()[name] for name, form in FORMATS.items())
 
 
@@ -389,7 +389,6 @@ def test_broken_rows_of_a_spreadsheet(tmp_path):
     [
         ("trl, implicit prompt", {"chosen": "Yes", "rejected": "No"}, "they share no beginning"),
         ("trl, messages", {"chosen": []}, "expected chosen to be a text or a list of messages"),
-        ("trl, messages", {"margin": "much"}, "expected a number in margin, got 'much'"),
         ("hh-rlhf", {"rejected": "\n\nHuman: Ho.\n\nAssistant: Hello."}, "begin with the same turns"),
         ("hh-rlhf", {"rejected": "What?"}, "expected a dialogue of Human: and Assistant:"),
         ("ultrafeedback", {"completions": []}, "expected a list of completions"),
@@ -412,7 +411,7 @@ def test_columns_in_no_form(source):
         read_texts(source([{"instruction": "Sky?", "output": "Blue."}]))
     assert "(instruction, output) are in no known form" in str(error.value)
     assert "--prompt-column" in str(error.value)
-    assert all(name in str(error.value) for name in FORMATS)
+    assert "bayesrm formats" in str(error.value)
 
 
 def test_nothing_to_read(source, tmp_path):
@@ -428,8 +427,6 @@ def test_nothing_to_read(source, tmp_path):
         read_texts(str(tmp_path / "rows.xlsx"))
     with pytest.raises(InvalidInputError, match="cannot be read"):
         read_texts(str(tmp_path / "rows.parquet"))
-    rows = [{"prompt_id": "a", "prompt": SKY, "response": "Blue."}, {"prompt": SKY, "response": "Blue."}]
-    assert "a prompt_id in every row or in none" in read_texts(source(rows)).broken[0].reason
 
 
 # --- what is written ----------------------------------------------------------------------------------------------

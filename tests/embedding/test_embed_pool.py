@@ -16,6 +16,7 @@ import pytest
 
 import bayesrm as brm
 from bayesrm.data.preferences import load_preferences
+from bayesrm.data.conversation import as_text
 from bayesrm.data.texts import load_pool_texts, read_texts
 from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts, merge_shards
 from bayesrm.embedding import work as work_module
@@ -367,6 +368,35 @@ def test_the_command_lists_broken_rows(command, folder, tmp_path):
     assert len(brm.load_pool(tmp_path / "pool")) == 1
 
 
+def test_the_command_says_what_it_decided_and_what_it_did_not_use(command, folder, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes("question;judge;a;b;better\nKäse?;x;Ja;Nein;1\nBrot?;x;Nein;Ja;2\n".encode("cp1252"))
+    status, printed, _ = command(
+        "embed", rows, "--model", folder, "--out", tmp_path / "pool", "--chosen-column", "a", "--rejected-column", "b",
+        "--winner-column", "better", "--winner-values", "1=first,2=second",
+    )  # fmt: skip
+    assert status == 0
+    assert "Read as winner: 4 responses from 2 rows, 2 labels." in printed
+    assert "Windows-1252" in printed
+    assert "The prompt is question." in printed
+    assert "Columns that are not used: judge." in printed
+    assert load_preferences(tmp_path / "pool").outcome.tolist() == [1, 0]
+
+
+def test_the_command_refuses_to_guess_a_prompt_until_it_is_told(command, folder, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"topic": "Sea?", "chosen": "It is wet.", "rejected": "It is dry."}\n')
+    asked = ["embed", rows, "--model", folder, "--out"]
+    status, _, said = command(*asked, tmp_path / "no")
+    assert status == 2
+    assert "say --prompt-column topic" in said
+    assert said.count("\n") == 1
+    assert command(*asked, tmp_path / "topic", "--prompt-column", "topic")[0] == 0
+    assert command(*asked, tmp_path / "cut", "--implicit-prompt")[0] == 0
+    prompts = [[as_text(one) for one in load_pool_texts(tmp_path / name)[0]] for name in ("topic", "cut")]
+    assert prompts == [["Sea?"] * 2, ["It is"] * 2]
+
+
 def test_the_command_in_shards(command, folder, tmp_path):
     shared = ["embed", EXAMPLES / "responses.jsonl", "--model", folder, "--batch-tokens", 64]
     for number in (1, 2):
@@ -388,6 +418,9 @@ def test_the_command_in_shards(command, folder, tmp_path):
         ({"--model": "no/such/folder"}, "the model no/such/folder cannot be loaded"),
         ({"--shard": "0/2"}, "expected --shard i/n"),
         ({"--prompt-column": "question"}, "expected a column question for prompt"),
+        ({"--winner-values": "left"}, "expected --winner-values such as 1=first"),
+        ({"--winner-values": "1=first,1=tie"}, "expected --winner-values such as"),
+        ({"--winner-column": "votes"}, "expected a column votes for winner"),
         ({"--store": "int8"}, "expected store to be float16 or float32"),
         ({"--pooling": "max"}, "expected pooling to be one of"),
         ({"source": "none.jsonl"}, "none.jsonl does not exist"),

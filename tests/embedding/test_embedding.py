@@ -141,6 +141,15 @@ def test_dialogues_go_through_the_chat_template(folders):
     assert (
         render(tokens, "chat", dialogue, "blue").text == "<|user|>Be kind.\n\nSky?<eos>\n<|assistant|>blue<eos>\n"
     )
+    tokens.chat_template = (
+        "{% for m in messages %}{% if m['role'] not in ('user', 'assistant') or (m['role'] == 'user') != "
+        "(loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}"
+        + tiny_models.CHAT
+    )
+    called = [Turn("user", "Weather?"), Turn("assistant", "<call>"), Turn("tool", "rain"), Turn("user", "So?")]
+    assert render(tokens, "chat", tuple(called), "It rains.").text == (
+        "<|user|>Weather?<eos>\n<|assistant|><call><eos>\n<|user|>rain\n\nSo?<eos>\n<|assistant|>It rains.<eos>\n"
+    )
     tokens.chat_template = "{{ raise_exception('no') }}"
     with pytest.raises(InvalidInputError, match=r"turns system, user, assistant \(no\): use the template 'plain'"):
         render(tokens, "chat", dialogue, "blue")

@@ -182,7 +182,7 @@ def test_trl_refuses_with_one_sentence(loaded):
             loaded.trl(**options)
     with pytest.raises(InvalidInputError, match="a prompt for each completion, got 1 and 2"):
         loaded.trl()(["a"], ["b", "c"])
-    with pytest.raises(InvalidInputError, match="expected completions to be texts or lists of messages"):
+    with pytest.raises(InvalidInputError, match="expected completions to be a text or a list of messages"):
         loaded.trl()(["a"], [3])
     assert loaded.trl()([], []) == []
 
@@ -446,3 +446,83 @@ def test_without_an_embedding_only_embeddings_are_scored(made, tmp_path):
     loaded = brm.load_reward_model(tmp_path / "model")
     with pytest.raises(CapabilityError, match="scores embeddings and no texts"):
         loaded.trl()
+
+
+# --- messages of every form ------------------------------------------------------------------------------------------
+
+
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Riga"}}}
+
+
+def test_trl_takes_every_message_that_a_policy_writes(loaded):
+    prompt = "Why is the sea wet?"
+    tool = {"role": "tool", "content": "rain"}
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    completions = [
+        [called],
+        [called, tool],
+        [called, tool, {"role": "assistant", "content": "no"}],
+        [{"role": "assistant", "content": None}],
+        [{"role": "assistant", "tool_calls": None, "content": ""}],
+        [{"role": "assistant", "content": [{"type": "text", "text": "n"}, {"type": "text", "text": "o"}]}],
+        [{"role": "assistant", "content": [{"type": "image", "image": "x"}]}],
+        {"content": "no"},
+        "half \ud83d a sign",
+    ]
+    prompts = [prompt] * 3 + [[{"role": "user", "content": [{"type": "text", "text": prompt}]}]] * 6
+    scores = loaded.trl()(prompts, completions)
+    assert np.isfinite(scores).all()
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6), "a tool's output is no answer"
+    expected = loaded.trl()([prompt], ["no"])[0]
+    assert scores[5] == pytest.approx(expected, abs=1e-6)
+    assert scores[7] == pytest.approx(expected, abs=1e-6)
+    other = {**CALL, "function": {"name": "weather", "arguments": {"city": "Rome"}}}
+    assert loaded.trl()([prompt], [[{**called, "tool_calls": [other]}]]) != scores[:1]
+
+
+def test_what_a_tool_put_out_is_read_with_the_prompt(loaded):
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    tool, answer = {"role": "tool", "content": "rain"}, {"role": "assistant", "content": "yes"}
+    prompt = {"role": "user", "content": "Why?"}
+    whole = loaded.trl()([[prompt]], [[called, tool, answer]])
+    assert whole == pytest.approx(loaded.trl()([[prompt, called, tool]], ["yes"]), abs=1e-6)
+    assert whole != pytest.approx(loaded.trl()([[prompt]], ["yes"]), abs=1e-9)
+
+
+# --- files that were once misread ------------------------------------------------------------------------------------
+
+
+def _scored(loaded, tmp_path, rows):
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scored = score_file(loaded, source, tmp_path / "scored.jsonl", show_progress=False)
+    return [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()], scored
+
+
+def test_an_answer_that_is_a_json_list_has_one_score(loaded, tmp_path):
+    rows = [{"prompt": "Why?", "response": '["red"]'}, {"prompt": "Why?", "response": "red"}]
+    found, _ = _scored(loaded, tmp_path, rows)
+    expected = loaded.reward([("Why?", '["red"]'), ("Why?", "red")])[0]
+    assert [row["reward"] for row in found] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_empty_answer_has_no_score_and_the_others_keep_their_places(loaded, tmp_path):
+    found, scored = _scored(loaded, tmp_path, [{"prompt": "Why?", "responses": ["yes", "", "no", None]}])
+    mean, _ = loaded.reward([("Why?", "yes"), ("Why?", "no")])
+    assert found[0]["reward"][1] is found[0]["reward"][3] is None
+    assert [found[0]["reward"][0], found[0]["reward"][2]] == pytest.approx(mean, abs=1e-6)
+    assert found[0]["reward_error"] is None
+    assert scored.responses == 2
+
+
+def test_the_prompt_of_a_scored_file_is_found_and_said(loaded, tmp_path):
+    rows = [{"question": "Why?", "chosen": "yes", "rejected": "no", "judge": "x"}]
+    found, scored = _scored(loaded, tmp_path, rows)
+    assert found[0]["reward"] == pytest.approx(loaded.reward([("Why?", "yes"), ("Why?", "no")])[0], abs=1e-6)
+    assert scored.notes == ("The prompt is question.", "Columns that are not used: judge.")
+
+
+def test_trees_are_not_scored_row_by_row(loaded, tmp_path):
+    rows = [{"message_id": "a", "parent_id": None, "text": "Why?", "role": "prompter", "rank": None}]
+    with pytest.raises(InvalidInputError, match=r"those of .* are oasst"):
+        _scored(loaded, tmp_path, rows)

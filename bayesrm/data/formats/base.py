@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, ClassVar
 
-from bayesrm.data.conversation import Conversation, Turn, as_text, require_text
+from bayesrm.data.conversation import Conversation, Turn, as_conversation, as_text, require_text
+from bayesrm.data.values import optional_name
 from bayesrm.errors import InvalidInputError
 
 Row = Mapping[str, Any]
+MEANINGS = ("first", "second", "tie", "skip")
+"""What a value of the winner column can mean; skip keeps both answers and no label."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response to a prompt, and who wrote it where that is known."""
+    """A response to a prompt, and who wrote it where that is known.
+
+    ``place`` is its position in the row, where others were left out; ``row`` the number of its row, where the answers
+    of a prompt stand in several.
+    """
 
     text: str
     generator: str | None = None
+    place: int | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,36 +46,188 @@ class Label:
 
 @dataclass(frozen=True)
 class Item:
-    """A prompt with its answers; ``labels`` refer to them by position."""
+    """A prompt with its answers; ``labels`` refer to them by position.
+
+    ``places`` is how many answers the row has, with those that were left out; ``notes`` say what was left out or
+    decided, in words that are the same for all rows that it happened in.
+    """
 
     prompt: Conversation
     answers: tuple[Answer, ...]
     labels: tuple[Label, ...] = ()
     prompt_id: int | str | None = None
     source: str | None = None
+    places: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the user said of a source, beside its columns' names.
+
+    Parameters
+    ----------
+    winners
+        A value of the winner column → one of ``MEANINGS``; None where nobody said.
+    implicit_prompt
+        Whether the prompt is what chosen and rejected have in common, whatever other columns there are.
+    """
+
+    winners: Mapping[str, str] | None = None
+    implicit_prompt: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of a source before its rows are read.
+
+    Parameters
+    ----------
+    source
+        What it is called in messages.
+    columns
+        Its columns, under the names that forms know, and ``prompt`` if the prompt was found in others.
+    sample
+        Some of its rows.
+    told
+        What the user said.
+    """
+
+    source: str
+    columns: frozenset[str]
+    sample: Sequence[Row]
+    told: Told = field(default_factory=Told)
 
 
 class Format(ABC):
     """A form of data set.
 
-    ``columns`` says in words what it is known by, for messages; ``needs`` are the columns that must be there,
-    ``foreign`` those of other forms that must not.
+    A new form is a new file in this folder with a subclass, and nothing else: messages, help texts and tests read what
+    follows from the class.
+
+    Examples
+    --------
+    >>> class Stars(Format):
+    ...     "Two reviews with stars: the one with more is preferred."
+    ...     name = "stars"
+    ...     columns = "prompt, review_1, review_2, stars_1, stars_2"
+    ...     requires = frozenset({"prompt", "review_1", "review_2", "stars_1", "stars_2"})
+    ...
+    ...     def read(self, row: Row) -> Item:
+    ...         first, second = (number(row[f"stars_{side}"], f"stars_{side}") for side in (1, 2))
+    ...         answers = tuple(Answer(require_text(row[f"review_{side}"], "review")) for side in (1, 2))
+    ...         return Item(row["prompt"], answers, (by_score(0, 1, first, second),))
     """
 
     name: ClassVar[str]
     columns: ClassVar[str]
-    needs: ClassVar[frozenset[str]]
-    foreign: ClassVar[frozenset[str]] = frozenset()
+    """In words, what it is known by, for lists and messages."""
+    requires: ClassVar[frozenset[str]]
+    """Columns that must be there. ``prompt`` may stand in a column of another name, see ``data.prompts``."""
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """Other columns that are read where they are there; what is in neither is said to be unused."""
+    dialogues: ClassVar[frozenset[str]] = frozenset({"prompt"})
+    """Columns that may have messages, which a file may have written as text."""
+    containers: ClassVar[frozenset[str]] = frozenset()
+    """Columns that always have lists or dictionaries, which a file may have written as text."""
+    by_hand: ClassVar[frozenset[str]] = frozenset()
+    """Columns whose mapping by the user chooses this form."""
+    priority: ClassVar[int] = 2
+    """Of several forms that rows are in, the one of the highest priority is taken: what is more specific."""
     lists: ClassVar[bool] = False
     """Whether each row or answer is a response of its own, even if another has the same text."""
+    own_prompt: ClassVar[bool] = False
+    """Whether the form reads the column ``prompt`` itself, because it is neither a text nor messages there."""
+    across_rows: ClassVar[bool] = False
+    """Whether the answers to a prompt stand in several rows, so that no row can be read alone."""
 
     def recognises(self, columns: frozenset[str], sample: Sequence[Row]) -> bool:
         """Whether rows of these columns are in this form; ``sample`` has some of them."""
-        return self.needs <= columns and not self.foreign & columns
+        return self.requires <= columns
+
+    def messages_in(self, sheet: bool) -> frozenset[str]:
+        """``dialogues``; ``sheet`` where every value of the source is a text, as in CSV."""
+        return self.dialogues
+
+    def begin(self, table: Table) -> tuple[str, ...]:
+        """Look at a source before its rows are read; what the user should know of how they are.
+
+        Raises
+        ------
+        InvalidInputError
+            Where they cannot be read without guessing.
+        """
+        return ()
 
     @abstractmethod
     def read(self, row: Row) -> Item:
-        """A row; InvalidInputError where it cannot be used."""
+        """A row, whose ``prompt`` is a conversation already; InvalidInputError where it cannot be used."""
+
+    def items(
+        self, rows: Iterable[tuple[int, Row | InvalidInputError]]
+    ) -> Iterator[tuple[int, Item | InvalidInputError]]:
+        """All items with the numbers of their rows, errors in their places. Forms across rows define it."""
+        for number, row in rows:
+            if isinstance(row, InvalidInputError):
+                yield number, row
+                continue
+            try:
+                yield number, self.read(row)
+            except InvalidInputError as error:
+                yield number, error
+
+
+LEFT_OUT = "an answer is empty or no text, and was left out"
+
+
+def several_answers(
+    texts: Sequence[Any], name: str, generators: Sequence[Any] | None, notes: list[str], row: int | None = None
+) -> dict[int, Answer]:
+    """Answers that say something, by their place; those that do not are noted.
+
+    Raises
+    ------
+    InvalidInputError
+        Where not one does.
+    """
+    found: dict[int, Answer] = {}
+    reason = None
+    for place, text in enumerate(texts):
+        try:
+            generator = None if generators is None else optional_name(generators[place])
+            found[place] = Answer(require_text(text, name), generator, place, row)
+        except InvalidInputError as error:
+            reason = reason or error
+            notes.append(LEFT_OUT)
+    if not found:
+        raise reason or InvalidInputError(f"expected at least one answer in {name}, got an empty list")
+    return found
+
+
+def one_each(values: Any, count: int, what: str, notes: list[str]) -> Sequence[Any] | None:
+    """One value for each answer, or None: a list that does not fit is left out and noted."""
+    if values is None or (isinstance(values, (list, tuple)) and not values):
+        return None
+    if not isinstance(values, (list, tuple)):
+        return [values] * count
+    if len(values) != count:
+        notes.append(f"{what} do not fit the answers in number, and were left out")
+        return None
+    return values
+
+
+def by_score(first: int, second: int, score: float, other: float) -> Label:
+    """The label of two answers of which the one with the higher score is better."""
+    return Label(first, second, 0.5 if score == other else float(score > other), margin=abs(score - other))
+
+
+def all_pairs(scores: Sequence[float | None]) -> tuple[Label, ...]:
+    """A label for every two answers that have a score; more is better."""
+    labels = []
+    for (i, one), (j, other) in combinations(enumerate(scores), 2):
+        if one is not None and other is not None:
+            labels.append(by_score(i, j, one, other))
+    return tuple(labels)
 
 
 def said(turns: Sequence[Turn], name: str) -> str:
@@ -87,17 +249,6 @@ def shared_turns(first: Conversation, second: Conversation) -> int:
     return shared
 
 
-def number(value: Any, name: str) -> float:
-    """A finite number, also where a spreadsheet made it text."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = float("nan")
-    if not abs(found) < float("inf"):
-        raise InvalidInputError(f"expected a number in {name}, got {value!r}")
-    return found
-
-
-def optional_text(value: Any) -> str | None:
-    """A name, or None where there is none."""
-    return None if value is None or value == "" else str(value)
+def prompt_of(row: Row, name: str = "prompt") -> Conversation:
+    """A prompt that stands in a column of the form's own."""
+    return as_conversation(row.get(name), name)

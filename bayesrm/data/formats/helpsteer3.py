@@ -5,8 +5,11 @@ https://huggingface.co/datasets/nvidia/HelpSteer3
 
 from __future__ import annotations
 
-from bayesrm.data.conversation import as_conversation, require_text
-from bayesrm.data.formats.base import Answer, Format, Item, Label, Row, number, optional_text
+from typing import ClassVar
+
+from bayesrm.data.conversation import require_text
+from bayesrm.data.formats.base import Answer, Format, Item, Label, Row, prompt_of
+from bayesrm.data.values import number, optional_name
 from bayesrm.errors import InvalidInputError
 
 
@@ -14,19 +17,24 @@ class HelpSteer3(Format):
     """HelpSteer3: response1 and response2 with an overall preference from -3 to 3."""
 
     name = "helpsteer3"
-    columns = "context, response1, response2, overall_preference; optional domain, language, individual_preference"
-    needs = frozenset({"context", "response1", "response2", "overall_preference"})
+    columns = "context, response1, response2, overall_preference; optional domain"
+    sides: ClassVar[tuple[str, str]] = ("response1", "response2")
+    asked: ClassVar[str] = "context"
+    strength: ClassVar[str] = "overall_preference"
+    requires = frozenset({asked, *sides, strength})
+    optional = frozenset({"domain"})
+    dialogues = frozenset({asked, *sides})
 
     def read(self, row: Row) -> Item:
         """Two answers; the sign of the preference is the outcome, its size the margin."""
-        overall = number(row.get("overall_preference"), "overall_preference")
+        overall = number(row.get(self.strength), self.strength)
         if not -3 <= overall <= 3:
-            raise InvalidInputError(f"expected an overall_preference from -3 to 3, got {overall:g}")
+            raise InvalidInputError(f"expected {self.strength} from -3 to 3, got {overall:g}")
         outcome = 0.5 if overall == 0 else float(overall < 0)
-        answers = tuple(Answer(require_text(row.get(name), name)) for name in ("response1", "response2"))
+        answers = tuple(Answer(require_text(row.get(name), name)) for name in self.sides)
         return Item(
-            as_conversation(row.get("context"), "context"),
+            prompt_of(row, self.asked),
             answers,
             (Label(0, 1, outcome, margin=abs(overall)),),
-            source=optional_text(row.get("domain")),
+            source=optional_name(row.get("domain")),
         )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayesrm.data.conversation import as_conversation, require_text
-from bayesrm.data.formats.base import Answer, Format, Item, Label, Row, optional_text
+from bayesrm.data.containers import parse_container
+from bayesrm.data.formats.base import Format, Item, Label, Row, several_answers
+from bayesrm.data.values import has_no_text, optional_name
 from bayesrm.errors import InvalidInputError
 
 
@@ -17,23 +18,37 @@ class RewardBench2(Format):
 
     name = "rewardbench2"
     columns = "id, prompt, chosen (a list), rejected (a list), num_correct, num_incorrect"
-    needs = frozenset({"prompt", "chosen", "rejected", "num_correct"})
+    requires = frozenset({"prompt", "chosen", "rejected", "num_correct"})
+    optional = frozenset({"subset"})
 
     def read(self, row: Row) -> Item:
         """The correct answers, then the incorrect. Which of ``models`` wrote which is not documented."""
-        chosen, rejected = _texts(row.get("chosen"), "chosen"), _texts(row.get("rejected"), "rejected")
-        labels = tuple(Label(i, len(chosen) + j) for i in range(len(chosen)) for j in range(len(rejected)))
+        notes: list[str] = []
+        chosen, rejected = (_list(row.get(side), side) for side in ("chosen", "rejected"))
+        found = several_answers([*chosen, *rejected], "chosen and rejected", None, notes)
+        correct = [at for at, place in enumerate(found) if place < len(chosen)]
+        labels = tuple(Label(i, j) for i in correct for j in range(len(correct), len(found)))
         return Item(
-            as_conversation(row.get("prompt")),
-            tuple(Answer(text) for text in (*chosen, *rejected)),
+            row["prompt"],
+            tuple(found.values()),
             labels,
-            source=optional_text(row.get("subset")),
+            source=optional_name(row.get("subset")),
+            places=len(chosen) + len(rejected),
+            notes=tuple(notes),
         )
 
 
-def _texts(value: Any, name: str) -> list[str]:
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, (list, tuple)) or not value:
+def _list(value: Any, name: str) -> list[Any]:
+    """A list, also one that became text; a plain text is a list of one."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        found = parse_container(value)
+        if found is None:
+            raise InvalidInputError(
+                f"expected a list of answers in {name}, and its text is damaged: {value!r:.60}"
+            )
+        value = found
+    if isinstance(value, str) and value.strip():
+        return [value]
+    if not isinstance(value, (list, tuple)) or has_no_text(value):
         raise InvalidInputError(f"expected a list of answers in {name}, and there is none")
-    return [require_text(text, name) for text in value]
+    return list(value)

@@ -7,11 +7,11 @@ https://huggingface.co/datasets/openbmb/UltraFeedback
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Any
 
-from bayesrm.data.conversation import as_conversation, require_text
-from bayesrm.data.formats.base import Answer, Format, Item, Label, Row, optional_text
+from bayesrm.data.containers import parse_container
+from bayesrm.data.formats.base import Format, Item, Row, all_pairs, one_each, several_answers
+from bayesrm.data.values import has_no_text, optional_name, optional_number
 from bayesrm.errors import InvalidInputError
 
 
@@ -20,45 +20,40 @@ class UltraFeedback(Format):
 
     name = "ultrafeedback"
     columns = "instruction, completions (with response and annotations); optional source, models"
-    needs = frozenset({"instruction", "completions"})
+    requires = frozenset({"prompt", "completions"})
+    optional = frozenset({"source", "models"})
+    containers = frozenset({"completions", "models"})
 
     def read(self, row: Row) -> Item:
-        """Every completion, and a label for every two that were rated."""
+        """Every completion that says something, and a label for every two that were rated."""
         completions = row.get("completions")
-        if not isinstance(completions, (list, tuple)) or not completions:
+        if not isinstance(completions, (list, tuple)) or has_no_text(completions):
             raise InvalidInputError("expected a list of completions, and there is none")
-        models = row.get("models") or []
-        answers, ratings = [], []
-        for at, completion in enumerate(completions):
-            if not isinstance(completion, Mapping):
-                raise InvalidInputError(f"expected completions with response, got {type(completion).__name__}")
-            model = completion.get("model") or (models[at] if len(models) == len(completions) else None)
-            answers.append(Answer(require_text(completion.get("response"), "response"), optional_text(model)))
-            ratings.append(_mean_rating(completion.get("annotations")))
-        labels = []
-        for i, j in combinations(range(len(answers)), 2):
-            one, other = ratings[i], ratings[j]
-            if one is not None and other is not None:
-                outcome = 0.5 if one == other else float(one > other)
-                labels.append(Label(i, j, outcome, margin=abs(one - other)))
+        notes: list[str] = []
+        known = [one if isinstance(one, Mapping) else {} for one in completions]
+        models = one_each(row.get("models"), len(known), "models", notes) or [None] * len(known)
+        writers = [optional_name(one.get("model")) or model for one, model in zip(known, models, strict=True)]
+        found = several_answers([one.get("response") for one in known], "response", writers, notes)
+        ratings = [_mean_rating(known[place].get("annotations"), notes) for place in found]
         return Item(
-            as_conversation(row.get("instruction"), "instruction"),
-            tuple(answers),
-            tuple(labels),
-            source=optional_text(row.get("source")),
+            row["prompt"],
+            tuple(found.values()),
+            all_pairs(ratings),
+            source=optional_name(row.get("source")),
+            places=len(known),
+            notes=tuple(notes),
         )
 
 
-def _mean_rating(annotations: Any) -> float | None:
+def _mean_rating(annotations: Any, notes: list[str]) -> float | None:
     """The mean over the aspects that have a rating; None where none has."""
+    if isinstance(annotations, str):
+        annotations = parse_container(annotations)
     if not isinstance(annotations, Mapping):
         return None
     ratings = []
     for aspect in annotations.values():
         for one in aspect if isinstance(aspect, (list, tuple)) else [aspect]:
-            if isinstance(one, Mapping):
-                try:
-                    ratings.append(float(one.get("Rating")))  # type: ignore[arg-type]
-                except (TypeError, ValueError):
-                    continue  # "N/A"
+            rating = optional_number(one.get("Rating"), "Rating", notes) if isinstance(one, Mapping) else None
+            ratings += [] if rating is None else [rating]
     return sum(ratings) / len(ratings) if ratings else None
