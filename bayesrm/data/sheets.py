@@ -14,7 +14,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from bayesrm.errors import InvalidInputError
 
@@ -30,7 +30,7 @@ class SheetRow(dict[str, Any]):
     """A row of a sheet, in which every value is a text: lists and numbers have become one."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> io.BufferedReader:
     """A file to read, unpacked where it is packed.
 
     Raises
@@ -39,7 +39,9 @@ def open_file(path: Path) -> BinaryIO:
         Where it cannot be opened.
     """
     try:
-        return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else open(path, "rb")
+        if path.suffix == ".gz":
+            return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")))
+        return open(path, "rb")
     except OSError as error:
         raise InvalidInputError(f"expected a file that can be read, got {path} ({error.strerror})") from error
 
