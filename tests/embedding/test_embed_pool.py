@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import bayesrm as brm
-from bayesrm.data.preferences import load_preferences
 from bayesrm.data.conversation import as_text
+from bayesrm.data.preferences import load_preferences
 from bayesrm.data.texts import load_pool_texts, read_texts
 from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts, merge_shards
 from bayesrm.embedding import work as work_module
