@@ -36,8 +36,7 @@ def diagnose(
 ) -> None:
     """How far to trust a run's posterior: verdicts in words, and a page with figures in its folder.
 
-    From the folder alone: Pareto k̂, mixing of chains, sensitivity to the prior. With --pool: effective rank of the
-    features, and what --test, --reference and --sbc add.
+    Some checks read the folder alone, others need --pool, --test, --reference or --sbc: see bayesrm checks.
     """
     from bayesrm.inspection.diagnose import diagnose_run
 

@@ -19,6 +19,7 @@ KINDS = {
     "likelihoods": ("models.likelihoods", "LIKELIHOODS", "What an annotator's answer can be modelled as"),
     "encoders": ("models.encoders", "ENCODERS", "What turns embeddings into features, --encoder"),
     "formats": ("data.formats", "FORMATS", "Forms of data sets that embed and score read, told by their columns"),
+    "checks": ("diagnostics.checks", "CHECKS", "What bayesrm diagnose looks at"),
     "handoffs": (
         "campaign.handoff",
         "HANDOFFS",

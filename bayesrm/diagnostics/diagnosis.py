@@ -5,28 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
 from bayesrm import rng
-from bayesrm.diagnostics.convergence import convergence
-from bayesrm.diagnostics.coverage import coverage, coverage_verdict, golden_pit
-from bayesrm.diagnostics.distance import distance
-from bayesrm.diagnostics.draws import label, quantities
-from bayesrm.diagnostics.feature_rank import feature_rank
+from bayesrm.diagnostics.checks import CHECKS, Subject
+from bayesrm.diagnostics.draws import label
 from bayesrm.diagnostics.finding import ORDER, Finding
-from bayesrm.diagnostics.importance import pareto_k
-from bayesrm.diagnostics.reliability import reliability, reliability_verdict
-from bayesrm.diagnostics.sbc import calibration_verdict, simulate_calibration
-from bayesrm.diagnostics.sensitivity import sensitivity
+from bayesrm.diagnostics.sbc import simulate_calibration
 from bayesrm.errors import InvalidInputError
-from bayesrm.evaluation.metrics import predict
 from bayesrm.inference.base import Inference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import provenance
-from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.types import Preferences, ResponsePool
 
 MARKS = {"bad": "✗", "note": "!", "good": "✓", "skipped": "–"}
 
@@ -88,8 +79,7 @@ def diagnose(
 ) -> Diagnosis:
     """How far to trust a posterior: every check that applies, with a verdict in words.
 
-    Always: Pareto k̂ against the exact density, R̂ and ESS of chains, prior sensitivity, and of a posterior that is
-    not only a tree the effective rank of its features. The rest needs something to hold it against.
+    ``bayesrm checks`` lists the checks, and what those need that hold the posterior against something.
 
     Parameters
     ----------
@@ -143,56 +133,30 @@ def diagnose(
     if inference is not None:
         tree = tree.copy()
         tree.attrs["inference"] = inference if isinstance(inference, str) else inference.name
-    findings = [pareto_k(tree), convergence(tree), sensitivity(tree)]
-    if reference is not None:
-        other = reference if isinstance(reference, xr.DataTree) else reference.to_datatree(draws, seed)
-        findings.append(distance(tree, other, seed))
     simulated: xr.DataTree | None = None
-    if isinstance(posterior, RewardPosterior):
-        if isinstance(posterior, LastLayerPosterior):
-            findings.append(feature_rank(posterior, posterior.pool))
-        findings += _against_answers(posterior, label(tree), test, temperature, held_out, draws, seed)
-        if sbc:
-            simulated = _simulate(posterior, inference, sbc, seed, workers)
-            findings += _against_simulation(simulated, label(tree), seed)
-    elif test is not None or held_out is not None or sbc:
-        raise InvalidInputError(
-            "expected a posterior, as fit returns it, to hold against a test pool, held-out preferences or simulation, "
-            "and got only its tree"
-        )
+    if not isinstance(posterior, RewardPosterior):
+        if test is not None or held_out is not None or sbc:
+            raise InvalidInputError(
+                "expected a posterior, as fit returns it, to hold against a test pool, held-out preferences or "
+                "simulation, and got only its tree"
+            )
+    elif sbc:
+        simulated = _simulate(posterior, inference, sbc, seed, workers)
+    subject = Subject(
+        tree,
+        posterior if isinstance(posterior, RewardPosterior) else None,
+        test,
+        temperature,
+        held_out,
+        reference.to_datatree(draws, seed) if isinstance(reference, RewardPosterior) else reference,
+        simulated,
+        draws,
+        seed,
+    )
+    checks = sorted(CHECKS.values(), key=lambda check: (check.order, check.name))
+    findings = [finding for check in checks if (finding := check().run(subject)) is not None]
     findings.sort(key=lambda finding: ORDER.index(finding.status))
     return Diagnosis(label(tree), tuple(findings), _as_tree(label(tree), findings, simulated))
-
-
-def _against_answers(
-    posterior: RewardPosterior,
-    name: str,
-    test: tuple[ResponsePool, ArrayLike] | None,
-    temperature: float,
-    held_out: Preferences | None,
-    draws: int,
-    seed: int,
-) -> list[Finding]:
-    findings = []
-    if test is not None:
-        predicted = predict(posterior, *test, temperature)
-        data = reliability(
-            predicted.probability, predicted.golden_probability, predicted.group[predicted.first], seed
-        )
-        findings.append(reliability_verdict(data, "pairs of test responses"))
-        if "spread" in posterior.provides:
-            pit, cluster = golden_pit(posterior, *test, temperature, draws, seed)
-            of_what = "of the golden logits of test pairs (prior and features are in this too)"
-            findings.append(coverage_verdict("golden_coverage", name, coverage(pit, cluster), of_what))
-    elif held_out is not None:
-        require_within(held_out, posterior.pool)
-        if len(held_out) == 0:
-            raise InvalidInputError("expected held-out preferences, and there are none")
-        probability = posterior.preference_probability(posterior.pool, held_out.first, held_out.second)
-        group = posterior.pool.group[held_out.first]
-        data = reliability(probability, held_out.outcome, group, seed)
-        findings.append(reliability_verdict(data, "held-out comparisons"))
-    return findings
 
 
 def _simulate(
@@ -212,16 +176,6 @@ def _simulate(
         seed=rng.child(seed, "sbc"),
         workers=workers,
     )
-
-
-def _against_simulation(simulated: xr.DataTree, name: str, seed: int) -> list[Finding]:
-    pit = quantities(simulated, "prior_sbc").values[0]
-    replication = np.repeat(np.arange(len(pit)), pit.shape[1])
-    data = coverage(pit.reshape(-1), replication)
-    return [
-        calibration_verdict(simulated, name, seed),
-        coverage_verdict("coverage", name, data, "of the true values in simulated data"),
-    ]
 
 
 def _as_tree(name: str, findings: list[Finding], simulated: xr.DataTree | None) -> xr.DataTree:

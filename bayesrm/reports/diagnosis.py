@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bayesrm.diagnostics.checks import CHECKS
 from bayesrm.diagnostics.diagnosis import MARKS, Diagnosis
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.plots.diagnosis import draw
@@ -20,38 +21,6 @@ from bayesrm.utils.files import replacing
 MAX_ROWS = 100
 CURVES = ("draw", "point")
 """Dimensions that are for figures, too long for tables."""
-
-TITLES = {
-    "sbc": (
-        "Simulation-based calibration",
-        "Truths drawn from the prior, answers simulated, models fitted: ranks of truths among posterior draws. "
-        "Exact posteriors stay within the band. Too narrow ones are above it on the left and below it on the right, "
-        "too wide ones the other way round.",
-    ),
-    "coverage": ("Coverage in simulated data", "How often central intervals hold the simulated truth."),
-    "golden_coverage": (
-        "Coverage of golden logits",
-        "How often central intervals hold the golden logit of a test pair. The prior, and what features cannot "
-        "express, are in this too: simulation is about the inference alone.",
-    ),
-    "reliability": (
-        "Calibration of preference probabilities",
-        "Each pair counts in both orientations; bars are 95% intervals.",
-    ),
-    "pareto_k": (
-        "The approximation against the exact density",
-        "Left: importance ratios of the draws. Right: the moments that the exact posterior has, by reweighting; bars "
-        "are two Monte Carlo standard errors.",
-    ),
-    "convergence": ("Mixing of the chains", "Effective draws of the centre and of the tails."),
-    "sensitivity": (
-        "Sensitivity to prior and labels",
-        "Power scaling: above the line the prior scale matters; there and left of the other, the prior speaks alone.",
-    ),
-    "feature_rank": ("Directions of the features", "Eigenvalues of the covariance of the pool's features."),
-    "distance": ("Against the reference posterior", "Bars are two Monte Carlo standard errors."),
-}
-"""Check → title and caption."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +78,12 @@ def write_page(diagnosis: Diagnosis, path: Path, title: str, settings: dict[str,
 
 
 def _section(finding: Finding) -> Section:
-    title, caption = TITLES[finding.check]
+    part = CHECKS[finding.check]
     figure = None if finding.data is None else draw(finding.check, finding.data)
     data = xr.Dataset() if finding.data is None else finding.data
     return Section(
-        title=title,
-        caption=caption,
+        title=part.title,
+        caption=part.caption,
         status=finding.status,
         mark=MARKS[finding.status],
         sentence=finding.sentence,

@@ -14,12 +14,13 @@ import torch
 import xarray as xr
 
 import bayesrm as brm
+from bayesrm.diagnostics.checks import CHECKS
 from bayesrm.diagnostics.convergence import convergence
 from bayesrm.diagnostics.reliability import reliability, reliability_verdict
 from bayesrm.errors import InvalidInputError
 from bayesrm.inspection.diagnose import diagnose_run, model_of_run
 from bayesrm.models.likelihoods.flips import Flips
-from bayesrm.plots.diagnosis import FIGURES, draw
+from bayesrm.plots.diagnosis import draw
 from bayesrm.reports.diagnosis import write_page
 from bayesrm.runs.results import open_results, write_results
 
@@ -41,7 +42,7 @@ def test_diagnose_says_the_worst_first_and_keeps_its_numbers(diagnosis, tmp_path
     statuses = [finding.status for finding in diagnosis.findings]
     assert statuses == sorted(statuses, key=("bad", "note", "good", "skipped").index)
     checks = {finding.check for finding in diagnosis.findings}
-    assert checks == set(FIGURES)
+    assert checks == set(CHECKS)
     assert repr(diagnosis).startswith("Diagnosis of the Laplace posterior: ")
     assert len(repr(diagnosis).splitlines()) == 1 + len(diagnosis.verdicts)
     write_results(diagnosis.tree, tmp_path / "diagnosis.nc")
@@ -82,7 +83,6 @@ def test_every_figure_is_drawn(diagnosis):
     for finding in diagnosis.findings:
         if finding.data is not None:
             assert draw(finding.check, finding.data) is not None
-    assert draw("prior_sbc", xr.Dataset()) is None
     chains = np.random.default_rng(15).standard_normal((2, 100, 3))
     posterior = xr.Dataset({"beta": (("chain", "draw", "feature"), chains)})
     assert draw("convergence", convergence(xr.DataTree.from_dict({"posterior": posterior})).data) is not None
@@ -142,7 +142,7 @@ def test_a_run_is_diagnosed_from_its_folder_alone_and_more_with_its_pool(run):
     assert page == run / "run" / "diagnosis.html"
     assert {finding.check for finding in alone.findings} == {"pareto_k", "convergence", "sensitivity"}
     full, _ = diagnose_run(run / "run", run / "pool", run / "pool", reference="laplace", sbc=10)
-    assert {finding.check for finding in full.findings} == set(FIGURES)
+    assert {finding.check for finding in full.findings} == set(CHECKS)
     assert full.name == "Laplace"
     settings = page.read_text()
     assert "temperature" in settings
