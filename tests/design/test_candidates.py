@@ -10,8 +10,8 @@ import torch
 
 import bayesrm as brm
 from bayesrm import rng
-from bayesrm.design import candidates as candidates_module
 from bayesrm.design.candidates import near
+from bayesrm.design.candidates import sets as candidates_module
 from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.design.candidates.sets import AllPairs
 from bayesrm.errors import CapabilityError, InvalidInputError
