@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# make test TEST_PROCESSES=8 on a larger machine; each takes one thread and about 1.5 GB.
+TEST_PROCESSES ?= 2
+
 STUDIES := $(basename $(notdir $(wildcard studies/*.toml)))
 
 .PHONY: demo studies test check bench docs format test-arviz1 clean
@@ -15,7 +18,7 @@ studies: $(READY)  ## every study on data/quickstart, reports in runs/: some 80 
 	for name in $(STUDIES); do $(BIN)/bayesrm study $$name --workers 2 --out runs/$$name || exit 1; done
 
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 check: $(READY)  ## lint, format, types, direction of imports
 	$(BIN)/ruff check .

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+# One thread a process, before numpy starts its own: make test runs several processes side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import numpy as np
