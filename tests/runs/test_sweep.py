@@ -25,7 +25,7 @@ from bayesrm.runs.sweep import _client, combined, sweep
 from bayesrm.runs.worker import carry_out
 
 CELLS = 4
-PATIENCE = 90.0
+PATIENCE = 300.0
 """Seconds that a process may take to start on a busy machine."""
 
 SCRIPT = """
