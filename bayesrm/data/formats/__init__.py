@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bayesrm.data.formats.base import Format
 from bayesrm.registry import Registry
 
@@ -17,3 +19,7 @@ class Formats(Registry[Format]):
 FORMATS: Registry[Format] = Formats(__name__, Format, "format")
 
 __all__ = ["FORMATS", "Format"]
+
+
+def __getattr__(name: str) -> Any:
+    return FORMATS.exported(name)

@@ -107,6 +107,9 @@ class Format(ABC):
 
     Examples
     --------
+    >>> from bayesrm.data.conversation import require_text
+    >>> from bayesrm.data.formats.base import Answer, Format, Item, Row, by_score
+    >>> from bayesrm.data.values import number
     >>> class Stars(Format):
     ...     "Two reviews with stars: the one with more is preferred."
     ...     name = "stars"
