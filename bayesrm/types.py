@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.columns import as_blocks, as_covariates
 from bayesrm.utils.mapped_rows import take_rows
+from bayesrm.utils.wording import counted
 
 EAGER_CHECK_BYTES = 256 * 2**20
 """A pool up to this size is checked for non-finite numbers when made; a larger one as its rows are read."""
@@ -109,10 +110,10 @@ class ResponsePool:
         return len(self.embeddings)
 
     def __repr__(self) -> str:
-        blocks = f" in {len(self.blocks)} blocks" if len(self.blocks) > 1 else ""
+        blocks = f" in {counted(len(self.blocks), 'block')}" if len(self.blocks) > 1 else ""
         beside = f", covariates {', '.join(self.covariates)}" if self.covariates else ""
-        size = f"{len(self)} responses of dimension {self.dim}{blocks} to {self.n_prompts} prompts"
-        return f"ResponsePool({size}{beside})"
+        responses, prompts = counted(len(self), "response"), counted(self.n_prompts, "prompt")
+        return f"ResponsePool({responses} of dimension {self.dim}{blocks} to {prompts}{beside})"
 
     @property
     def dim(self) -> int:

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, latest
 from bayesrm.campaign.store import Answer
+from bayesrm.utils.wording import counted, one_or_many
 
 RESAMPLES = 1000
 
@@ -53,8 +54,10 @@ class Agreement:
             return (
                 "No question has answers of two annotators, so their agreement is not known: ask with --overlap 2."
             )
-        text = f"{self.questions} questions have several answers, which are the same {self.same / self.pairs:.0%}"
-        text += " of the time"
+        text = (
+            f"{counted(self.questions, 'question')} {one_or_many(self.questions, 'has', 'have')} several answers, "
+            f"which are the same {self.same / self.pairs:.0%} of the time"
+        )
         if np.isnan(self.alpha):
             return f"{text}."
         return f"{text}; Krippendorff's alpha is {self.alpha:.2f} (90%: {self.low:.2f} to {self.high:.2f})."

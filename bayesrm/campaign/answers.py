@@ -14,6 +14,7 @@ import numpy as np
 
 from bayesrm.campaign.store import Answer, Question
 from bayesrm.types import Preferences
+from bayesrm.utils.wording import counted, one_or_many
 
 OUTCOMES = {"first": 1.0, "tie": 0.5, "second": 0.0}
 NAMED_ANSWERS = 30
@@ -64,12 +65,19 @@ def choose_likelihood(preferences: Preferences) -> ChosenLikelihood:
     named.pop("", None)
     frequent = sum(count >= NAMED_ANSWERS for count in named.values())
     if frequent >= 2:
-        also = f"; the {ties} ties count as half a win for either side" if ties else ""
         return ChosenLikelihood(
             "annotators",
-            f"{frequent} annotators have {NAMED_ANSWERS} answers and more, so each has a reliability{also}",
+            f"{frequent} annotators have {NAMED_ANSWERS} answers and more, so each has a reliability"
+            f"{_counting_ties(ties)}",
         )
     if ties >= TIES:
-        return ChosenLikelihood("davidson", f"{ties} answers are ties, so how often equals tie is learned")
-    also = f"; the {ties} ties count as half a win for either side" if ties else ""
-    return ChosenLikelihood("bradley-terry", f"one kind of annotator and next to no ties{also}" if ties else "")
+        are = one_or_many(ties, "is a tie", "are ties")
+        return ChosenLikelihood("davidson", f"{counted(ties, 'answer')} {are}, so how often equals tie is learned")
+    reason = f"one kind of annotator and next to no ties{_counting_ties(ties)}" if ties else ""
+    return ChosenLikelihood("bradley-terry", reason)
+
+
+def _counting_ties(ties: int) -> str:
+    if not ties:
+        return ""
+    return f"; the {one_or_many(ties, 'tie counts', f'{ties} ties count')} as half a win for either side"

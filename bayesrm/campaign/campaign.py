@@ -20,11 +20,12 @@ from bayesrm.campaign.answers import as_preferences, choose_likelihood
 from bayesrm.campaign.asking import Request, questions_of
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Sheet
-from bayesrm.campaign.source import find_pool, fingerprint, only_prompts, paths_of, prompt_texts, read_targets
+from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets
 from bayesrm.campaign.store import Question, Store, now
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.data import load_pool
+from bayesrm.data.fingerprint import Fingerprint
 from bayesrm.design.candidates.constraints import require_costs
 from bayesrm.design.candidates.sets import candidates
 from bayesrm.errors import InvalidInputError
@@ -111,7 +112,7 @@ class Campaign:
         if directory.exists() and any(directory.iterdir()):
             Store.refuse_second(directory)
             raise InvalidInputError(f"expected {directory} to be new or empty, and it has files: choose another")
-        created, mark = now(), fingerprint(opened)
+        created, mark = now(), Fingerprint.of(opened).digest()
         settings = {
             **paths_of(pool_path, directory),
             "fingerprint": mark,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from bayesrm import rng
 from bayesrm.campaign.agreement import agreement
-from bayesrm.campaign.answers import choose_likelihood
+from bayesrm.campaign.answers import NAMED_ANSWERS, choose_likelihood
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.evaluation.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
 from bayesrm.posteriors.base import RewardPosterior
@@ -21,8 +21,6 @@ from bayesrm.posteriors.last_layer import LastLayerPosterior
 FOLDS = 5
 FEWEST_HELD_OUT = 50
 """With fewer answers none are held out."""
-NAMED_ANSWERS = 30
-"""With fewer answers nobody is called unreliable."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,21 +12,10 @@ import pyarrow.parquet as pq
 
 from bayesrm.data import load_pool
 from bayesrm.data.directory import RESPONSES
+from bayesrm.data.fingerprint import Fingerprint
 from bayesrm.data.table import ParquetTexts
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
-
-FINGERPRINTED = 64
-"""So many responses, evenly spaced, tell a pool from another."""
-
-
-def fingerprint(pool: ResponsePool) -> str:
-    """Enough of a pool to tell it from another, without reading all of it."""
-    sample = np.linspace(0, len(pool) - 1, min(len(pool), FINGERPRINTED)).round().astype(np.int64)
-    digest = hashlib.sha256(f"{len(pool)} {pool.dim}".encode())
-    digest.update(np.ascontiguousarray(pool.group).tobytes())
-    digest.update(np.ascontiguousarray(pool.rows(sample)).tobytes())
-    return digest.hexdigest()
 
 
 def paths_of(pool: Path, directory: Path) -> dict[str, str]:
@@ -51,7 +39,7 @@ def find_pool(settings: dict[str, Any], directory: Path, given: Path | None = No
             "where it is with --pool"
         )
     pool = load_pool(path)
-    if fingerprint(pool) != settings["fingerprint"]:
+    if Fingerprint.of(pool).digest() != settings["fingerprint"]:
         raise InvalidInputError(
             f"the pool {path} is not the one that the campaign {directory} was made for, or was changed since, so its "
             "labels would belong to other responses: put the old one back, or begin a new campaign"

@@ -15,6 +15,7 @@ from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
 from bayesrm.campaign.store import Answer, Question, Store, Telling
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.wording import counted, one_or_many
 
 SHOWN = 10
 """Rows that were set aside are told one by one up to this many."""
@@ -69,18 +70,17 @@ class TellReport:
         details = [
             f"{count} {what}"
             for count, what in (
-                (self.corrected, "of them corrections"),
-                (self.late, "to older batches"),
-                (self.ties, "ties"),
-                (self.skips, "skips"),
+                (self.corrected, one_or_many(self.corrected, "of them a correction", "of them corrections")),
+                (self.late, one_or_many(self.late, "to an older batch", "to older batches")),
+                (self.ties, one_or_many(self.ties, "tie", "ties")),
+                (self.skips, one_or_many(self.skips, "skip", "skips")),
             )
             if count
         ]
-        text = f"{self.name} ({self.format}) has {self.new} new answers{_bracketed(details)}"
+        text = f"{self.name} ({self.format}) has {counted(self.new, 'new answer')}{_bracketed(details)}"
+        still_open = one_or_many(self.open, "question still open", "questions still open")
         others = [
-            f"{count} {what}"
-            for count, what in ((self.repeated, "told before"), (self.open, "questions still open"))
-            if count
+            f"{count} {what}" for count, what in ((self.repeated, "told before"), (self.open, still_open)) if count
         ]
         text += f", {', '.join(others)}." if others else "."
         if self.aside:

@@ -1,11 +1,15 @@
-"""The command-line application that every command registers with, its own options, and where it prints."""
+"""The command-line application that every command registers with, its own options, and how it prints."""
 
 from __future__ import annotations
 
+import textwrap
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 app = typer.Typer(
     name="bayesrm",
@@ -15,6 +19,65 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+_kept: Path | None = None
+
+_NO_LIMIT = 10_000
+"""Columns of a table that goes to a file or to another program."""
+
+
+def say(text: str = "", bold: bool = False) -> None:
+    """Print sentences: broken between words on a terminal, and nowhere else, so that a path is always whole."""
+    if console.is_terminal:
+        lines = [
+            textwrap.fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+            for line in text.split("\n")
+        ]
+        text = "\n".join(lines)
+    console.print(text, style="bold" if bold else None, highlight=False, markup=False, soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """Print a table: within the width of a terminal, and as wide as it wants to be where there is none."""
+    there = console if console.is_terminal else Console(file=console.file, width=full_width(table))
+    there.print(table)
+
+
+def fits(table: Table) -> bool:
+    """Whether a table is shown without breaking or cutting anything in it."""
+    return not console.is_terminal or full_width(table) <= console.width
+
+
+def full_width(table: Table) -> int:
+    """Columns that a table takes where there is room, its title included."""
+    options = console.options.update(max_width=_NO_LIMIT)
+    title = 0 if table.title is None else console.measure(table.title, options=options).maximum
+    return max(Measurement.get(console, options, table).maximum, title)
+
+
+def keeps(folder: Path) -> None:
+    """Remember that the command keeps in a folder what it has finished, for whoever stops it."""
+    global _kept
+    _kept = folder
+
+
+def how_to_go_on() -> str:
+    """What somebody is told who has stopped the command."""
+    if _kept is None:
+        return "stopped before it was done."
+    if not _kept.exists():
+        return "stopped before anything was finished: run the same command again."
+    return f"stopped. What is finished is kept in {_kept}: run the same command again, and it goes on from there."
+
+
+def _print_version(asked: bool) -> bool:
+    if not asked:
+        return asked
+    from bayesrm.utils.versions import versions
+
+    own, *others = versions().items()
+    say(f"{own[0]} {own[1]}")
+    say(", ".join(f"{package} {number}" for package, number in others))
+    raise typer.Exit
 
 
 @app.callback()
@@ -26,6 +89,15 @@ def options(
             help="Parts of your own: an importable module, or a file; before the command, several for several.",
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version, and of what it stands on.",
+        ),
+    ] = False,
 ) -> None:
     """Bayesian active reward modeling: which pairs to ask about, what was learned, how far to trust it."""
     from bayesrm.utils import plugins

@@ -9,8 +9,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, say, show
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.wording import counted, one_or_many
 
 if TYPE_CHECKING:
     from bayesrm.campaign.findings import Findings
@@ -51,12 +52,10 @@ def init(
 
     campaign = Campaign.create(directory, pool, target_prompts, seed)
     about = "" if campaign.targets is None else f", aimed at {campaign.targets.n_prompts} of them"
-    console.print(
-        f"{directory} is a campaign about {len(campaign.pool):,} responses to {campaign.pool.n_prompts:,} prompts"
-        f"{about}. Next: bayesrm campaign ask {directory} --size 200 --to csv",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+    say(
+        f"{directory} is a campaign about {counted(len(campaign.pool), 'response')} to "
+        f"{counted(campaign.pool.n_prompts, 'prompt')}"
+        f"{about}. Next: bayesrm campaign ask {directory} --size 200 --to csv"
     )
 
 
@@ -137,10 +136,10 @@ def ask(
         questions = campaign.ask(request)
         batch = questions[0].batch
         few = "" if len(questions) == size else f" (no more are left, {size} were wanted)"
-        console.print(f"Batch {batch} asks about {len(questions)} pairs{few}.", highlight=False)
+        say(f"Batch {batch} asks about {counted(len(questions), 'pair')}{few}.")
     files = campaign.hand_out(to, batch, out)
-    console.print(f"Written: {', '.join(map(str, files))}.", soft_wrap=True, highlight=False, markup=False)
-    console.print(form.next_step.format(directory=directory), soft_wrap=True, highlight=False, markup=False)
+    say(f"Written: {', '.join(map(str, files))}.")
+    say(form.next_step.format(directory=directory))
 
 
 @campaign_app.command(
@@ -167,7 +166,7 @@ def tell(
 
     campaign = Campaign.open(directory, pool)
     for file in files:
-        console.print(str(campaign.tell(file, form, annotator)), soft_wrap=True, highlight=False, markup=False)
+        say(str(campaign.tell(file, form, annotator)))
 
 
 @campaign_app.command(epilog="Example:  [bold]bayesrm campaign fit runs/labels[/bold]")
@@ -182,7 +181,7 @@ def fit(directory: Folder, pool: Moved = None) -> None:
 
     findings = fit_round(Campaign.open(directory, pool))
     _print_outlook(findings)
-    console.print(f"\nWritten: {directory / 'posterior.nc'}, {directory / 'card.json'}.", highlight=False)
+    say(f"\nWritten: {directory / 'posterior.nc'}, {directory / 'card.json'}.")
 
 
 @campaign_app.command(epilog="Example:  [bold]bayesrm campaign status runs/labels --aside[/bold]")
@@ -209,7 +208,7 @@ def status(
     _print_status(directory, now)
     if aside:
         for name, place, reason in campaign.store.asides():
-            console.print(f"{name}, {place}: {reason}", soft_wrap=True, highlight=False, markup=False)
+            say(f"{name}, {place}: {reason}")
 
 
 def _quota(words: str) -> tuple[str, int | None]:
@@ -230,27 +229,31 @@ def _print_status(directory: Path, now: Status) -> None:
     for entry in now.batches:
         figures = (entry.questions, entry.wanted, entry.answered, entry.open)
         view.add_row(str(entry.number), entry.asked[:10], entry.design, *(str(figure) for figure in figures))
-    console.print(view)
+    show(view)
     lines = [
-        f"{now.used} answers are used, {now.ties} of them ties; {now.skips} skips and {now.superseded} answers that "
-        f"their annotator changed later are not. {now.files} files were told.",
+        f"{counted(now.used, 'answer')} {one_or_many(now.used, 'is', 'are')} used, {now.ties} of them "
+        f"{one_or_many(now.ties, 'a tie', 'ties')}; {counted(now.skips, 'skip')} and "
+        f"{counted(now.superseded, 'answer')} that their annotator changed later are not. "
+        f"{counted(now.files, 'file')} {one_or_many(now.files, 'was', 'were')} told.",
     ]
     if now.aside:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in now.aside.items())
         lines.append(f"Set aside: {reasons}. With --aside each is listed.")
     if now.left_of:
-        lines.append(f"The left response was preferred in {now.left_share:.0%} of {now.left_of} decided answers.")
+        lines.append(
+            f"The left response was preferred in {now.left_share:.0%} of {counted(now.left_of, 'decided answer')}."
+        )
     named = {name or "unnamed": count for name, count in now.people.items()}
     if len(named) > 1:
         lines.append(f"Annotators: {', '.join(f'{name} ({count})' for name, count in named.items())}.")
-        lines.append(f"{now.agreement} Annotators differ on {now.conflicts} questions.")
+        lines.append(f"{now.agreement} Annotators differ on {counted(now.conflicts, 'question')}.")
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(line)
     if not now.rounds:
-        console.print("Nothing was fitted yet: tell answers, then bayesrm campaign fit.", highlight=False)
+        say("Nothing was fitted yet: tell answers, then bayesrm campaign fit.")
         return
     if not now.current:
-        console.print("\nAnswers came since the last fit, which does not know them:", highlight=False)
+        say("\nAnswers came since the last fit, which does not know them:")
     _print_outlook(now.rounds[-1], now.rounds[:-1])
 
 
@@ -278,7 +281,7 @@ def _print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> Non
         if by_design and later.random is not None:
             row.append(f"> {5 * later.labels}" if later.random == float("inf") else f"{later.random:.0f}")
         view.add_row(*row)
-    console.print(view)
+    show(view)
     lines = [outlook.sentence()]
     if by_design:
         lines.append(
@@ -311,8 +314,9 @@ def _print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> Non
     for person in findings.annotators:
         if person.unreliable:
             lines.append(
-                f"{person.name} answers next to at random: {person.right:.0%} of {person.answers} answers go as "
-                f"predicted, where {person.expected:.0%} of a typical annotator's would; such answers count little."
+                f"{person.name} answers next to at random: {person.right:.0%} of "
+                f"{counted(person.answers, 'answer')} go as predicted, where "
+                f"{person.expected:.0%} of a typical annotator's would; such answers count little."
             )
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        say(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, say
 
 
 @app.command(
@@ -41,5 +41,5 @@ def diagnose(
     from bayesrm.inspection.diagnose import diagnose_run
 
     diagnosis, page = diagnose_run(run, pool, test, reference, sbc, seed, workers)
-    console.print(str(diagnosis), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nThe page is {page}.", soft_wrap=True)
+    say(str(diagnosis))
+    say(f"\nThe page is {page}.")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, keeps, say
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.wording import counted, one_or_many
 
 if TYPE_CHECKING:
     from bayesrm.data.texts import Texts
@@ -121,6 +122,7 @@ def embed(
     Texts longer than the window lose the middle of the prompt, never the response while it fits. Killed, the same
     command goes on where it was.
     """
+    keeps(out)
     from bayesrm.data.texts import read_texts
     from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts
 
@@ -149,9 +151,7 @@ def embed(
     made = embed_texts(texts, Embedder(settings, device), out, part, store)
     _tell_pool(made)
     if not made.complete:
-        console.print(
-            f"This is shard {shard}: when all are done, run  bayesrm merge-shards SHARD… --out POOL", markup=False
-        )
+        say(f"This is shard {shard}: when all are done, run  bayesrm merge-shards SHARD… --out POOL")
 
 
 @app.command(
@@ -187,42 +187,55 @@ def _meanings(text: str) -> dict[str, str]:
 
 def _tell_texts(texts: Texts) -> None:
     """What was read, and what was not."""
-    labels = "" if texts.preferences is None else f", {len(texts.preferences):,} labels"
-    console.print(
-        f"Read as {texts.format}: {len(texts):,} responses from {texts.rows:,} rows{labels}.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    labels = "" if texts.preferences is None else f", {counted(len(texts.preferences), 'label')}"
+    responses = counted(len(texts), "response")
+    say(f"Read as {texts.format}: {responses} from {counted(texts.rows, 'row')}{labels}.")
     for note in texts.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(note)
     if texts.identical:
-        console.print(f"{texts.identical:,} labels compare a text with itself and were set aside.", markup=False)
+        same = texts.identical
+        say(
+            f"{counted(same, 'label')} {one_or_many(same, 'compares', 'compare')} a text with itself and "
+            f"{one_or_many(same, 'was', 'were')} set aside."
+        )
     if texts.broken:
-        console.print(f"{len(texts.broken):,} rows cannot be used and were left out:", highlight=False)
+        broken = len(texts.broken)
+        say(f"{counted(broken, 'row')} cannot be used and {one_or_many(broken, 'was', 'were')} left out:")
         for row in texts.broken[:BROKEN_SHOWN]:
-            console.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)
+            say(f"  {row}")
         if len(texts.broken) > BROKEN_SHOWN:
-            console.print(f"  and {len(texts.broken) - BROKEN_SHOWN:,} more", highlight=False)
+            say(f"  and {len(texts.broken) - BROKEN_SHOWN:,} more")
 
 
 def _tell_pool(made: EmbeddedPool) -> None:
     lines = []
     if made.cut_prompts:
+        prompts = one_or_many(
+            made.cut_prompts,
+            "is longer than the window: its prompt was",
+            "are longer than the window: their prompts were",
+        )
         lines.append(
-            f"{made.cut_prompts:,} texts are longer than the window: their prompts were shortened, and "
-            f"{made.cut_responses:,} responses that alone are longer."
+            f"{counted(made.cut_prompts, 'text')} {prompts} shortened, and "
+            f"{counted(made.cut_responses, 'response')} that alone {one_or_many(made.cut_responses, 'is', 'are')} "
+            "longer."
         )
     if made.unique < made.responses:
+        same = made.responses - made.unique
         lines.append(
-            f"{made.responses - made.unique:,} responses read the same to the model as another and were computed once."
+            f"{counted(same, 'response')} {one_or_many(same, 'reads', 'read')} the same to the model as another and "
+            f"{one_or_many(same, 'was', 'were')} computed once."
         )
     if made.resumed:
-        lines.append(f"{made.resumed:,} batches were there already, {made.computed:,} were computed now.")
-    beside = f", and {made.preferences:,} labels in preferences.parquet" if made.preferences else ""
+        lines.append(
+            f"{counted(made.resumed, 'batch', 'batches')} {one_or_many(made.resumed, 'was', 'were')} there "
+            f"already, {made.computed:,} {one_or_many(made.computed, 'was', 'were')} computed now."
+        )
+    beside = f", and {counted(made.preferences, 'label')} in preferences.parquet" if made.preferences else ""
     lines.append(
-        f"{'The pool' if made.complete else 'The shard'} is {made.path}: {made.responses:,} responses to "
-        f"{made.prompts:,} prompts, of dimension {made.dim:,}{beside}."
+        f"{'The pool' if made.complete else 'The shard'} is {made.path}: "
+        f"{counted(made.responses, 'response')} to {counted(made.prompts, 'prompt')}, of dimension "
+        f"{made.dim:,}{beside}."
     )
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)

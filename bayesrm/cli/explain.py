@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, say
 
 
 @app.command(
@@ -26,5 +26,5 @@ def explain(
     from bayesrm.inspection.explain import explain_run
 
     explanation, files = explain_run(run, pool, round_index)
-    console.print(str(explanation), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nWritten: {', '.join(map(str, files))}.", soft_wrap=True)
+    say(str(explanation))
+    say(f"\nWritten: {', '.join(map(str, files))}.")

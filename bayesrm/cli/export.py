@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, say
+from bayesrm.utils.wording import counted, one_or_many
 
 BROKEN_SHOWN = 10
 """Rows without scores that are listed; the others are counted."""
@@ -42,10 +43,8 @@ def export(
     from bayesrm.inspection.export import export as write
 
     posterior = write(directory, to, pool, inference, transformers, name)
-    labels = len(posterior.preferences)
-    lines = [
-        f"Fitted to {labels:,} labels ({posterior.inference}, {posterior.likelihood.name}) and written to {to}."
-    ]
+    labels = counted(len(posterior.preferences), "label")
+    lines = [f"Fitted to {labels} ({posterior.inference}, {posterior.likelihood.name}) and written to {to}."]
     described = read_description(to)
     if described["embedding"] is None:
         lines.append(
@@ -57,7 +56,7 @@ def export(
     if described.get("transformers", {}).get("kind") == "registered":
         lines.append("AutoModelForSequenceClassification loads it after `import bayesrm.export.auto`.")
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
 
 
 @app.command(
@@ -120,22 +119,19 @@ def score(
         {name: column for name, column in mapping.items() if column},
         implicit_prompt=implicit_prompt,
     )
-    console.print(
-        f"Read as {scored.format}: {scored.responses:,} responses in {scored.rows:,} rows scored into {scored.path}.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+    say(
+        f"Read as {scored.format}: {counted(scored.responses, 'response')} in {counted(scored.rows, 'row')} scored "
+        f"into {scored.path}."
     )
     for note in scored.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(note)
     if scored.broken:
-        console.print(
-            f"{len(scored.broken):,} rows have no scores, and {scored.unreadable:,} of them could not be read and are "
-            "not in the file:",
-            highlight=False,
-            soft_wrap=True,
+        broken = len(scored.broken)
+        say(
+            f"{counted(broken, 'row')} {one_or_many(broken, 'has', 'have')} no scores, and {scored.unreadable:,} of "
+            f"them could not be read and {one_or_many(scored.unreadable, 'is', 'are')} not in the file:"
         )
         for row in scored.broken[:BROKEN_SHOWN]:
-            console.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)
+            say(f"  {row}")
         if len(scored.broken) > BROKEN_SHOWN:
-            console.print(f"  and {len(scored.broken) - BROKEN_SHOWN:,} more", highlight=False)
+            say(f"  and {len(scored.broken) - BROKEN_SHOWN:,} more")

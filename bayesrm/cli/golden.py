@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, keeps, say
+from bayesrm.utils.wording import counted
 
 
 @app.command(
@@ -35,6 +36,7 @@ def golden(
     With them a pool can be simulated on: bayesrm run asks them in place of people. Killed, the same command goes on
     where it was: scores are kept in the folder .scores of the pool, which can be deleted afterwards.
     """
+    keeps(pool / ".scores")
     from bayesrm.annotators.hub import HubRewardModel, write_golden
 
     scorer = HubRewardModel(
@@ -48,4 +50,4 @@ def golden(
         batch_tokens,
     )
     path, count = write_golden(pool, scorer)
-    console.print(f"The golden rewards are {path}: {count:,} scores of {model}.", soft_wrap=True, highlight=False)
+    say(f"The golden rewards are {path}: {counted(count, 'score')} of {model}.")

@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, show
 
 if TYPE_CHECKING:
     from bayesrm.registry import Registry
@@ -27,6 +28,12 @@ KINDS = {
     ),
 }
 """Command → the package, its registry, and what the parts are."""
+DEFAULTS = {
+    "designs": "RECOMMENDED_DESIGN",
+    "inferences": "RECOMMENDED_INFERENCE",
+    "likelihoods": "RECOMMENDED_LIKELIHOOD",
+}
+"""Command → the name in its package of what is taken where nothing is asked for."""
 
 
 def registry_of(command: str) -> Registry[Any]:
@@ -36,9 +43,16 @@ def registry_of(command: str) -> Registry[Any]:
     return found
 
 
+def default_of(command: str) -> str | None:
+    """The part that is taken where none is asked for, of kinds that have one."""
+    package, _, _ = KINDS[command]
+    name = DEFAULTS.get(command)
+    return None if name is None else str(getattr(import_module(f"bayesrm.{package}"), name))
+
+
 def _add(command: str, what: str) -> None:
     def listed() -> None:
-        print_lines(registry_of(command).lines())
+        print_lines(registry_of(command).lines(), default_of(command))
 
     listed.__doc__ = f"{what}, one line each."
     app.command(command, epilog=f"Example:  [bold]bayesrm {command}[/bold]")(listed)
@@ -48,9 +62,11 @@ for _command, (_, _, _what) in KINDS.items():
     _add(_command, _what)
 
 
-def print_lines(lines: dict[str, str]) -> None:
-    """Names and one line each."""
+def print_lines(lines: dict[str, str], default: str | None = None) -> None:
+    """Names and one line each; what is taken where nothing is asked for is marked."""
     view = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    view.add_column(no_wrap=True, style="bold")
+    view.add_column()
     for name, line in lines.items():
-        view.add_row(f"[bold]{name}[/bold]", line)
-    console.print(view)
+        view.add_row(name, Text(f"(default) {line}" if name == default else line))
+    show(view)

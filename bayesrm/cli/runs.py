@@ -10,9 +10,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, fits, keeps, say, show
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.checkout import QUICKSTART
+from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,7 @@ def demo(
     other with a prior chosen by evidence and its posterior. Prints a table and what it means, and writes a results
     file, a plot and a report. Run again with more --rounds, it goes on from where it was.
     """
+    keeps(out)
     from bayesrm.runs.config import make_config
 
     configs = [
@@ -120,6 +122,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="Where to compute, such as cuda; default the CPU.")] = None,
 ) -> None:
     """Simulate active reward modeling on a pool with golden rewards, from the first label on."""
+    keeps(out)
     from bayesrm.runs.config import make_config
 
     asked_designs: list[str | None] = [*dict.fromkeys(design)] if design else [None]
@@ -163,7 +166,7 @@ def report(
     """Write tables and figures of a folder of runs, as one self-contained HTML file in it."""
     from bayesrm.reports.runs import write_report
 
-    console.print(f"The report is {write_report(directory)}.")
+    say(f"The report is {write_report(directory)}.")
 
 
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler: str | None = None) -> None:
@@ -179,7 +182,7 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler
     if out.exists() and not out.is_dir():
         raise InvalidInputError(f"expected --out to be a folder, and {out} is a file")
     cells = cells_of(configs, out)
-    failures = sweep(cells, out, workers, scheduler, f"{len(configs)} runs")
+    failures = sweep(cells, out, workers, scheduler, counted(len(configs), "run"))
     results = combine([cell.folder for cell in cells], posterior=True)
     write_results(results, out / RESULTS_FILE)
     trajectory = results["trajectory"].to_dataset()
@@ -187,42 +190,53 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler
     if "one_minus_spearman" in trajectory:
         table = final_table(trajectory)
         _print_table(table)
-        console.print(verdict(table))
+        say(verdict(table))
         written.append(out / "learning_curves.png")
         save(learning_curves(trajectory), written[-1])
     written.append(write_report(out))
-    console.print(
-        f"\nWritten: {', '.join(map(str, written))}; each run, with its posterior, is below {out / 'runs'}."
-    )
+    say(f"\nWritten: {', '.join(map(str, written))}; each run, with its posterior, is below {out / 'runs'}.")
     if failures:
         incomplete(failures, out)
 
 
 def incomplete(failures: dict[str, str], out: Path) -> NoReturn:
     """Status 1: the rest is done, and what failed was said when it failed."""
-    print(f"bayesrm: {len(failures)} failed; their tracebacks are in {out / 'failures'}.", file=sys.stderr)
+    traces = out / "failures"
+    where = f"; their tracebacks are in {traces}" if traces.is_dir() and any(traces.iterdir()) else ""
+    print(f"bayesrm: {counted(len(failures), 'run')} failed{where}.", file=sys.stderr)
     sys.exit(1)
 
 
 def _print_table(table: pd.DataFrame) -> None:
-    from bayesrm.evaluation.summary import cell, setting, setting_columns
-
-    shown = {
+    """The table of a comparison; where a terminal is too narrow for it, without its last metrics rather than cut."""
+    columns = {
         "one_minus_spearman": "1−Spearman ↓",
         "difference": "vs random",
         "best_of_n": f"best of {table['n'].max()} ↑" if "n" in table else "best of N ↑",
         "log_loss": "log loss ↓",
     }
-    shown = {name: header for name, header in shown.items() if name in table}
+    columns = {name: header for name, header in columns.items() if name in table}
+    shown = dict(columns)
+    while not fits(view := _view(table, shown)) and len(shown) > 1:
+        shown.popitem()
+    show(view)
+    hidden = [header for name, header in columns.items() if name not in shown]
+    if hidden:
+        say(f"A wider terminal shows {' and '.join(hidden)} too, and so does the report.")
+
+
+def _view(table: pd.DataFrame, shown: dict[str, str]) -> Table:
+    from bayesrm.evaluation.summary import cell, setting, setting_columns
+
     seeds = table["seeds"].max()
-    title = f"After {table['labels'].max()} labels"
+    title = f"After {counted(table['labels'].max(), 'label')}"
     view = Table(
         title=title if seeds == 1 else f"{title}, mean ± standard error over {seeds} seeds",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
     )
-    view.add_column("design")
+    view.add_column("design", no_wrap=True)
     for header in shown.values():
         view.add_column(header, justify="right", no_wrap=True)
     for _, rows in table.groupby(setting_columns(table), sort=False):
@@ -230,4 +244,4 @@ def _print_table(table: pd.DataFrame) -> None:
         for _, row in rows.sort_values("one_minus_spearman").iterrows():
             view.add_row(f"  {row['design']}", *(cell(row, name) for name in shown))
         view.add_section()
-    console.print(view)
+    return view

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app, console
+from bayesrm.cli.app import app, keeps, say
 from bayesrm.cli.lists import print_lines
 from bayesrm.cli.runs import incomplete
 from bayesrm.utils.checkout import STUDIES
@@ -43,21 +43,23 @@ def study(
     if name is None:
         print_lines(engine.studies(studies))
         return
+    out = Path("runs") / f"{name}{'-tiny' if tiny else ''}" if out is None else out
+    keeps(out)
     from bayesrm.reports.studies import write_study_report
     from bayesrm.runs.results import RESULTS_FILE
     from bayesrm.study.output import findings, write_findings
 
     declared = engine.load_study(name, tiny, studies, paper=paper_data is not None)
-    out = Path("runs") / f"{name}{'-tiny' if tiny else ''}" if out is None else out
     given = pool or test is not None or paper_data is not None
     pools = engine.study_pools(pool or (), test, paper_data) if given else None
     results = engine.run_study(declared, out, pools, workers, scheduler)
     found = findings(results)
     written = [out / RESULTS_FILE, *write_findings(results, found), write_study_report(results, found)]
-    console.print(f"[bold]{declared.title}[/bold]\n{declared.question}\n", soft_wrap=True)
-    console.print(found.answer, markup=False, highlight=False, soft_wrap=True)
+    say(declared.title, bold=True)
+    say(f"{declared.question}\n")
+    say(found.answer)
     if tiny:
-        console.print("This was the tiny setting: the numbers say nothing.")
-    console.print(f"\nWritten: {', '.join(map(str, written))}.", soft_wrap=True)
+        say("This was the tiny setting: the numbers say nothing.")
+    say(f"\nWritten: {', '.join(map(str, written))}.")
     if results.failures:
         incomplete(dict(results.failures), out)

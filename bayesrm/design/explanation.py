@@ -21,6 +21,7 @@ from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import ListedPairs
 from bayesrm.types import ResponsePool, compact, require_within
+from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
     from bayesrm.design.selection import Selection
@@ -59,12 +60,12 @@ class Explanation:
         for name in ("first_text", "second_text"):
             if name in shown:
                 shown[name] = [" ".join(str(text).split())[:SHOWN] for text in shown[name]]
-        return f"{len(shown)} pairs chosen by {self.design}\n{shown.to_string(float_format='{:.4g}'.format)}"
+        return f"{counted(len(shown), 'pair')} chosen by {self.design}\n{shown.to_string(float_format='{:.4g}'.format)}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<p>{len(self.table)} pairs chosen by {self.design}</p>{self.table.to_html()}"
+        return f"<p>{counted(len(self.table), 'pair')} chosen by {self.design}</p>{self.table.to_html()}"
 
 
 def explain(posterior: RewardPosterior, selection: Selection, pool: ResponsePool) -> Explanation:

@@ -20,6 +20,7 @@ from scipy.stats import chi2
 from bayesrm.diagnostics.arviz_lines import effective_draws, r_hat
 from bayesrm.diagnostics.draws import from_chains, label, quantities
 from bayesrm.diagnostics.finding import Finding
+from bayesrm.utils.wording import counted
 
 MAX_R_HAT = 1.01
 MIN_EFFECTIVE = 100
@@ -70,9 +71,11 @@ def convergence(tree: xr.DataTree) -> Finding:
     mixing = f"R̂ at most {worst:.3f}" if chains > 1 else "R̂ of one chain does not exist"
     if worst > MAX_R_HAT:
         mixing += f" (of {len(hats)} quantities up to {limit:.3f} by chance)"
-    figures = f"{mixing}, at least {fewest:.0f} effective of {chains * draws} draws, {diverging} divergences"
+    figures = (
+        f"{mixing}, at least {fewest:.0f} effective of {chains * draws} draws, {counted(diverging, 'divergence')}"
+    )
     if longest:
-        figures += f", {longest} trajectories cut off at their greatest length"
+        figures += f", {counted(longest, 'trajectory', 'trajectories')} cut off at the greatest length"
     few = fewest < MIN_EFFECTIVE * chains
     if diverging or worst > limit or (few and chains == 1):
         return Finding(

@@ -18,6 +18,7 @@ from bayesrm.inference.base import Inference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import provenance
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.wording import counted
 
 MARKS = {"bad": "✗", "note": "!", "good": "✓", "skipped": "–"}
 
@@ -54,14 +55,14 @@ class Diagnosis:
         if against:
             more = len(against) - 1
             verb = "speaks" if more == 1 else "speak"
-            return against[0] + (f" {more} more of {checked} checks {verb} against it." if more else "")
-        return f"None of {checked} checks speaks against the {self.name} posterior."
+            return against[0] + (f" {more} more of {counted(checked, 'check')} {verb} against it." if more else "")
+        return f"None of {counted(checked, 'check')} speaks against the {self.name} posterior."
 
     def __repr__(self) -> str:
         lines = [f"{MARKS[finding.status]} {finding.sentence}" for finding in self.findings]
         against = sum(finding.status == "bad" for finding in self.findings)
         checked = sum(finding.status != "skipped" for finding in self.findings)
-        title = f"Diagnosis of the {self.name} posterior: {against or 'none'} of {checked} checks against it"
+        title = f"Diagnosis of the {self.name} posterior: {against or 'none'} of {counted(checked, 'check')} against it"
         return "\n".join([title, *lines])
 
 

@@ -18,6 +18,7 @@ from bayesrm.diagnostics.arviz_lines import psis
 from bayesrm.diagnostics.draws import flat, label, log_joint, quantities, statistic
 from bayesrm.diagnostics.finding import Finding, Status
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.wording import counted, one_or_many
 
 SAME_DENSITY = 1e-6
 """Log ratios that differ by less than this, in nats, differ by rounding: q is the posterior itself."""
@@ -77,9 +78,8 @@ def pareto_k(tree: xr.DataTree) -> Finding:
         )
     draws = flat(table)
     if len(draws) < 25:
-        return Finding(
-            "pareto_k", "skipped", f"Pareto k̂ does not apply: {len(draws)} draws have no tail to look at."
-        )
+        few = f"{counted(len(draws), 'draw')} {one_or_many(len(draws), 'has', 'have')}"
+        return Finding("pareto_k", "skipped", f"Pareto k̂ does not apply: {few} no tail to look at.")
     weight, k = importance_weights(log_p, log_q)
     limit, usable = good_k(len(draws)), k < good_k(len(draws))
     equal = np.full(len(draws), 1 / len(draws))

@@ -35,6 +35,7 @@ from bayesrm.posteriors.base import local_pairs
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Pairs, Preferences, ResponsePool
 from bayesrm.utils.progress import bar
+from bayesrm.utils.wording import counted, one_or_many
 
 CPU = torch.device("cpu")
 LOGITS = 10
@@ -179,15 +180,15 @@ def calibration_verdict(tree: xr.DataTree, name: str, seed: int = 0) -> Finding:
         return Finding(
             "sbc",
             "bad",
-            f"The {name} posterior is not that of its model: over {count} simulated data sets the ranks of "
+            f"The {name} posterior is not that of its model: over {counted(count, 'simulated data set')} the ranks of "
             f"{len(outside)} of {several} quantities ({shown}) are not uniform ({_shape(pit)}).",
             data,
         )
-    within = (
-        f"Over {count} simulated data sets the ranks of all {several} quantities are uniform within the 95% band"
-    )
+    sets = counted(count, "simulated data set")
+    within = f"Over {sets} the ranks of all {several} quantities are uniform within the 95% band"
     if count < FEW:
-        return Finding("sbc", "note", f"{within}, but {count} are few: only gross errors would show.", data)
+        few = one_or_many(count, "is", "are")
+        return Finding("sbc", "note", f"{within}, but {count} {few} few: only gross errors would show.", data)
     return Finding("sbc", "good", f"{within}: nothing tells the {name} posterior from the exact one.", data)
 
 

@@ -19,6 +19,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.intervals import LEVEL, Interval, Method, mean_interval
 from bayesrm.evaluation.learning_curves import Curves, area, needed, saving
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.utils.wording import counted
 
 _INNER = ("seed", "round", "n", "test_prompt")
 
@@ -101,7 +102,7 @@ def saving_sentence(row: Mapping[str, Any] | pd.Series[Any], level: float = LEVE
     low, high = row["ratio_low"], row["ratio_high"]
     if np.isinf(row["ratio"]):
         bound = f": it needs at least {low:.2f}× the labels of {baseline}" if low > 0 else ""
-        return f"{who} does not reach {target} within {row['labels']} labels{bound}"
+        return f"{who} does not reach {target} within {counted(row['labels'], 'label')}{bound}"
     told = f"{who} reaches {target} with {row['ratio']:.2f}× the labels of {baseline}"
     if np.isnan(low):
         return f"{told}, in a single run"

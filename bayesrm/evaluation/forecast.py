@@ -47,6 +47,7 @@ from bayesrm.design.candidates.sets import candidates
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior, local_pairs
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.wording import counted, one_or_many
 
 HORIZONS = (100, 500, 1000)
 """Numbers of further labels that are looked at."""
@@ -158,8 +159,8 @@ class Forecast:
             at = found[0]
         then = at.regret
         return (
-            f"{at.labels:,} more labels are expected to cut the regret from {self.now.regret.mean:.3f} to "
-            f"{then.mean:.3f} (90%: {then.low:.3f}–{then.high:.3f})."
+            f"{counted(at.labels, 'more label')} {one_or_many(at.labels, 'is', 'are')} expected to cut the regret from "
+            f"{self.now.regret.mean:.3f} to {then.mean:.3f} (90%: {then.low:.3f}–{then.high:.3f})."
         )
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ import xarray as xr
 from scipy.stats import t
 
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.utils.wording import counted
 
 _WITHIN_A_CELL = ("round", "n", "test_prompt")
 CONFIDENCE = 0.95
@@ -64,8 +65,8 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
     best = table.sort_values(metric, ascending=better == "lower").iloc[0]
     where = setting(best, table)
     text = (
-        f"After {best['labels']} labels, {best['design']}{f' under {where}' if where else ''} is at the front with "
-        f"{full_name} {cell(best, metric)} ({better} is better)."
+        f"After {counted(best['labels'], 'label')}, {best['design']}{f' under {where}' if where else ''} is at the "
+        f"front with {full_name} {cell(best, metric)} ({better} is better)."
     )
     if table["seeds"].max() > 1 and "difference" not in table:
         return text + " Random was not run, so there is nothing to hold the designs against."

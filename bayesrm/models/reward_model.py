@@ -24,7 +24,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.encoders import AUTO, ENCODERS, RECOMMENDED_ENCODER, Encoder, make_encoder
 from bayesrm.models.intercepts import PromptIntercepts
-from bayesrm.models.likelihoods import LIKELIHOODS
+from bayesrm.models.likelihoods import LIKELIHOODS, RECOMMENDED_LIKELIHOOD
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.log_joint import CentredPrior, LabelledDifferences, LogJoint, Prior
 from bayesrm.models.nuisance import NuisanceSpace
@@ -81,7 +81,7 @@ class RewardModel(PyroModule):
         dim: int,
         encoder: str | nn.Module = "mlp",
         hidden: tuple[int, ...] = (64, 64, 64),
-        likelihood: str | Likelihood = "bradley-terry",
+        likelihood: str | Likelihood = RECOMMENDED_LIKELIHOOD,
         prior_scale: float | Mapping[str, float] | None = None,
         training: str = "early-stopped",
         inputs: str | None = None,
@@ -122,7 +122,7 @@ class RewardModel(PyroModule):
         self.likelihood = LIKELIHOODS[likelihood]() if isinstance(likelihood, str) else likelihood
         self.program = None
         if program is not None:
-            if likelihood != "bradley-terry" or prior_scale is not None:
+            if likelihood != RECOMMENDED_LIKELIHOOD or prior_scale is not None:
                 raise InvalidInputError(
                     "expected either a program, which has its own prior and likelihood, or likelihood and prior_scale"
                 )

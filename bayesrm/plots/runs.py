@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.utils.wording import counted
 
 # Okabe & Ito's colours, distinguishable for colour-blind readers too; random, the baseline, is grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#F0E442")
@@ -106,7 +107,7 @@ def batch_projection(projection: xr.Dataset) -> Figure:
     share = projection["share"].values
     axis.set_xlabel(f"direction 1, {share[0]:.0%} of the variance (standard deviations of a logit)")
     axis.set_ylabel(f"direction 2, {share[1]:.0%} of the variance")
-    axis.set_title(f"{len(ends)} pairs chosen by {projection.attrs['design']}")
+    axis.set_title(f"{counted(len(ends), 'pair')} chosen by {projection.attrs['design']}")
     axis.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -16,6 +16,7 @@ from bayesrm.evaluation.summary import cell, final_table, setting_columns, verdi
 from bayesrm.plots.runs import learning_curves, svg
 from bayesrm.runs.combine import combine, run_folders
 from bayesrm.utils.files import replacing
+from bayesrm.utils.wording import counted
 
 REPORT_FILE = "report.html"
 _HEADERS = {
@@ -84,7 +85,8 @@ def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> s
     rounds = trajectory["one_minus_spearman"] if "one_minus_spearman" in trajectory else trajectory["gain"]
     done = int((~rounds.isnull()).sum())
     labels = int(trajectory["labels"].max())
-    return f"{len(configurations)} runs, {done} rounds evaluated, up to {labels} labels each."
+    runs, evaluated = counted(len(configurations), "run"), counted(done, "round")
+    return f"{runs}, {evaluated} evaluated, up to {counted(labels, 'label')} each."
 
 
 def _shared_settings(configurations: list[dict[str, Any]]) -> dict[str, str]:

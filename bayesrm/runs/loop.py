@@ -12,7 +12,7 @@ import operator
 import os
 import warnings
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from bayesrm import rng
 from bayesrm.annotators.base import Annotator, SupportsLabel
+from bayesrm.data.fingerprint import Fingerprint
 from bayesrm.data.golden import as_golden
 from bayesrm.design import make_design
 from bayesrm.design.base import Criterion, Design
@@ -41,6 +42,7 @@ from bayesrm.runs.results import RESULTS_FILE, open_results, run_tree, write_res
 from bayesrm.types import Pairs, Preferences, ResponsePool
 from bayesrm.utils.progress import bar
 from bayesrm.utils.timing import stage
+from bayesrm.utils.wording import counted
 
 __all__ = ["RoundRecord", "run"]
 
@@ -163,7 +165,7 @@ def run(
         raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
     if rounds < 1 or batch_size < 1:
         raise InvalidInputError(
-            f"expected at least one round and one label a round, got {rounds} rounds of {batch_size}"
+            f"expected at least one round and one label a round, got {counted(rounds, 'round')} of {batch_size}"
         )
     if test is not None and test[0].dim != pool.dim:
         raise InvalidInputError(
@@ -173,8 +175,10 @@ def run(
     if test is not None:
         test = test[0], _rankable(test[0], test[1])
     configuration = {
-        "pool": _fingerprint(pool),
-        "test": None if test is None else _fingerprint(test[0]) | {"golden": _digest(np.asarray(test[1]))},
+        "pool": Fingerprint.of(pool).as_json(),
+        "test": None
+        if test is None
+        else Fingerprint.of(test[0]).as_json() | {"golden": _digest(np.asarray(test[1]))},
         "annotator": annotator.describe()
         if isinstance(annotator, Annotator)
         else {"annotator": type(annotator).__name__},
@@ -256,8 +260,8 @@ def run(
         posterior = posterior_after(labels)
     if len(records) < rounds:
         warnings.warn(
-            f"no pair was left to ask after {len(records)} of {rounds} rounds and {len(labels)} labels: the run ends "
-            "there; give a larger pool, or scope='cross-prompt' for more pairs",
+            f"no pair was left to ask after {len(records)} of {rounds} rounds and {counted(len(labels), 'label')}: the "
+            "run ends there; give a larger pool, or scope='cross-prompt' for more pairs",
             stacklevel=2,
         )
     with stage("draws"):
@@ -352,17 +356,6 @@ def _measure(
         metrics["log_evidence"] = posterior.log_evidence
         metrics["prior_scale"] = float(posterior.prior_precision.rsqrt().mean())
     return metrics
-
-
-def _fingerprint(pool: ResponsePool) -> dict[str, Any]:
-    """Enough of a pool to tell it from another, without reading all of it."""
-    sample = np.linspace(0, len(pool) - 1, min(len(pool), 64)).round().astype(np.int64)
-    return {
-        "responses": len(pool),
-        "dimension": pool.dim,
-        "prompts": _digest(pool.group),
-        "embeddings": _digest(pool.rows(sample)),
-    }
 
 
 def _described_cost(constraints: Constraints) -> str | None:

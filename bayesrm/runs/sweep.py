@@ -9,9 +9,12 @@ all processes of a machine share the pages. Workers on other machines need the s
 from __future__ import annotations
 
 import logging
+import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -24,12 +27,15 @@ from bayesrm.runs.combine import combine_parts
 from bayesrm.runs.config import RunConfig
 from bayesrm.runs.worker import Outcome, carry_out
 from bayesrm.utils.files import replacing
-from bayesrm.utils.progress import bar
+from bayesrm.utils.progress import following
+from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
     from distributed import Client
 
 RUNS, FAILURES = "runs", "failures"
+ROUNDS_DONE = "rounds/*.metrics.json"
+"""In the folder of a run: the last file of each of its rounds."""
 SECONDS_TO_CONNECT = 10
 WORKER_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 """Bytes. Dask has workers return memory to the system at every turn, and getting it back takes half of their time."""
@@ -84,21 +90,26 @@ def sweep(
             f"two of the {len(cells)} runs have the same folder, {twice}: their settings agree"
         )
     waiting = [cell for cell in cells if not cell.is_finished()]
+    was_there = out.exists()
     failures: dict[str, str] = {}
-    for outcome in bar(_outcomes(waiting, workers, scheduler), description, len(waiting)):
-        trace = out / FAILURES / f"{outcome.name}.txt"
-        if outcome.sentence is None:
-            trace.unlink(missing_ok=True)
-            continue
-        failures[outcome.name] = outcome.sentence
-        with replacing(trace) as temporary:
-            temporary.write_text(outcome.traceback)
-        if len(cells) > 1:
-            print(f"{outcome.name} failed: {' '.join(outcome.sentence.split())}", file=sys.stderr)
+    with following(description, sum(cell.config.rounds for cell in waiting), lambda: _rounds_done(waiting)):
+        for outcome in _outcomes(waiting, workers, scheduler):
+            trace = out / FAILURES / f"{outcome.name}.txt"
+            if outcome.sentence is None:
+                trace.unlink(missing_ok=True)
+                continue
+            failures[outcome.name] = outcome.sentence
+            if outcome.traceback:
+                with replacing(trace) as temporary:
+                    temporary.write_text(outcome.traceback)
+            if len(cells) > 1:
+                print(f"{outcome.name} failed: {' '.join(outcome.sentence.split())}", file=sys.stderr)
     if cells and len(failures) == len(cells):
-        first = next(iter(failures.values()))
-        others = f" (and {len(failures) - 1} others failed, see {out / FAILURES})" if len(failures) > 1 else ""
-        raise BayesRMError(first + others)
+        if not was_there:
+            _remove_if_empty(out)
+        first, others = next(iter(failures.values())), len(failures) - 1
+        where = f", see {out / FAILURES}" if (out / FAILURES).exists() else ""
+        raise BayesRMError(first + (f" (and {counted(others, 'other')} failed{where})" if others else ""))
     return failures
 
 
@@ -114,6 +125,17 @@ def stage_seconds(cells: Sequence[Cell]) -> dict[str, float]:
         for stage, seconds in cell.seconds().items():
             total[stage] = total.get(stage, 0.0) + seconds
     return total
+
+
+def _rounds_done(cells: Sequence[Cell]) -> int:
+    """Rounds that are complete, by what lies in the folders: whoever carries the cells out, on whatever machine."""
+    return sum(min(len(list(cell.folder.glob(ROUNDS_DONE))), cell.config.rounds) for cell in cells)
+
+
+def _remove_if_empty(out: Path) -> None:
+    """Remove a folder in which no run has left a file."""
+    if out.is_dir() and not any(path.is_file() for path in out.rglob("*")):
+        shutil.rmtree(out, ignore_errors=True)
 
 
 def _outcomes(cells: Sequence[Cell], workers: int, scheduler: str | None) -> Iterator[Outcome]:
@@ -177,22 +199,44 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
     environment = {
         f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()
     }
-    with (
-        dask.config.set(environment),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            # Port 0 is a free one: without it, a second cluster on the machine warns that 8787 is taken.
-            dashboard_address="127.0.0.1:0",
-            # Pages of mapped pools count as a worker's memory, though the system takes them back when it needs to.
-            memory_limit=None,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with ExitStack() as running:
+        with _holding_back_ctrl_c():
+            running.enter_context(dask.config.set(environment))
+            cluster = running.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    # Port 0 is a free one: without it, a second cluster on the machine warns that 8787 is taken.
+                    dashboard_address="127.0.0.1:0",
+                    # Pages of mapped pools count as a worker's memory, though the system takes them back when it
+                    # needs to.
+                    memory_limit=None,
+                    silence_logs=logging.ERROR,
+                )
+            )
+            client = running.enter_context(Client(cluster, set_as_default=False))
         yield client
+
+
+@contextmanager
+def _holding_back_ctrl_c() -> Iterator[None]:
+    """Threads and processes that start in here never hear Ctrl-C; this one hears it when they have started.
+
+    A terminal sends it to all processes at once: workers that died of it would fill the screen with what each of them
+    was doing, where one sentence of this process, which stops the workers, is enough.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # Where Python starts this one by itself, it lets the signal through to the next process.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _absolute(config: RunConfig) -> dict[str, Path]:

@@ -23,7 +23,7 @@ class Outcome:
     sentence
         What went wrong; None where nothing did.
     traceback
-        Where it went wrong.
+        Where it went wrong; empty where the sentence says all, as it does of bad input.
     """
 
     name: str
@@ -52,8 +52,10 @@ def carry_out(plain: dict[str, Any]) -> dict[str, Any]:
                 if not cell.is_finished():
                     cell.carry_out()
         except Exception as error:
-            sentence = str(error) if isinstance(error, BayesRMError) else f"{type(error).__name__}: {error}"
-            return vars(Outcome(Path(plain["folder"]).name, sentence, traceback.format_exc()))
+            name = Path(plain["folder"]).name
+            if isinstance(error, BayesRMError):
+                return vars(Outcome(name, str(error)))
+            return vars(Outcome(name, f"{type(error).__name__}: {error}", traceback.format_exc()))
         finally:
             torch.set_num_threads(threads)
     return vars(Outcome(cell.name))

@@ -366,7 +366,7 @@ def test_likelihoods_follow_from_the_answers():
     assert choose_likelihood(preferences([1.0] * 60, ["a"] * 59 + ["b"])).name == "bradley-terry"
     chosen = choose_likelihood(preferences([0.5] + [1.0] * 59, ["a"] * 30 + ["b"] * 30))
     assert chosen.name == "annotators"
-    assert "1 ties count as half" in chosen.reason
+    assert "the tie counts as half" in chosen.reason
 
 
 def test_krippendorff_alpha_against_its_definition():

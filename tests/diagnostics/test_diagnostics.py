@@ -337,7 +337,7 @@ def test_convergence_of_chains():
     assert apart.status == "bad"
     assert float(apart.data["r_hat"].max()) > 1.1
     quiet[2, 17] = True
-    assert "1 divergences" in convergence(make_tree(chains, "nuts", diverging=quiet)).sentence
+    assert "1 divergence" in convergence(make_tree(chains, "nuts", diverging=quiet)).sentence
     alone = convergence(make_tree(chains[:1], energy=chains[:1, :, 0]))
     assert "one chain does not exist" in alone.sentence
     assert convergence(make_tree(chains[:1])).status == "skipped"

@@ -21,7 +21,7 @@ import bayesrm as brm
 from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import CELL_FILE, Cell
 from bayesrm.runs.config import make_config
-from bayesrm.runs.sweep import _client, combined, sweep
+from bayesrm.runs.sweep import _client, _rounds_done, combined, sweep
 from bayesrm.runs.worker import carry_out
 
 CELLS = 4
@@ -157,14 +157,40 @@ def test_a_cell_goes_over_the_wire_as_plain_values(pools, tmp_path):
         assert Cell.from_json(cell.to_json()) == cell
 
 
-def test_errors_of_all_cells_are_one_sentence(pools, tmp_path, capsys):
+def test_errors_of_all_cells_are_one_sentence_and_leave_no_folder(pools, tmp_path, capsys):
     wrong = cells(pools, tmp_path / "out", per_prompt=1)
     for cell in wrong:
         object.__setattr__(cell, "config", cell.config.model_copy(update={"encoder": "deep"}))
-    with pytest.raises(BayesRMError, match=r"unknown encoder 'deep'.* 3 others failed"):
+    with pytest.raises(BayesRMError, match=r"unknown encoder 'deep'.* 3 others failed\)"):
         sweep(wrong, tmp_path / "out")
     assert "seed3 failed: unknown encoder" in capsys.readouterr().err
-    assert "Traceback" in (tmp_path / "out/failures/seed3.txt").read_text()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_was_there_stays(pools, tmp_path):
+    wrong = cells(pools, tmp_path)[:1]
+    object.__setattr__(wrong[0], "config", wrong[0].config.model_copy(update={"encoder": "deep"}))
+    with pytest.raises(BayesRMError, match="unknown encoder 'deep'"):
+        sweep(wrong, tmp_path)
+    assert tmp_path.exists()
+
+
+def test_errors_that_nobody_foresaw_leave_a_traceback(pools, tmp_path, monkeypatch):
+    def broken(cell):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(Cell, "carry_out", broken)
+    asked = cells(pools, tmp_path / "out")[:2]
+    with pytest.raises(BayesRMError, match=r"ZeroDivisionError: .* \(and 1 other failed, see .*failures\)"):
+        sweep(asked, tmp_path / "out")
+    assert "Traceback" in (tmp_path / f"out/failures/{asked[1].name}.txt").read_text()
+
+
+def test_progress_counts_the_rounds_that_lie_in_the_folders(pools, tmp_path):
+    asked = cells(pools, tmp_path)[:2]
+    assert _rounds_done(asked) == 0
+    sweep(asked[:1], tmp_path)
+    assert _rounds_done(asked) == asked[0].config.rounds
 
 
 def test_two_cells_cannot_share_a_folder(pools, tmp_path):
@@ -183,3 +209,10 @@ def test_two_clusters_on_a_machine_do_not_mind_each_other():
     """Neither takes a port that the other wants; warnings are errors here."""
     with _client(1, None) as one, _client(1, None) as other:
         assert (one.submit(int, "1").result(), other.submit(int, "2").result()) == (1, 2)
+        # Ctrl-C reaches this process, and none of the workers.
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert all(signal.SIGINT in blocked for blocked in one.run(_blocked_signals).values())
+
+
+def _blocked_signals():
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))

@@ -9,6 +9,7 @@ import xarray as xr
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.diagnostics.sbc import calibration_verdict
+from bayesrm.utils.wording import counted
 
 
 class SimulationBasedCalibration(Check):
@@ -40,8 +41,10 @@ class SimulationBasedCalibration(Check):
         for curve, out in zip(data["ecdf"].values, outside, strict=True):
             colour, alpha = (canvas.red, 0.9) if out else (canvas.blue, 0.5)
             axis.plot(points, curve - points, color=colour, linewidth=1.2, alpha=alpha)
-        axis.plot([], [], color=canvas.blue, label=f"{int((~outside).sum())} quantities within")
+        axis.plot([], [], color=canvas.blue, label=f"{counted((~outside).sum(), 'quantity', 'quantities')} within")
         if outside.any():
-            axis.plot([], [], color=canvas.red, label=f"{int(outside.sum())} quantities outside")
+            axis.plot(
+                [], [], color=canvas.red, label=f"{counted(outside.sum(), 'quantity', 'quantities')} outside"
+            )
         axis.set(xlabel="rank of the truth among draws", ylabel="cumulative frequency − expected")
         axis.legend(frameon=False, fontsize=8)

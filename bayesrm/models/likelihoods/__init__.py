@@ -12,6 +12,8 @@ from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.registry import Registry
 
 LIKELIHOODS: Registry[Likelihood] = Registry(__name__, Likelihood, "likelihood")
+RECOMMENDED_LIKELIHOOD = "bradley-terry"
+"""What a reward model has where none is asked for."""
 
 
 def __getattr__(name: str) -> Any:
