@@ -65,7 +65,7 @@ def as_conversation(value: Any, name: str = "prompt", role: str = "user") -> Con
     if not any(turn.content.strip() for turn in turns):
         raise InvalidInputError(f"expected a text in {name}, and it is empty")
     for turn in turns:
-        require_unicode(turn.content, name)
+        require_unicode(turn.role + turn.content, name)
     return turns
 
 

@@ -114,7 +114,7 @@ def optional_id(value: Any) -> int | str | None:
     if is_missing(value):
         return None
     if isinstance(value, str):
-        text = value.strip()
+        text = _writable(value.strip())
         return text[: text.index(".")] if _WHOLE.fullmatch(text) else text
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise InvalidInputError(f"expected an integer or a text as an id, got {value!r:.60}")
@@ -124,7 +124,12 @@ def optional_id(value: Any) -> int | str | None:
 def optional_name(value: Any) -> str | None:
     """The name of a model, a source or a person; None where it is missing."""
     found = None if isinstance(value, (list, dict, tuple)) else value
-    return None if is_missing(found) else str(found).strip()
+    return None if is_missing(found) else _writable(str(found).strip())
+
+
+def _writable(text: str) -> str:
+    """With an escape for half characters, which no file takes; different texts stay different."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _number(value: Any) -> float | None:
