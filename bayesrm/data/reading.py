@@ -157,6 +157,26 @@ class Reader:
         return sorted(name for name in columns - used if name)
 
 
+class Notes:
+    """What happened in rows, counted: each note once, with the number of rows and the first of them."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, int]] = {}
+
+    def add(self, notes: Iterable[str], row: int) -> None:
+        """Those of a row."""
+        for note in dict.fromkeys(notes):
+            count, first = self._found.get(note, (0, row))
+            self._found[note] = count + 1, first
+
+    def sentences(self) -> list[str]:
+        """One for each note."""
+        return [
+            f"In {count:,} {'row' if count == 1 else 'rows'} {note} (first in row {row})."
+            for note, (count, row) in self._found.items()
+        ]
+
+
 def open_reader(
     sample: Sequence[Row], source: str, mapping: Mapping[str, str] | None = None, told: Told | None = None
 ) -> Reader:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from bayesrm.data.conversation import Conversation, as_conversation, as_text, require_text, to_json
 from bayesrm.data.directory import RESPONSES
 from bayesrm.data.formats.base import Item, Told
-from bayesrm.data.reading import SAMPLE, open_reader
+from bayesrm.data.reading import SAMPLE, Notes, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.table import ROWS_AT_ONCE
 from bayesrm.errors import InvalidInputError
@@ -194,14 +194,12 @@ class _Table:
         self.lists = lists
         self.items: list[tuple[Item, int]] = []
         self.broken: list[BrokenRow] = []
-        self._notes: dict[str, tuple[int, int]] = {}
+        self._notes = Notes()
 
     def add(self, item: Item, row: int) -> None:
         """A row that was read."""
         self.items.append((item, row))
-        for note in dict.fromkeys(item.notes):
-            count, first = self._notes.get(note, (0, row))
-            self._notes[note] = count + 1, first
+        self._notes.add(item.notes, row)
 
     def texts(self, form: str, rows: int, notes: tuple[str, ...]) -> Texts:
         """All of it."""
@@ -231,10 +229,7 @@ class _Table:
         answers = [item.answers[at] for item, at, _, _ in first]
         generators = [answer.generator for answer in answers]
         sources = [item.source for item, _, _, _ in first]
-        happened = [
-            f"In {count:,} {'row' if count == 1 else 'rows'} {note} (first in row {row})."
-            for note, (count, row) in self._notes.items()
-        ]
+        happened = self._notes.sentences()
         if 0 < named < len(self.items):
             happened.append(
                 f"{len(self.items) - named:,} of {len(self.items):,} rows have no prompt_id; they belong to the rows "

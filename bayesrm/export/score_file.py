@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from bayesrm.data.formats.base import Item, Told
-from bayesrm.data.reading import SAMPLE, Reader, open_reader
+from bayesrm.data.reading import SAMPLE, Notes, Reader, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.texts import BrokenRow
 from bayesrm.errors import InvalidInputError
@@ -144,7 +144,7 @@ def score_file(
         reader.form.name,
         tuple(scoring.broken),
         scoring.unreadable,
-        (*notes, *reader.notes),
+        (*notes, *reader.notes, *scoring.notes.sentences()),
     )
 
 
@@ -155,6 +155,7 @@ class _Scoring:
         self.model, self.reader, self.kappa = model, reader, kappa
         self.several = self.pairs = False
         self.broken: list[BrokenRow] = []
+        self.notes = Notes()
         self.rows = self.responses = self.unreadable = 0
 
     def look_at(self, sample: Sequence[Mapping[str, Any]], source: Path) -> None:
@@ -188,7 +189,7 @@ class _Scoring:
             at = index.stop
             sd = moments.factor[index].square().sum(dim=1).sqrt()
             mean, sds = (_in_place(item, values) for values in (moments.mean[index].tolist(), sd.tolist()))
-            columns = self._columns(mean, sds, self._probability(moments, index))
+            columns = self._columns(mean, sds, self._probability(moments, index, item))
             scored.append({**row, **columns, ERROR: None})
         return scored
 
@@ -208,10 +209,11 @@ class _Scoring:
                 self.unreadable += 1
                 return None
             return str(error)
+        self.notes.add(item.notes, number)
         return item
 
-    def _probability(self, moments: RewardMoments, index: slice) -> float | None:
-        if index.stop - index.start != 2 or self.model.likelihood is None:
+    def _probability(self, moments: RewardMoments, index: slice, item: Item) -> float | None:
+        if len(item.answers) != 2 or _places(item) != 2 or self.model.likelihood is None:
             return None
         first = torch.tensor([index.start], device=moments.mean.device)
         return float(moments.probability(self.model.likelihood, first, first + 1))

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_published_formats import CARDS
 
 from bayesrm.data.sources import read_rows
 from bayesrm.data.texts import read_texts, write_texts
 from bayesrm.errors import InvalidInputError
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from published_cards import CARDS
+
 FUZZ = settings(
     max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 JUNK = [
-    None, "", " ", "nan", math.nan, math.inf, 0, -1, 10**400, 1.5, True, [], {}, [None], [[]], [{}], ["a", 1], "[", "{'a'",
-    "[1, 2]", "{'a': 1}", '[{"role": "user", "content": "x"}]', '[{"role"', "\ud800", "x" * 3000, "[[/bold]]", "\x1b[31m",
-    "[" * 3000, "array([1, 2])", "1.0", "1_0", ["\ud800"], "\n\nHuman: x\n\nAssistant:", {"role": "user"},
+    None, "", " ", "nan", math.nan, math.inf, 0, -1, 10**400, 1.5, True, [], {}, [None], [[]], [{}], ["a", 1], "[",
+    "{'a'", "[1, 2]", "{'a': 1}", '[{"role": "user", "content": "x"}]', '[{"role"', "\ud800", "x" * 3000, "[[/bold]]",
+    "\x1b[31m", "[" * 3000, "array([1, 2])", "1.0", "1_0", ["\ud800"], "\n\nHuman: x\n\nAssistant:", {"role": "user"},
     [{"role": "user", "content": None}], [{"role": 7, "content": {}}], [{"from": 3, "value": 4}], {"full_text": ["x"]},
     [{"role": "assistant", "tool_calls": "x"}], [{"role": "\ud800", "content": [{"type": 3, "text": 4}]}],
     [{"role": "assistant", "content": None, "tool_calls": [3, None, {"function": None}]}], {"content": [[["x"]]]},

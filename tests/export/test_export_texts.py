@@ -512,7 +512,9 @@ def test_an_empty_answer_has_no_score_and_the_others_keep_their_places(loaded, t
     assert found[0]["reward"][1] is found[0]["reward"][3] is None
     assert [found[0]["reward"][0], found[0]["reward"][2]] == pytest.approx(mean, abs=1e-6)
     assert found[0]["reward_error"] is None
+    assert found[0].get("preference_probability") is None, "of four answers, though two have scores"
     assert scored.responses == 2
+    assert any("left out" in note for note in scored.notes)
 
 
 def test_the_prompt_of_a_scored_file_is_found_and_said(loaded, tmp_path):
