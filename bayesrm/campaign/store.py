@@ -15,36 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
 STORE_FILE = "campaign.sqlite"
-FORMAT = 1
-"""Raised with every change of the tables; a store of another format is refused."""
 BUSY_SECONDS = 60
 """How long a command waits for another one that is writing."""
-
-_SCHEMA = """
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE batch (number INTEGER PRIMARY KEY, asked TEXT NOT NULL, design TEXT NOT NULL, settings TEXT NOT NULL);
-CREATE TABLE question (
-    id TEXT PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch (number), place INTEGER NOT NULL,
-    first INTEGER NOT NULL, second INTEGER NOT NULL, first_is_left INTEGER NOT NULL, gain REAL NOT NULL,
-    annotators TEXT NOT NULL, wanted INTEGER NOT NULL);
-CREATE UNIQUE INDEX one_question_a_pair ON question (min(first, second), max(first, second));
-CREATE TABLE source (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, format TEXT NOT NULL, annotator TEXT NOT NULL,
-    told TEXT NOT NULL, counts TEXT NOT NULL, UNIQUE (sha256, annotator));
-CREATE TABLE answer (
-    id INTEGER PRIMARY KEY, question TEXT NOT NULL REFERENCES question (id), annotator TEXT NOT NULL,
-    verdict TEXT NOT NULL CHECK (verdict IN ('first', 'second', 'tie', 'skip')), answered TEXT, told TEXT NOT NULL,
-    source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, comment TEXT);
-CREATE INDEX answers_to ON answer (question, annotator);
-CREATE TABLE aside (
-    id INTEGER PRIMARY KEY, source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE round (id INTEGER PRIMARY KEY, fitted TEXT NOT NULL, labels TEXT NOT NULL, findings TEXT NOT NULL);
-"""
-_APPEND_ONLY = ("batch", "question", "source", "answer", "aside", "round")
 
 
 @dataclass(frozen=True)
@@ -97,6 +74,28 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Retraction:
+    """An answer that was taken back.
+
+    Parameters
+    ----------
+    answer
+        The number of its row.
+    retracted
+        When, in ISO 8601 and UTC.
+    by
+        Who took it back: an annotator's name, or "owner".
+    reason
+        Why.
+    """
+
+    answer: int
+    retracted: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """A row of the store: what an annotator said of a question, once.
 
@@ -114,6 +113,12 @@ class Answer:
         What else was said.
     told
         When it was told.
+    id
+        The number of its row, counted from 1; 0 before there is one.
+    key
+        What the page or the terminal called it, so that sending it again adds nothing; None of answers from files.
+    seconds
+        How long the question was on the screen, where that is known.
     """
 
     question: str
@@ -123,6 +128,9 @@ class Answer:
     place: str = ""
     comment: str | None = None
     told: str = ""
+    id: int = 0
+    key: str | None = None
+    seconds: float | None = None
 
     @property
     def when(self) -> str:
@@ -152,7 +160,9 @@ class Store:
             )
         with self._connection() as connection:
             (there,) = connection.execute("PRAGMA user_version").fetchone()
-        if there != FORMAT:
+        if 1 <= there < FORMAT:
+            self._upgrade()
+        elif there != FORMAT:
             raise InvalidInputError(
                 f"expected a campaign of format {FORMAT}, and {directory} is of format {there}: use the version of "
                 f"bayesrm that made it{', which is newer' if there > FORMAT else ''}"
@@ -166,17 +176,15 @@ class Store:
             replacing(directory / STORE_FILE) as temporary,
             closing(sqlite3.connect(temporary, isolation_level=None)) as db,
         ):
-            db.executescript(_SCHEMA)
-            for table in _APPEND_ONLY:
-                for change in ("UPDATE", "DELETE"):
-                    db.execute(
-                        f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
-                        f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are only ever added'); END"
-                    )
+            make_tables(db)
             rows = [(name, json.dumps(value)) for name, value in settings.items()]
             db.executemany("INSERT INTO setting VALUES (?, ?)", rows)
-            db.execute(f"PRAGMA user_version = {FORMAT}")
         return cls(directory)
+
+    def _upgrade(self) -> None:
+        """Add what older formats have not, whole or not at all; nothing of what is there changes."""
+        with self._transaction() as db:
+            add_missing(db)
 
     @staticmethod
     def refuse_second(directory: Path) -> None:
@@ -207,8 +215,16 @@ class Store:
         return [{"number": n, "asked": at, "design": by, **json.loads(more)} for n, at, by, more in rows]
 
     def answers(self) -> list[Answer]:
-        """Every answer ever told, in order of telling."""
-        return [Answer(*row) for row in self._rows(_ANSWERS)]
+        """Every answer that was told and not taken back, in order of telling."""
+        return [Answer(*row) for row in self._rows(_STANDING)]
+
+    def retracted(self) -> list[tuple[Answer, Retraction]]:
+        """The answers that were taken back, in order of taking back."""
+        rows = self._rows(
+            f"SELECT {_ANSWER}, retraction.answer, retracted, by, reason FROM answer "
+            "JOIN retraction ON retraction.answer = answer.id ORDER BY retraction.id"
+        )
+        return [(Answer(*row[:-4]), Retraction(*row[-4:])) for row in rows]
 
     def sources(self) -> list[dict[str, Any]]:
         """Every file that was told, with what became of it."""
@@ -307,8 +323,16 @@ class Telling:
         return None if row is None else row[0]
 
     def answers(self) -> list[Answer]:
-        """Every answer told before."""
-        return [Answer(*row) for row in self._db.execute(_ANSWERS)]
+        """Every answer told before and not taken back."""
+        return [Answer(*row) for row in self._db.execute(_STANDING)]
+
+    def retract(self, answers: Sequence[int], by: str, reason: str) -> int:
+        """Take back answers by the numbers of their rows, and say how many of them were not taken back before."""
+        at = now()
+        return self._db.executemany(
+            "INSERT OR IGNORE INTO retraction (answer, retracted, by, reason) VALUES (?, ?, ?, ?)",
+            [(answer, at, by, reason) for answer in answers],
+        ).rowcount
 
     def add(
         self,
@@ -335,7 +359,8 @@ class Telling:
         self._db.executemany("INSERT INTO aside (source, place, reason) VALUES (?, ?, ?)", rows)
 
 
-_ANSWERS = "SELECT question, annotator, verdict, answered, place, comment, told FROM answer ORDER BY id"
+_ANSWER = "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds"
+_STANDING = f"SELECT {_ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
 
 
 def now() -> str:

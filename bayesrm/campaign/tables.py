@@ -1,0 +1,72 @@
+"""The tables of a campaign's store, and what each format of them added to the one before."""
+
+from __future__ import annotations
+
+import sqlite3
+
+FORMAT = 2
+"""Raised with every change of the tables; a store of an older format is brought up to it when it is opened."""
+
+
+def make_tables(db: sqlite3.Connection) -> None:
+    """All tables, in an empty file."""
+    db.executescript(_FIRST)
+    for statement in (trigger for table in _APPEND_ONLY for trigger in _only_added(table)):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 1")
+    add_missing(db)
+
+
+def add_missing(db: sqlite3.Connection) -> None:
+    """What formats after the one of this file added; rows that are there stay as they are."""
+    (there,) = db.execute("PRAGMA user_version").fetchone()
+    for number in range(there + 1, FORMAT + 1):
+        for statement in _ADDED[number]:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _only_added(table: str) -> list[str]:
+    """Triggers that refuse to change or delete rows."""
+    return [
+        f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are only ever added'); END"
+        for change in ("UPDATE", "DELETE")
+    ]
+
+
+_FIRST = """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE batch (number INTEGER PRIMARY KEY, asked TEXT NOT NULL, design TEXT NOT NULL, settings TEXT NOT NULL);
+CREATE TABLE question (
+    id TEXT PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch (number), place INTEGER NOT NULL,
+    first INTEGER NOT NULL, second INTEGER NOT NULL, first_is_left INTEGER NOT NULL, gain REAL NOT NULL,
+    annotators TEXT NOT NULL, wanted INTEGER NOT NULL);
+CREATE UNIQUE INDEX one_question_a_pair ON question (min(first, second), max(first, second));
+CREATE TABLE source (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, format TEXT NOT NULL, annotator TEXT NOT NULL,
+    told TEXT NOT NULL, counts TEXT NOT NULL, UNIQUE (sha256, annotator));
+CREATE TABLE answer (
+    id INTEGER PRIMARY KEY, question TEXT NOT NULL REFERENCES question (id), annotator TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('first', 'second', 'tie', 'skip')), answered TEXT, told TEXT NOT NULL,
+    source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, comment TEXT);
+CREATE INDEX answers_to ON answer (question, annotator);
+CREATE TABLE aside (
+    id INTEGER PRIMARY KEY, source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE round (id INTEGER PRIMARY KEY, fitted TEXT NOT NULL, labels TEXT NOT NULL, findings TEXT NOT NULL);
+"""
+_APPEND_ONLY = ("batch", "question", "source", "answer", "aside", "round")
+_ADDED: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE answer ADD COLUMN key TEXT",
+        "ALTER TABLE answer ADD COLUMN seconds REAL",
+        "CREATE UNIQUE INDEX one_answer_a_key ON answer (key)",
+        "CREATE TABLE shown (id INTEGER PRIMARY KEY, question TEXT NOT NULL REFERENCES question (id), "
+        "annotator TEXT NOT NULL, shown TEXT NOT NULL, until TEXT NOT NULL)",
+        "CREATE INDEX shown_until ON shown (until)",
+        "CREATE TABLE retraction (id INTEGER PRIMARY KEY, answer INTEGER NOT NULL UNIQUE REFERENCES answer (id), "
+        "retracted TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL)",
+        *(trigger for table in ("shown", "retraction") for trigger in _only_added(table)),
+    )
+}
+"""Format → what it has that the one before has not."""
