@@ -23,7 +23,7 @@ import bayesrm as brm
 from bayesrm.design import CRITERIA
 from bayesrm.evaluation.names import BASELINE
 from bayesrm.runs.combine import SETTINGS, Part, combine_parts, run_folders
-from bayesrm.runs.config import RunConfig, make_config
+from bayesrm.runs.config import RunConfig
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, write_results
 from bayesrm.runs.sweep import cells_of, sweep
@@ -44,7 +44,7 @@ def plan(
 ) -> list[RunConfig]:
     """All runs that make sense, seeds outermost: designs that need a spread are left out of plug-ins."""
     return [
-        make_config(
+        RunConfig(
             pool=pool,
             test=test,
             scope=scope,

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich import box
 from rich.table import Table
 
 from bayesrm.cli.app import app, fits, keeps, say, show
+from bayesrm.cli.options import Scheduler, Workers, from_options, with_options
 from bayesrm.errors import InvalidInputError
+from bayesrm.runs.config import RunConfig
 from bayesrm.utils.checkout import QUICKSTART
 from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesrm.runs.config import RunConfig
-
 DEMO_DESIGNS = ("pa-dopt", "entropy", "random")
 DEMO_INFERENCES = ("plugin", "laplace")
+COMPARED = ("inference", "design")
+"""Settings of which ``bayesrm run`` takes several values; the last varies fastest."""
 
 
 @app.command(epilog="Example:  [bold]bayesrm demo --out demo[/bold]")
@@ -32,7 +35,7 @@ def demo(
     data: Annotated[Path, typer.Option(help="Folder with the pools 'pool' and 'test'.")] = QUICKSTART,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions of each run.")] = 3,
     rounds: Annotated[int, typer.Option(min=1, help="Labelling rounds of each run.")] = 6,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    workers: Workers = 2,
 ) -> None:
     """The quickstart: three designs with a plug-in and a Bayesian reward model, on data/quickstart.
 
@@ -41,10 +44,8 @@ def demo(
     file, a plot and a report. Run again with more --rounds, it goes on from where it was.
     """
     keeps(out)
-    from bayesrm.runs.config import make_config
-
     configs = [
-        make_config(
+        RunConfig(
             pool=data / "pool",
             test=data / "test",
             scope="cross-prompt",
@@ -70,91 +71,24 @@ def demo(
     epilog="Example:  [bold]bayesrm run data/quickstart/pool --test data/quickstart/test --design pa-dopt "
     "--design random --inference laplace --batch-size 25 --rounds 4 --seeds 2 --out runs/first[/bold]"
 )
+@with_options(RunConfig, leave_out=("pool", "seed"), several=COMPARED)
 def run(
     pool: Annotated[
         Path, typer.Argument(help="Pool with golden rewards: a directory, .npz, or the paper's embd_*.npy.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the runs; unfinished ones in it continue.")],
-    test: Annotated[Path | None, typer.Option(help="Test pool with golden rewards.")] = None,
-    design: Annotated[
-        list[str] | None,
-        typer.Option(help="Design, see [bold]bayesrm designs[/bold]; give several to compare."),
-    ] = None,
-    inference: Annotated[
-        list[str] | None,
-        typer.Option(help="Inference, see [bold]bayesrm inferences[/bold]; give several to compare."),
-    ] = None,
-    selector: Annotated[
-        str | None, typer.Option(help="greedy, exchange, gradient (the paper's) or gradient-sample.")
-    ] = None,
-    scope: Annotated[str, typer.Option(help="within-prompt or cross-prompt.")] = "within-prompt",
-    encoder: Annotated[str, typer.Option(help="auto, or one of [bold]bayesrm encoders[/bold].")] = "auto",
-    training: Annotated[str, typer.Option(help="early-stopped or paper.")] = "early-stopped",
-    prior_scale: Annotated[
-        float | None, typer.Option(help="Prior sd of a last-layer weight; default by evidence.")
-    ] = None,
-    temperature: Annotated[
-        float, typer.Option(help="Slope of the simulated annotator's preference probability.")
-    ] = 1.0,
-    batch_size: Annotated[int, typer.Option(help="Labels a round.")] = 125,
-    rounds: Annotated[int, typer.Option(help="Labelling rounds.")] = 10,
-    prompts: Annotated[int, typer.Option(help="Prompts drawn a round; 0 takes all.")] = 500,
-    candidates: Annotated[int, typer.Option(help="Pairs drawn from them; 0 takes all.")] = 20_000,
-    identical: Annotated[
-        bool, typer.Option(help="Keep pairs of identical embeddings, as the paper does.")
-    ] = False,
-    per_prompt: Annotated[
-        int | None, typer.Option(help="At most so many pairs of a round that touch any one prompt.")
-    ] = None,
-    per_response: Annotated[
-        int | None, typer.Option(help="At most so many pairs of a round that any one response is in.")
-    ] = None,
-    min_within: Annotated[int, typer.Option(help="At least so many pairs of a round within a prompt.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, with seeds 0, 1, …")] = 1,
-    draws: Annotated[int, typer.Option(help="Posterior draws in each results file.")] = 1024,
-    log_likelihood: Annotated[
-        bool, typer.Option(help="Add the log-likelihood of every draw, for az.loo.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="A running Dask scheduler to use instead, such as tcp://10.0.0.1:8786.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="Where to compute, such as cuda; default the CPU.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions, with seeds 0, 1, …")] = 1,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
+    **settings: Any,
 ) -> None:
     """Simulate active reward modeling on a pool with golden rewards, from the first label on."""
     keeps(out)
-    from bayesrm.runs.config import make_config
-
-    asked_designs: list[str | None] = [*dict.fromkeys(design)] if design else [None]
-    asked_inferences: list[str | None] = [*dict.fromkeys(inference)] if inference else [None]
+    values = [[*dict.fromkeys(settings.pop(name, [None]))] for name in COMPARED]
     configs = [
-        make_config(
-            pool=pool,
-            test=test,
-            scope=scope,
-            encoder=encoder,
-            training=training,
-            prior_scale=prior_scale,
-            inference=one_inference,
-            design=one_design,
-            selector=selector,
-            temperature=temperature,
-            prompts=prompts or None,
-            candidates=candidates or None,
-            identical=identical,
-            per_prompt=per_prompt,
-            per_response=per_response,
-            min_within=min_within,
-            batch_size=batch_size,
-            rounds=rounds,
-            seed=seed,
-            draws=draws,
-            log_likelihood=log_likelihood,
-            device=device,
-        )
+        from_options(RunConfig, settings | dict(zip(COMPARED, combination, strict=True), pool=pool, seed=seed))
         for seed in range(seeds)
-        for one_inference in asked_inferences
-        for one_design in asked_designs
+        for combination in product(*values)
     ]
     _sweep_and_show(configs, out, workers, scheduler)
 

@@ -9,6 +9,7 @@ import typer
 
 from bayesrm.cli.app import app, keeps, say
 from bayesrm.cli.lists import print_lines
+from bayesrm.cli.options import Scheduler, Workers
 from bayesrm.cli.runs import incomplete
 from bayesrm.utils.checkout import STUDIES
 
@@ -28,10 +29,8 @@ def study(
     paper_data: Annotated[
         Path | None, typer.Option(help="Folder with the paper's embd_*.npy and reward_*.npy.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="A running Dask scheduler to use instead, such as tcp://10.0.0.1:8786.")
-    ] = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     studies: Annotated[Path, typer.Option(help="Folder of the studies' files.")] = STUDIES,
 ) -> None:
     """Run a study, or go on with it: its runs, figures, tables, and the answer to its question.

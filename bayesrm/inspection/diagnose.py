@@ -23,6 +23,7 @@ from bayesrm.reports.diagnosis import write_page
 from bayesrm.runs.combine import run_folders
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, open_results, write_results
+from bayesrm.runs.settings import ModelSettings
 from bayesrm.types import Preferences, ResponsePool
 
 PAGE_FILE, TREE_FILE = "diagnosis.html", "diagnosis.nc"
@@ -169,17 +170,12 @@ def model_of_run(described: dict[str, Any]) -> RewardModel:
                 f"the run has {part} of its own, which its folder does not hold: call brm.diagnose(posterior) "
                 "where it is"
             )
-    return RewardModel(
-        described["dim"],
-        encoder=described["encoder"],
-        hidden=tuple(described["hidden"] or ()),
-        likelihood=make_likelihood(likelihood),
-        prior_scale=described["prior_scale"],
-        training=described["training"],
-        inputs=described["inputs"],
-        spectrum_power=described.get("spectrum_power"),
-        prompt_intercept=described.get("prompt_intercept", False),
-    )
+    # Folders of a time before these settings do not have them.
+    settings = {"prompt_intercept": False} | {
+        name: described[name] for name in ModelSettings.model_fields if name in described
+    }
+    settings |= {"hidden": tuple(described["hidden"] or ()), "likelihood": make_likelihood(likelihood)}
+    return RewardModel(described["dim"], **settings)
 
 
 def _refit_with(inference: str, posterior: RewardPosterior, seed: int) -> RewardPosterior:

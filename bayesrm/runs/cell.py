@@ -29,8 +29,9 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.combine import Label, Part
 from bayesrm.runs.config import RunConfig
 from bayesrm.runs.journal import RoundRecord, read_records
-from bayesrm.runs.loop import run
+from bayesrm.runs.loop import run_loop
 from bayesrm.runs.results import RESULTS_FILE, open_results
+from bayesrm.runs.settings import AnnotatorSettings, ModelSettings
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.files import read_json, write_json
 from bayesrm.utils.timing import stopwatch
@@ -38,6 +39,7 @@ from bayesrm.utils.timing import stopwatch
 CELL_FILE = "cell.json"
 """Written into the folder of a run when all that belongs to the cell is done."""
 
+_DEFAULTS = RunConfig(pool=Path()).plain()
 Measured = Mapping[str, float | list[float]]
 
 
@@ -85,25 +87,14 @@ class Cell:
     def annotator(self) -> GoldenAnnotator:
         """Who answers."""
         config = self.config
-        if (config.flip, config.annotators, config.annotator_spread) == (0.0, 1, 0.0):
+        if set(config.record(AnnotatorSettings)) <= {"temperature"}:
             return GoldenAnnotator(self.golden(), config.temperature, config.seed)
-        return Crowd(
-            self.golden(), config.temperature, config.seed, config.flip, config.annotators, config.annotator_spread
-        )
+        settings = config.part(AnnotatorSettings)
+        return Crowd(self.golden(), seed=config.seed, spread=settings.pop("annotator_spread"), **settings)
 
     def model(self) -> RewardModel:
         """The model, not fitted."""
-        config = self.config
-        return RewardModel(
-            self.pool().dim,
-            encoder=config.encoder,
-            hidden=config.hidden,
-            likelihood=config.likelihood,
-            prior_scale=config.prior_scale,
-            training=config.training,
-            inputs=config.inputs,
-            prompt_intercept=config.prompt_intercept,
-        )
+        return RewardModel(self.pool().dim, **self.config.part(ModelSettings))
 
     def tree(self) -> xr.DataTree:
         """The results of the run, opened lazily."""
@@ -145,7 +136,8 @@ class Cell:
         return bool(
             record
             and (self.folder / RESULTS_FILE).exists()
-            and record["config"] == self.config.model_dump(mode="json")
+            # A setting that a record lacks is younger than it, and had what is its default now.
+            and _DEFAULTS | record["config"] == self.config.plain()
             and record["files"] == self._files()
             and (record["measured"] is not None or self._measure() is None)
         )
@@ -161,7 +153,7 @@ class Cell:
         write_json(
             self.folder / CELL_FILE,
             {
-                "config": self.config.model_dump(mode="json"),
+                "config": self.config.plain(),
                 "files": self._files(),
                 "measured": measured,
                 "seconds": seconds,
@@ -173,7 +165,7 @@ class Cell:
         """As plain values, to be sent to another process."""
         return {
             "place": dict(self.place),
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.plain(),
             "folder": str(self.folder),
             "script": None if self.script is None else str(self.script),
         }
@@ -184,7 +176,7 @@ class Cell:
         script = plain["script"]
         return cls(
             plain["place"],
-            RunConfig.model_validate(plain["config"]),
+            RunConfig(**plain["config"]),
             Path(plain["folder"]),
             None if script is None else Path(script),
         )
@@ -194,9 +186,8 @@ class Cell:
         return read_json(path) if path.exists() else {}
 
     def _files(self) -> list[list[list[str | int]]]:
-        """Names, sizes and times of the pool's files: a change means that the run has to look at them again."""
-        paths = [self.config.pool] + ([] if self.config.test is None else [self.config.test])
-        return [[list(file) for file in _signature(path)] for path in paths]
+        """Names, sizes and times of its files: a change means that the run has to look at them again."""
+        return [[list(file) for file in _signature(path)] for path in self.config.files().values()]
 
     def _measure(self) -> Callable[[Cell], Measured] | None:
         return None if self.script is None else getattr(load_script(self.script), "measure", None)
@@ -204,32 +195,7 @@ class Cell:
 
 def execute(cell: Cell) -> None:
     """The run of a cell in its folder."""
-    config = cell.config
-    tree = run(
-        cell.pool(),
-        cell.annotator(),
-        test=cell.test(),
-        model=cell.model(),
-        inference=config.inference,
-        design=config.design,
-        selector=config.selector,
-        scope=config.scope,
-        prompts=config.prompts,
-        candidates=config.candidates,
-        identical=config.identical,
-        per_prompt=config.per_prompt,
-        per_response=config.per_response,
-        min_within=config.min_within,
-        batch_size=config.batch_size,
-        rounds=config.rounds,
-        seed=config.seed,
-        out=cell.folder,
-        draws=config.draws,
-        log_likelihood=config.log_likelihood,
-        by_prompt=config.by_prompt,
-        device=config.device,
-        progress=False,
-    )
+    tree = run_loop(cell.config, cell.pool(), cell.annotator(), cell.test(), cell.model(), cell.folder)
     tree.close()
 
 

@@ -14,15 +14,21 @@ import xarray as xr
 from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
+from bayesrm.runs.config import RunConfig
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, open_results, read_trajectory, trajectory_of
 from bayesrm.utils.files import read_json
+from bayesrm.utils.settings import declared
 
 SETTINGS = ("scope", "inference", "design", "seed")
 """What is a dimension of combined results whether it differs or not."""
 
-_NO_SETTING = ("draws", "log_likelihood", "by_prompt", "selector", "test", "seed", "golden_sha256", "annotator")
-"""Settings that are ignored when runs are told apart: how results are kept, and what follows from other settings."""
+_NO_SETTING = {
+    *(name for name, field in RunConfig.model_fields.items() if not declared(field).compared),
+    "golden_sha256",
+    "annotator",
+}
+"""Settings that are ignored when runs are told apart, and what the pools imply."""
 
 Label = str | int | float
 

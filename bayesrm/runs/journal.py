@@ -206,7 +206,7 @@ def _plain_keys(metrics: Metrics) -> Metrics:
 
 def _require_same(there: dict[str, Any], here: dict[str, Any], directory: Path) -> None:
     """The folder's configuration must be this one; asking for more or fewer rounds is no difference."""
-    plain = json.loads(json.dumps(here))
+    there, plain = _given(there), _given(json.loads(json.dumps(here)))
     differing = sorted(key for key in there.keys() | plain.keys() if there.get(key) != plain.get(key))
     if differing:
         key = differing[0]
@@ -214,6 +214,13 @@ def _require_same(there: dict[str, Any], here: dict[str, Any], directory: Path) 
             f"{directory} holds a run of another configuration: {key} is {_short(there.get(key))} there and "
             f"{_short(plain.get(key))} here; choose another folder, or the same settings to continue it"
         )
+
+
+def _given(value: Any) -> Any:
+    """Without what is None: a folder that is older than a setting does not have it, and that is the same."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _given(each) for key, each in value.items() if each is not None}
 
 
 def _short(value: Any) -> str:

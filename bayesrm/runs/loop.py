@@ -8,7 +8,6 @@ on the labels alone, so a run that was killed continues where it stood and ends 
 from __future__ import annotations
 
 import hashlib
-import operator
 import os
 import warnings
 from pathlib import Path
@@ -24,11 +23,9 @@ from bayesrm import rng
 from bayesrm.annotators.base import Annotator, SupportsLabel
 from bayesrm.data.fingerprint import Fingerprint
 from bayesrm.data.golden import as_golden
-from bayesrm.design import make_design
-from bayesrm.design.base import Criterion, Design
+from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates.constraints import Constraints, Cost
-from bayesrm.design.candidates.sets import CandidateSet, require_scope
-from bayesrm.design.candidates.sets import candidates as form_candidates
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.evaluation.metrics import predict, scores, spearman_by_prompt
@@ -37,8 +34,10 @@ from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.runs.batches import candidates_of, constraints_of, design_of
 from bayesrm.runs.journal import Journal, Metrics, RoundRecord
 from bayesrm.runs.results import RESULTS_FILE, open_results, run_tree, write_results
+from bayesrm.runs.settings import LoopSettings
 from bayesrm.types import Pairs, Preferences, ResponsePool
 from bayesrm.utils.progress import bar
 from bayesrm.utils.timing import stage
@@ -54,8 +53,8 @@ def run(
     model: RewardModel | None = None,
     inference: str | Inference | None = None,
     design: str | Criterion | Design | None = None,
-    selector: str | None = None,
-    targets: Pairs | ResponsePool | None = None,
+    selector: str | Selector | None = None,
+    targets: str | os.PathLike[str] | Pairs | ResponsePool | None = None,
     scope: str = "within-prompt",
     prompts: int | None = 500,
     candidates: int | None = 20_000,
@@ -63,7 +62,7 @@ def run(
     per_prompt: int | None = None,
     per_response: int | None = None,
     min_within: int = 0,
-    cost: Cost | None = None,
+    cost: str | os.PathLike[str] | Cost | None = None,
     batch_size: SupportsIndex = 125,
     rounds: SupportsIndex = 10,
     seed: SupportsIndex = 0,
@@ -86,10 +85,11 @@ def run(
         Test pool and its (response,) golden rewards, for the metrics after each round.
     model : RewardModel, optional
     inference : str or Inference, optional
-    design : str or Design, optional
-    selector : str, optional
-    targets : Pairs or ResponsePool, optional
-        See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend.
+    design : str or Criterion or Design, optional
+    selector : str or Selector, optional
+    targets : Pairs or ResponsePool or path, optional
+        See ``RewardModel``, ``fit`` and ``select``; None means what the studies recommend. Targets may also be the path
+        of a pool.
     scope : str, default "within-prompt"
     prompts : int, default 500
     candidates : int, default 20_000
@@ -101,8 +101,9 @@ def run(
     min_within : int, default 0
         What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
         a response is in, and at least so many pairs within a prompt.
-    cost : array_like or callable, optional
-        What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost.
+    cost : array_like or callable or str or path, optional
+        What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost. Also
+        "length", the characters of the texts, or the path of an .npy file with a cost for each response.
     batch_size : int, default 125
     rounds : int, default 10
         Labels a round, and number of rounds. Where fewer pairs are left to ask than that, a later round takes those;
@@ -149,24 +150,31 @@ def run(
     >>> tree["trajectory"]["labels"].values.tolist()
     [20, 40]
     """
+    settings = LoopSettings.picked(locals())
     model = RewardModel(pool.dim, encoder="auto") if model is None else model
-    plan = make_design(design, selector, targets)
-    name = RECOMMENDED_INFERENCE if inference is None else inference
+    return run_loop(settings, pool, annotator, test, model, None if out is None else Path(out), progress)
+
+
+def run_loop(
+    settings: LoopSettings,
+    pool: ResponsePool,
+    annotator: SupportsLabel,
+    test: tuple[ResponsePool, ArrayLike] | None,
+    model: RewardModel,
+    directory: Path | None = None,
+    progress: bool = False,
+) -> xr.DataTree:
+    """:func:`run` with its settings in one object; a :class:`~bayesrm.runs.config.RunConfig` is one too."""
+    plan = design_of(settings)
+    name = RECOMMENDED_INFERENCE if settings.inference is None else settings.inference
     method = INFERENCES[name]() if isinstance(name, str) else name
-    rounds, batch_size, seed, draws = map(operator.index, (rounds, batch_size, seed, draws))
+    rounds, seed = settings.rounds, settings.seed
     # What a fit or a selection would refuse is refused here, before anybody is asked.
-    rng.child(seed)
-    as_device(device)
-    require_scope(scope)
-    constraints = Constraints(per_prompt, per_response, min_within, cost)
-    constraints.require_costs_of(pool)
-    constraints.require_possible(batch_size)
+    as_device(settings.device)
+    constraints = constraints_of(settings, pool)
+    constraints.require_possible(settings.batch_size)
     if model.dim != pool.dim:
         raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
-    if rounds < 1 or batch_size < 1:
-        raise InvalidInputError(
-            f"expected at least one round and one label a round, got {counted(rounds, 'round')} of {batch_size}"
-        )
     if test is not None and test[0].dim != pool.dim:
         raise InvalidInputError(
             f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "
@@ -174,7 +182,7 @@ def run(
         )
     if test is not None:
         test = test[0], _rankable(test[0], test[1])
-    configuration = {
+    configuration = settings.record(LoopSettings) | {
         "pool": Fingerprint.of(pool).as_json(),
         "test": None
         if test is None
@@ -188,20 +196,10 @@ def run(
         # None where all are the usual ones, as in folders of a time when they were not recorded.
         "design_settings": plan.criterion.describe() or None,
         "selector": plan.selector.name,
-        "scope": scope,
-        "prompts": None if prompts is None else operator.index(prompts),
-        "candidates": None if candidates is None else operator.index(candidates),
-        "identical": identical,
         # None without any, as in folders of a time when there were none.
         "constraints": str(constraints) or None,
         "cost": _described_cost(constraints),
-        "batch_size": batch_size,
-        "seed": seed,
-        "draws": draws,
-        "log_likelihood": log_likelihood,
-        **({"by_prompt": True} if by_prompt else {}),  # absent otherwise, likewise
     }
-    directory = None if out is None else Path(out)
     journal = Journal(directory, configuration)
     finished = None if directory is None else _finished(directory, rounds)
     if finished is not None:
@@ -209,7 +207,7 @@ def run(
 
     def posterior_after(labels: Preferences) -> RewardPosterior:
         with stage("fit"):
-            return fit(model, pool, labels, method, seed=rng.child(seed, "fit"), device=device)
+            return fit(model, pool, labels, method, seed=rng.child(seed, "fit"), device=settings.device)
 
     labels = Preferences.none()
     posterior: RewardPosterior | None = None
@@ -222,21 +220,11 @@ def run(
                 if posterior is None:
                     posterior = posterior_after(labels)
                 with stage("candidates"):
-                    pairs = _candidates_left(
-                        pool,
-                        scope,
-                        prompts,
-                        candidates,
-                        rng.child(seed, "candidates", t),
-                        labels,
-                        identical,
-                        batch_size,
-                    )
+                    pairs = _candidates_left(settings, pool, constraints, rng.child(seed, "candidates", t), labels)
                 if pairs is None:
                     break
-                pairs.constraints = constraints
                 # The first round's batch is as large as was asked for, or refused.
-                size = min(batch_size, len(pairs)) if len(labels) else batch_size
+                size = min(settings.batch_size, len(pairs)) if len(labels) else settings.batch_size
                 with stage("select"):
                     selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
                     _ = selection.bound  # which takes time, and is kept
@@ -252,7 +240,7 @@ def run(
         if journal.metrics(t) is None:
             posterior = posterior_after(labels)
             with stage("evaluate"):
-                measured = _measure(posterior, test, getattr(annotator, "temperature", 1.0), by_prompt)
+                measured = _measure(posterior, test, getattr(annotator, "temperature", 1.0), settings.by_prompt)
             with stage("keep"):
                 journal.keep_metrics(t, measured)
         records.append(journal.record(t))
@@ -265,7 +253,7 @@ def run(
             stacklevel=2,
         )
     with stage("draws"):
-        draws_tree = posterior.to_datatree(draws, rng.child(seed, "draws"), log_likelihood)
+        draws_tree = posterior.to_datatree(settings.draws, rng.child(seed, "draws"), settings.log_likelihood)
     with stage("keep"):
         tree = run_tree(records, draws_tree, configuration)
         if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
@@ -274,25 +262,19 @@ def run(
 
 
 def _candidates_left(
-    pool: ResponsePool,
-    scope: str,
-    prompts: int | None,
-    size: int | None,
-    seed: int,
-    labels: Preferences,
-    identical: bool,
-    wanted: int,
+    settings: LoopSettings, pool: ResponsePool, constraints: Constraints, seed: int, labels: Preferences
 ) -> CandidateSet | None:
     """The round's candidates; of all prompts where those drawn have too few left; None where none is left at all."""
     if len(labels) == 0:
-        return form_candidates(pool, scope, prompts, size, seed, None, identical)
+        return candidates_of(settings, pool, constraints, seed)
     found = None
-    for drawn in dict.fromkeys((prompts, None)):
+    for drawn in dict.fromkeys((settings.prompts, None)):
+        wider = settings.model_copy(update={"prompts": drawn})
         try:
-            found = form_candidates(pool, scope, drawn, size, seed, labels, identical)
+            found = candidates_of(wider, pool, constraints, seed, labels)
         except NoCandidatesError:
             continue
-        if len(found) >= wanted:
+        if len(found) >= settings.batch_size:
             break
     return found
 

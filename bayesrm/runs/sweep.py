@@ -43,10 +43,7 @@ WORKER_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_":
 
 def cells_of(configs: Sequence[RunConfig], out: Path) -> list[Cell]:
     """A cell for each run, in a folder below ``out`` that is named by its settings."""
-    return [
-        Cell({}, config.model_copy(update=_absolute(config)), (out / RUNS / config.folder).absolute())
-        for config in configs
-    ]
+    return [Cell({}, config.absolute(), (out / RUNS / config.folder).absolute()) for config in configs]
 
 
 def sweep(
@@ -237,9 +234,3 @@ def _holding_back_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _absolute(config: RunConfig) -> dict[str, Path]:
-    """Paths that a process in another folder finds too."""
-    paths = {"pool": config.pool, "test": config.test}
-    return {name: path.absolute() for name, path in paths.items() if path is not None}

@@ -22,9 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bayesrm.errors import InvalidInputError, UnknownNameError
 from bayesrm.runs.cell import Cell
 from bayesrm.runs.combine import Label, axis_label
-from bayesrm.runs.config import RunConfig, first_complaint
+from bayesrm.runs.config import RunConfig
 from bayesrm.runs.sweep import RUNS
 from bayesrm.utils.checkout import STUDIES
+from bayesrm.utils.settings import SettingError, first_complaint
 
 Pools = Mapping[str, tuple[Path, Path | None]]
 """Label → pool and test pool."""
@@ -114,19 +115,19 @@ class Study:
             place["seed"] = seed
             if any(all(place[name] in values for name, values in rule.items()) for rule in self.leave_out):
                 continue
-            paths = {"pool": pool.absolute(), "test": None if test is None else test.absolute()}
             folder = (out / RUNS / _folder_name(place)).absolute()
-            cells.append(Cell(place, self._config(place, chosen | paths), folder, self.script))
+            cells.append(
+                Cell(place, self._config(place, chosen | {"pool": pool, "test": test}), folder, self.script)
+            )
         if not cells:
             raise InvalidInputError(f"{self.path}: leave_out leaves no cell at all")
         return cells
 
     def _config(self, place: Mapping[str, Label], settings: Mapping[str, Any]) -> RunConfig:
         try:
-            return RunConfig.model_validate(settings)
-        except ValidationError as error:
-            key, message = first_complaint(error)
-            raise InvalidInputError(f"{self.path}: {self._origin(place, key)}: {message}") from error
+            return RunConfig(**settings).absolute()
+        except SettingError as error:
+            raise InvalidInputError(f"{self.path}: {self._origin(place, error.key)}: {error.reason}") from error
 
     def _origin(self, place: Mapping[str, Label], key: str) -> str:
         """Where in the file a setting comes from."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bayesrm.data.synthetic import write_synthetic
 from bayesrm.runs.cell import CELL_FILE, Cell
-from bayesrm.runs.config import make_config
+from bayesrm.runs.config import RunConfig
 
 RUN = """
 import json, sys, warnings
@@ -36,7 +36,7 @@ def measure(folder: Path, encoder: str, rounds: int) -> dict[str, object]:
     start = time.perf_counter()
     train, test = write_synthetic(folder)
     written = time.perf_counter() - start
-    config = make_config(
+    config = RunConfig(
         pool=train, test=test, encoder=encoder, inference="laplace", design="pa-dopt", rounds=rounds, draws=100
     )
     cell = Cell({}, config, folder / "run")

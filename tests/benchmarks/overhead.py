@@ -15,7 +15,7 @@ import numpy as np
 
 import bayesrm as brm
 from bayesrm.runs.cell import Cell
-from bayesrm.runs.config import make_config
+from bayesrm.runs.config import RunConfig
 from bayesrm.runs.results import write_results
 from bayesrm.runs.sweep import combined, sweep
 
@@ -29,7 +29,7 @@ def measure(folder: Path, cells: int, workers: int) -> dict[str, float]:
     asked = [
         Cell(
             {"design": design, "seed": seed},
-            make_config(
+            RunConfig(
                 pool=folder / "pool", test=folder / "test", encoder="linear", inference="laplace", design=design,
                 batch_size=10, rounds=2, prompts=20, candidates=100, draws=100, seed=seed,
             ),

@@ -11,7 +11,7 @@ import pytest
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.cell import Cell
-from bayesrm.runs.config import make_config
+from bayesrm.runs.config import RunConfig
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,10 @@ def test_inclusion_survives_a_kill(world, tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"per_prompt": 0}, "per_prompt of at least 1"), ({"min_within": 7}, "min_within of at most 6.*got 7")],
+    [
+        ({"per_prompt": 0}, "per_prompt: expected a number greater than 0"),
+        ({"min_within": 7}, "min_within of at most 6.*got 7"),
+    ],
 )
 def test_impossible_constraints_are_refused_before_anybody_is_asked(world, tmp_path, settings, message):
     with pytest.raises(InvalidInputError, match=message):
@@ -100,13 +103,13 @@ def test_impossible_constraints_are_refused_before_anybody_is_asked(world, tmp_p
 def test_a_configuration_carries_them(world, tmp_path):
     golden = np.asarray(world.golden)
     brm.save_pool(tmp_path / "pool", world.pool, golden)
-    config = make_config(
+    config = RunConfig(
         pool=tmp_path / "pool", encoder="linear", design="random", batch_size=6, rounds=1, draws=5,
         scope="cross-prompt", per_prompt=4, per_response=1, min_within=3,
     )  # fmt: skip
     Cell({}, config, tmp_path / "out").carry_out()
     recorded = json.loads((tmp_path / "out" / "run.json").read_text())
     assert recorded["constraints"] == "per_prompt=4, per_response=1, min_within=3"
-    with pytest.raises(InvalidInputError, match="--per-prompt"):
-        make_config(pool=tmp_path, per_prompt=0)
+    with pytest.raises(InvalidInputError, match="per_prompt"):
+        RunConfig(pool=tmp_path, per_prompt=0)
     shutil.rmtree(tmp_path / "out")

@@ -105,7 +105,7 @@ def test_an_annotator_needs_nothing_but_label(world):
 
 
 def test_settings_that_cannot_work_are_refused(world):
-    with pytest.raises(InvalidInputError, match="at least one round"):
+    with pytest.raises(InvalidInputError, match="rounds: expected a number greater than 0, got 0"):
         run(world, rounds=0)
     with pytest.raises(InvalidInputError, match="batch of between 1 and 200"):
         run(world, batch_size=201)
@@ -120,9 +120,9 @@ def test_settings_that_are_refused_leave_the_folder_free(world, tmp_path):
     refused = [
         ({"batch_size": 201}, "batch of between 1 and 200"),
         ({"inference": "exact"}, "unknown inference"),
-        ({"scope": "everywhere"}, "unknown scope"),
+        ({"scope": "everywhere"}, "scope: expected .within-prompt. or"),
         ({"model": brm.RewardModel(5, "linear")}, "model of embedding dimension 8, got 5"),
-        ({"seed": -1}, "seed of at least 0"),
+        ({"seed": -1}, "seed: expected a number greater than or equal to 0"),
         ({"test": (test[0], test[1][:5])}, "golden"),
         ({"test": (test[0], np.zeros(80))}, "nothing to rank"),
         ({"device": "nowhere"}, "the device nowhere cannot be used here"),

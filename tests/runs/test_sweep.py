@@ -20,7 +20,7 @@ import xarray as xr
 import bayesrm as brm
 from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import CELL_FILE, Cell
-from bayesrm.runs.config import make_config
+from bayesrm.runs.config import RunConfig
 from bayesrm.runs.sweep import _client, _rounds_done, combined, sweep
 from bayesrm.runs.worker import carry_out
 
@@ -56,7 +56,7 @@ def cells(pools: Path, out: Path, script: bool = False, **settings: object) -> l
     return [
         Cell(
             {"seed": seed},
-            make_config(
+            RunConfig(
                 pool=pools / "pool", test=pools / "test", encoder="linear", inference="laplace", design="dopt",
                 batch_size=4, rounds=2, prompts=8, candidates=None, draws=10, seed=seed, **settings,
             ),

@@ -193,9 +193,9 @@ def pools(folder):
     [
         ('question = "Which?"', "", "look.toml: question: Field required"),
         ("batch_size = 4", "batch = 4", "settings.batch: there is no such setting"),
-        ("batch_size = 4", "batch_size = 0", "settings.batch_size: Input should be greater than 0, got 0"),
+        ("batch_size = 4", "batch_size = 0", "settings.batch_size: expected a number greater than 0, got 0"),
         ('"dopt"]', '"best"]', "grid.design: unknown design 'best': there are"),
-        ("flip = 0.2", "flip = 0.7", "grid.noise.crowd.flip: Input should be less than 0.5"),
+        ("flip = 0.2", "flip = 0.7", "grid.noise.crowd.flip: expected a number less than 0.5"),
         ("hidden = [8, 16]", "colour = [8]", "grid.colour: there is no such setting"),
         ("hidden = [8, 16]", "hidden = 8", "grid.hidden: expected a list"),
         ("hidden = [8, 16]", "hidden = [8, 8]", "grid.hidden: expected different values"),
