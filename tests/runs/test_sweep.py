@@ -163,7 +163,7 @@ def test_errors_of_all_cells_are_one_sentence_and_leave_no_folder(pools, tmp_pat
         object.__setattr__(cell, "config", cell.config.model_copy(update={"encoder": "deep"}))
     with pytest.raises(BayesRMError, match=r"unknown encoder 'deep'.* 3 others failed\)"):
         sweep(wrong, tmp_path / "out")
-    assert "seed3 failed: unknown encoder" in capsys.readouterr().err
+    assert "seed3 failed: encoder: unknown encoder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
