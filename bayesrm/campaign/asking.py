@@ -4,64 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import model_validator
 
 from bayesrm import rng
 from bayesrm.campaign.store import Question
-from bayesrm.design import make_design
-from bayesrm.design.base import Criterion, Design
-from bayesrm.design.candidates.constraints import Constraints, Cost
+from bayesrm.design.base import Design
+from bayesrm.design.candidates.constraints import Constraints
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
+from bayesrm.runs.batches import design_of
+from bayesrm.runs.settings import AskSettings
 from bayesrm.types import ResponsePool
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a batch is to be.
+class Request(AskSettings):
+    """What a batch is to be: ``size``, ``overlap`` and ``overlap_share``, and which pairs, see ``candidates``.
+
+    All settings are those of :class:`~bayesrm.runs.settings.AskSettings`; the one below is added.
 
     Parameters
     ----------
-    size
-        How many pairs.
-    design, selector
-        See ``select``; None is what the studies recommend.
-    scope
-        "within-prompt", or "cross-prompt" where any two responses may be compared.
-    overlap, overlap_share
-        How many annotators are to answer the same pair, and for which share of the pairs.
-    annotators
+    annotators : mapping of str to int or None
         Who answers, each with a quota of answers or None; empty where anybody does.
-    per_prompt, per_response, cost
-        See ``candidates``.
 
     Raises
     ------
     InvalidInputError
         Where these cannot be had together.
+
+    Examples
+    --------
+    >>> from bayesrm.campaign.asking import Request
+    >>> request = Request(size=50, design="vopt", per_prompt=2, annotators={"ann": 30, "bob": None})
+    >>> request.plan.criterion.name
+    'vopt'
     """
 
-    size: int = 200
-    design: str | Criterion | Design | None = None
-    selector: str | None = None
-    scope: str = "within-prompt"
-    overlap: int = 1
-    overlap_share: float = 1.0
-    annotators: Mapping[str, int | None] = field(default_factory=dict)
-    per_prompt: int | None = None
-    per_response: int | None = None
-    cost: Cost | None = None
+    annotators: Mapping[str, int | None] = {}
 
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InvalidInputError(f"expected a batch of at least 1 pair, got {self.size}")
-        if self.overlap < 1:
-            raise InvalidInputError(f"expected an overlap of at least 1 annotator a pair, got {self.overlap}")
-        if not 0 <= self.overlap_share <= 1:
-            raise InvalidInputError(f"expected an overlap share between 0 and 1, got {self.overlap_share}")
+    @model_validator(mode="after")
+    def _can_be_had(self) -> Request:
         if self.annotators and self.overlap > len(self.annotators):
             raise InvalidInputError(
                 f"expected at least {self.overlap} annotators for an overlap of {self.overlap}, got "
@@ -77,34 +62,28 @@ class Request:
                 f"the design {self.plan.criterion.name} chooses at random and cannot weigh gains against costs: choose "
                 "another one with --design, such as vopt"
             )
-        self.constraints()
+        return self
 
     @property
     def plan(self) -> Design:
-        """The design."""
-        return make_design(self.design, self.selector)
+        """The design, with its own targets where the request names some."""
+        return design_of(self)
 
     def with_targets(self, targets: ResponsePool | None) -> Design:
-        """The design, aimed at the target prompts where it can be."""
+        """The design, aimed at the target prompts of a campaign where it can be and has no other targets."""
         plan = self.plan
-        if targets is None or not any(part.name == "targets" for part in _fields(plan.criterion)):
+        has_targets = any(part.name == "targets" for part in _fields(plan.criterion))
+        if targets is None or self.targets is not None or not has_targets:
             return plan
         return Design(dataclasses.replace(plan.criterion, targets=targets), plan.selector)  # type: ignore[type-var]
 
-    def constraints(self) -> Constraints:
-        """What the batch has to respect."""
-        return Constraints(self.per_prompt, self.per_response, cost=self.cost)
-
-    def describe(self) -> dict[str, Any]:
+    def describe(self, plan: Design, constraints: Constraints) -> dict[str, Any]:
         """The settings, as JSON-able values."""
-        return {
-            "size": self.size,
-            "selector": self.plan.selector.name,
-            "scope": self.scope,
-            "overlap": self.overlap,
-            "overlap_share": self.overlap_share,
+        return self.record(AskSettings) | {
+            "selector": plan.selector.name,
+            "design_settings": plan.criterion.describe() or None,
             "annotators": dict(self.annotators),
-            "constraints": str(self.constraints()),
+            "constraints": str(constraints),
             "costs": self.cost is not None,
         }
 

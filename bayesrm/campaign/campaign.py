@@ -26,18 +26,18 @@ from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.data import load_pool
 from bayesrm.data.fingerprint import Fingerprint
-from bayesrm.design.candidates.constraints import require_costs
-from bayesrm.design.candidates.sets import candidates
+from bayesrm.design.candidates.costs import costs_of
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit as fit_model
 from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.runs.batches import candidates_of, constraints_of
+from bayesrm.runs.settings import CampaignSettings, ModelSettings
 from bayesrm.types import Comparisons, Preferences, ResponsePool
 
 BATCHES = "batches"
 """The folder of a campaign that questions are written to."""
-CANDIDATES = 20_000
 
 
 class Campaign:
@@ -54,6 +54,8 @@ class Campaign:
     pool_path : path
     pool : ResponsePool
         Its pool.
+    device : str, optional
+        Where to compute; default the CPU.
 
     See Also
     --------
@@ -70,9 +72,14 @@ class Campaign:
     0
     """
 
-    def __init__(self, directory: Path, store: Store, pool_path: Path, pool: ResponsePool) -> None:
+    def __init__(
+        self, directory: Path, store: Store, pool_path: Path, pool: ResponsePool, device: str | None = None
+    ) -> None:
         self.directory, self.store, self.pool_path, self.pool = directory, store, pool_path, pool
+        self.device = device
         self.settings = store.settings()
+        # Campaigns that are older than these settings have none.
+        self.configuration = CampaignSettings(**self.settings.get("configuration", {}))
 
     @classmethod
     def create(
@@ -81,6 +88,7 @@ class Campaign:
         pool: str | os.PathLike[str],
         target_prompts: str | os.PathLike[str] | None = None,
         seed: int = 0,
+        **settings: Any,
     ) -> Campaign:
         """Begin a campaign.
 
@@ -95,6 +103,9 @@ class Campaign:
             is about these, and designs that can aim (epig, vopt, regret, rank) aim at them.
         seed : int, default 0
             Root of every random choice of the campaign.
+        **settings
+            Of the model and its fit, such as ``encoder``, ``prior_scale``, ``likelihood`` and ``inference``: fields of
+            :class:`~bayesrm.runs.settings.CampaignSettings`, which the campaign keeps.
 
         Raises
         ------
@@ -107,25 +118,37 @@ class Campaign:
             raise InvalidInputError(
                 f"expected a folder for the campaign, and {directory} is a file: choose another"
             )
+        configuration = CampaignSettings(**settings)
+        if not isinstance(configuration.inference, str | None):
+            raise InvalidInputError(
+                "expected the name of an inference, which the campaign keeps, got an object: give that to fit() instead"
+            )
         opened = load_pool(pool_path)
+        _model(configuration, opened, Preferences.none())  # refuses what cannot be, before anybody is asked
         targets = None if target_prompts is None else read_targets(Path(target_prompts), opened)
         if directory.exists() and any(directory.iterdir()):
             Store.refuse_second(directory)
             raise InvalidInputError(f"expected {directory} to be new or empty, and it has files: choose another")
         created, mark = now(), Fingerprint.of(opened).digest()
-        settings = {
+        kept = {
             **paths_of(pool_path, directory),
             "fingerprint": mark,
             "tag": _tag(created, mark, str(directory.resolve()), seed),
             "targets": targets,
             "seed": seed,
             "created": created,
+            "configuration": json.loads(configuration.model_dump_json(exclude_defaults=True)),
         }
         directory.mkdir(parents=True, exist_ok=True)
-        return cls(directory, Store.create(directory, settings), pool_path, opened)
+        return cls(directory, Store.create(directory, kept), pool_path, opened)
 
     @classmethod
-    def open(cls, directory: str | os.PathLike[str], pool: str | os.PathLike[str] | None = None) -> Campaign:
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        pool: str | os.PathLike[str] | None = None,
+        device: str | None = None,
+    ) -> Campaign:
         """Go on with a campaign.
 
         Parameters
@@ -134,6 +157,8 @@ class Campaign:
             Its folder.
         pool : str or path, optional
             Where its pool is, if it was moved.
+        device : str, optional
+            Where to compute; default the CPU.
 
         Raises
         ------
@@ -143,7 +168,7 @@ class Campaign:
         directory = Path(directory)
         store = Store(directory)
         path, opened = find_pool(store.settings(), directory, None if pool is None else Path(pool))
-        return cls(directory, store, path, opened)
+        return cls(directory, store, path, opened, device)
 
     def __repr__(self) -> str:
         return f"Campaign({str(self.directory)!r}, {len(self.store.questions())} questions about {self.pool})"
@@ -172,25 +197,19 @@ class Campaign:
         InvalidInputError
             Where the request cannot be filled.
         """
-        request = Request(request) if isinstance(request, int) else request
+        request = Request(size=request) if isinstance(request, int) else request
         batch = 1 + max((entry["number"] for entry in self.store.batches()), default=0)
         seed = int(self.settings["seed"])
-        pairs = candidates(
-            self.pool,
-            request.scope,
-            prompts=None,
-            size=max(CANDIDATES, request.size),
-            seed=rng.child(seed, "candidates", batch),
-            exclude=self.asked(),
-        )
-        pairs.constraints = request.constraints()
-        plan = request.with_targets(self.targets)
+        plan, constraints = request.with_targets(self.targets), constraints_of(request, self.pool)
+        drawn = request.candidates
+        wide = request.model_copy(update={"candidates": drawn if drawn is None else max(drawn, request.size)})
+        pairs = candidates_of(wide, self.pool, constraints, rng.child(seed, "candidates", batch), self.asked())
         # What does not depend on labels needs no fit to them.
         posterior = self.fit() if plan.criterion.uses_labels else self.fit(labels=Preferences.none())
         size = min(request.size, len(pairs))
         selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", batch))
         questions = questions_of(selection, request, self.settings["tag"], batch, seed)
-        self.store.add_batch(batch, plan.criterion.name, request.describe(), questions)
+        self.store.add_batch(batch, plan.criterion.name, request.describe(plan, constraints), questions)
         return questions
 
     def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -240,23 +259,7 @@ class Campaign:
         InvalidInputError
             Where these are not a positive number for each response.
         """
-        if words == "length":
-            self.require_texts()
-            texts = self.pool.texts
-            assert texts is not None
-            return np.array([1.0 + len(texts[at]) for at in range(len(self.pool))])
-        try:
-            cost = np.asarray(np.load(words, allow_pickle=False), dtype=np.float64)
-        except (OSError, ValueError) as error:
-            raise InvalidInputError(
-                f"expected 'length' or an .npy file of costs, got {words} ({error})"
-            ) from error
-        if cost.shape != (len(self.pool),):
-            raise InvalidInputError(
-                f"expected a cost for each of the {len(self.pool)} responses in {words}, got shape {cost.shape}"
-            )
-        require_costs(cost)
-        return cost
+        return costs_of(words, self.pool)
 
     def require_texts(self) -> None:
         """InvalidInputError where nobody could read the questions."""
@@ -290,9 +293,8 @@ class Campaign:
         return as_preferences(self.store.questions(), self.store.answers())
 
     def model(self, labels: Preferences | None = None) -> RewardModel:
-        """What is fitted by default: the recommended encoder, and the likelihood that the answers call for."""
-        labels = self.preferences() if labels is None else labels
-        return RewardModel(self.pool.dim, "auto", likelihood=choose_likelihood(labels).name)
+        """What is fitted by default: a model of the campaign's settings, for answers such as these."""
+        return _model(self.configuration, self.pool, self.preferences() if labels is None else labels)
 
     def fit(
         self,
@@ -307,13 +309,15 @@ class Campaign:
         model : RewardModel, optional
             Default :meth:`model`.
         inference : str or Inference, optional
-            See ``fit``.
+            See ``fit``; default that of the campaign's settings.
         labels : Preferences, optional
             Default :meth:`preferences`.
         """
         labels = self.preferences() if labels is None else labels
         model = self.model(labels) if model is None else model
-        return fit_model(model, self.pool, labels, inference, seed=rng.child(int(self.settings["seed"]), "fit"))
+        inference = self.configuration.inference if inference is None else inference
+        seed = rng.child(int(self.settings["seed"]), "fit")
+        return fit_model(model, self.pool, labels, inference, seed=seed, device=self.device)
 
     def asked(self) -> Comparisons:
         """Every pair that was asked, answered or not."""
@@ -333,6 +337,14 @@ class Campaign:
         if self.pool.group[left] != self.pool.group[right]:
             prompt = f"Left answers: {prompt}\n\nRight answers: {self._prompts[right]}"
         return Sheet(question, prompt, texts[left], texts[right], annotator)
+
+
+def _model(configuration: CampaignSettings, pool: ResponsePool, labels: Preferences) -> RewardModel:
+    """A model of these settings; without a likelihood among them, of the one that the answers call for."""
+    settings = configuration.part(ModelSettings)
+    if configuration.likelihood == "auto":
+        settings["likelihood"] = choose_likelihood(labels).name
+    return RewardModel(pool.dim, **settings)
 
 
 def labels_digest(labels: Preferences) -> str:

@@ -6,6 +6,7 @@ from bayesrm.campaign.campaign import Campaign, labels_digest
 from bayesrm.campaign.findings import Findings, find
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.results import write_results
+from bayesrm.runs.settings import DrawSettings
 from bayesrm.utils.files import write_json
 from bayesrm.utils.versions import versions
 
@@ -27,7 +28,8 @@ def fit_round(campaign: Campaign) -> Findings:
         )
     posterior = campaign.fit(labels=labels)
     findings = find(campaign, posterior)
-    write_results(posterior.to_datatree(), campaign.directory / POSTERIOR_FILE)
+    tree = posterior.to_datatree(**campaign.configuration.part(DrawSettings))
+    write_results(tree, campaign.directory / POSTERIOR_FILE)
     card = {
         **findings.as_json(),
         "sentence": findings.forecast.sentence(),

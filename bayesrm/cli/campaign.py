@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.table import Table
 
 from bayesrm.cli.app import app, say, show
+from bayesrm.cli.options import Device, from_options, with_options
 from bayesrm.errors import InvalidInputError
+from bayesrm.runs.settings import AskSettings, CampaignSettings
 from bayesrm.utils.wording import counted, one_or_many
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ Moved = Annotated[Path | None, typer.Option(help="Where the pool is, if it was m
 @campaign_app.command(
     epilog="Example:  [bold]bayesrm campaign init runs/labels --pool data/quickstart/pool[/bold]"
 )
+@with_options(CampaignSettings)
 def init(
     directory: Annotated[Path, typer.Argument(help="A new folder for the campaign.")],
     pool: Annotated[Path, typer.Option(help="Pool with the texts of responses, as bayesrm embed makes it.")],
@@ -45,12 +48,19 @@ def init(
             help="File with the prompt_id of the prompts that matter, one a line; default all of the pool."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Root of every random choice of the campaign.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Root of every random choice of the campaign.")
+    ] = 0,
+    **settings: Any,
 ) -> None:
-    """Begin a campaign about a pool. The pool stays where it is; the campaign keeps what is asked and answered."""
+    """Begin a campaign about a pool. The pool stays where it is; the campaign keeps what is asked and answered.
+
+    Its settings hold for every fit of the campaign. How pairs are chosen is said with each batch.
+    """
     from bayesrm.campaign import Campaign
 
-    campaign = Campaign.create(directory, pool, target_prompts, seed)
+    from_options(CampaignSettings, settings)
+    campaign = Campaign.create(directory, pool, target_prompts, seed, **settings)
     about = "" if campaign.targets is None else f", aimed at {campaign.targets.n_prompts} of them"
     say(
         f"{directory} is a campaign about {counted(len(campaign.pool), 'response')} to "
@@ -60,47 +70,27 @@ def init(
 
 
 @campaign_app.command(epilog="Example:  [bold]bayesrm campaign ask runs/labels --size 20 --to label-studio[/bold]")
+@with_options(AskSettings)
 def ask(
     directory: Folder,
-    size: Annotated[int, typer.Option(min=1, help="How many pairs to ask about.")] = 200,
     to: Annotated[str, typer.Option(help="As which files, see [bold]bayesrm handoffs[/bold].")] = "csv",
-    design: Annotated[
-        str | None,
-        typer.Option(help="How pairs are chosen, see [bold]bayesrm designs[/bold]; default as recommended."),
-    ] = None,
-    selector: Annotated[
-        str | None, typer.Option(help="See [bold]bayesrm selectors[/bold]; default: the design's own.")
-    ] = None,
-    scope: Annotated[
-        str, typer.Option(help="within-prompt, or cross-prompt to also compare answers to different prompts.")
-    ] = "within-prompt",
-    overlap: Annotated[int, typer.Option(min=1, help="How many annotators answer the same pair.")] = 1,
-    overlap_share: Annotated[
-        float, typer.Option(min=0, max=1, help="For which share of the pairs; others have one annotator.")
-    ] = 1.0,
     annotator: Annotated[
         list[str] | None,
-        typer.Option(help="Who answers, NAME or NAME=QUOTA; give several, and each gets a file of their own."),
-    ] = None,
-    per_prompt: Annotated[
-        int | None, typer.Option(help="At most so many pairs that touch any one prompt.")
-    ] = None,
-    per_response: Annotated[
-        int | None, typer.Option(help="At most so many pairs that any one response is in.")
-    ] = None,
-    cost: Annotated[
-        str | None,
         typer.Option(
-            help="What a pair costs: 'length' of its texts, or an .npy file with a cost for each response."
+            metavar="NAME",
+            help="Who answers, NAME or NAME=QUOTA. Repeat it, and each gets a file of their own.",
         ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; default batches/ in the campaign.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Choose nothing new: write the files of this batch once more.")
+        int | None,
+        typer.Option(metavar="N", help="Choose nothing new: write the files of this batch once more."),
     ] = None,
     pool: Moved = None,
+    device: Device = None,
+    **settings: Any,
 ) -> None:
     """Choose the pairs to ask about next, and write them for annotators. No pair is ever asked twice.
 
@@ -111,31 +101,20 @@ def ask(
     from bayesrm.campaign.asking import Request
     from bayesrm.campaign.handoff import HANDOFFS
 
-    campaign = Campaign.open(directory, pool)
+    campaign = Campaign.open(directory, pool, device)
     campaign.require_texts()
     form = HANDOFFS[to]
     if batch is None:
         people = dict(_quota(words) for words in annotator or [])
-        if overlap > 1 and not people and not form.identifies_annotators:
+        request = from_options(Request, settings | {"annotators": people})
+        if request.overlap > 1 and not people and not form.identifies_annotators:
             raise InvalidInputError(
                 f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: add "
                 "--annotator NAME for each of them, or use a tool that has users"
             )
-        request = Request(
-            size=size,
-            design=design,
-            selector=selector,
-            scope=scope,
-            overlap=overlap,
-            overlap_share=overlap_share,
-            annotators=people,
-            per_prompt=per_prompt,
-            per_response=per_response,
-            cost=None if cost is None else campaign.costs(cost),
-        )
         questions = campaign.ask(request)
         batch = questions[0].batch
-        few = "" if len(questions) == size else f" (no more are left, {size} were wanted)"
+        few = "" if len(questions) == request.size else f" (no more are left, {request.size} were wanted)"
         say(f"Batch {batch} asks about {counted(len(questions), 'pair')}{few}.")
     files = campaign.hand_out(to, batch, out)
     say(f"Written: {', '.join(map(str, files))}.")
@@ -170,16 +149,16 @@ def tell(
 
 
 @campaign_app.command(epilog="Example:  [bold]bayesrm campaign fit runs/labels[/bold]")
-def fit(directory: Folder, pool: Moved = None) -> None:
+def fit(directory: Folder, pool: Moved = None, device: Device = None) -> None:
     """Fit the reward model to all answers, and keep what it finds; posterior.nc opens in ArviZ.
 
-    The likelihood follows from the answers: reliabilities where several annotators answer, a probability of ties where
-    there are some, else Bradley–Terry.
+    Unless init was told a likelihood, it follows from the answers: reliabilities where several annotators answer, a
+    probability of ties where there are some, else Bradley–Terry.
     """
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.rounds import fit_round
 
-    findings = fit_round(Campaign.open(directory, pool))
+    findings = fit_round(Campaign.open(directory, pool, device))
     _print_outlook(findings)
     say(f"\nWritten: {directory / 'posterior.nc'}, {directory / 'card.json'}.")
 
@@ -194,13 +173,14 @@ def status(
         bool, typer.Option("--fit/--no-fit", help="Whether to fit first where answers came since the last fit.")
     ] = True,
     pool: Moved = None,
+    device: Device = None,
 ) -> None:
     """What was asked and answered, how far annotators agree, how good the ranking is, and whether to go on."""
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.rounds import fit_round
     from bayesrm.campaign.status import status as look
 
-    campaign = Campaign.open(directory, pool)
+    campaign = Campaign.open(directory, pool, device)
     now = look(campaign)
     if refit and not now.current and now.used:
         fit_round(campaign)

@@ -31,6 +31,10 @@ Scheduler = Annotated[
         rich_help_panel=COMPUTING,
     ),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(help=DeviceSettings.model_fields["device"].description, rich_help_panel=COMPUTING),
+]
 
 
 def with_options(
@@ -133,4 +137,4 @@ def _kind(annotation: Any) -> tuple[type, tuple[str, ...]]:
     return (annotation, ()) if annotation in (bool, int, float, str, Path) else (str, ())
 
 
-__all__ = ["Scheduler", "Workers", "from_options", "with_options"]
+__all__ = ["Device", "Scheduler", "Workers", "from_options", "with_options"]

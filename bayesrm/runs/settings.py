@@ -85,6 +85,7 @@ Finite = Annotated[Number, Field(allow_inf_nan=False)]
 PriorScale = Annotated[PositiveFloat | dict[str, PositiveFloat] | None, BeforeValidator(_scales)]
 EncoderName = Annotated[str, AfterValidator(_named("models.encoders", "ENCODERS", also=("auto",)))]
 LikelihoodName = Annotated[str, AfterValidator(_named("models.likelihoods", "LIKELIHOODS"))]
+CampaignLikelihood = Annotated[str, AfterValidator(_named("models.likelihoods", "LIKELIHOODS", also=("auto",)))]
 
 if TYPE_CHECKING:
     import torch
@@ -244,4 +245,27 @@ class AnnotatorSettings(Settings):
     annotators: PositiveInt = setting(1, "How many there are; each pair goes to one of them.")
     annotator_spread: Finite[NonNegativeFloat] = setting(
         0.0, "Standard deviation of the logarithm of their temperatures."
+    )
+
+
+class CampaignSettings(DrawSettings, FitSettings, ModelSettings):
+    """The model of a labelling campaign and its fit; the campaign's folder keeps them."""
+
+    likelihood: CampaignLikelihood = setting(
+        "auto", "auto, as the answers call for, or see [bold]bayesrm likelihoods[/bold]."
+    )
+
+
+class AskSettings(BatchSettings):
+    """A batch of a labelling campaign."""
+
+    heading: ClassVar[str] = Settings.heading
+
+    size: PositiveInt = setting(200, "Pairs to ask about.", recorded="always")
+    overlap: PositiveInt = setting(1, "Annotators who answer the same pair.", recorded="always")
+    overlap_share: Annotated[NonNegativeFloat, Field(le=1)] = setting(
+        1.0, "Share of the pairs that so many answer; others have one annotator.", recorded="always"
+    )
+    prompts: CountOrAll = setting(
+        None, "Prompts drawn for the batch, whose pairs are candidates; default all.", recorded="always"
     )

@@ -98,7 +98,7 @@ def test_no_pair_is_asked_twice_until_none_is_left(campaign):
     )
     with pytest.raises(InvalidInputError, match="no candidates are left"):
         campaign.ask(1)
-    across = campaign.ask(Request(30, scope="cross-prompt", design="random"))
+    across = campaign.ask(Request(size=30, scope="cross-prompt", design="random"))
     assert any(group[q.first] != group[q.second] for q in across)
 
 
@@ -173,7 +173,7 @@ def test_preferences_do_not_depend_on_the_order_of_telling(campaign, pool_folder
 
 def test_overlap_and_quotas(campaign):
     people = {"ann": 20, "bob": None, "cat": None}
-    questions = campaign.ask(Request(40, overlap=2, overlap_share=0.5, annotators=people))
+    questions = campaign.ask(Request(size=40, overlap=2, overlap_share=0.5, annotators=people))
     assert Counter(q.wanted for q in questions) == {1: 20, 2: 20}
     assert all(len(set(q.annotators)) == q.wanted for q in questions)
     load = Counter(name for q in questions for name in q.annotators)
@@ -186,10 +186,10 @@ def test_overlap_and_quotas(campaign):
     assert len(rows) == load["ann"]
     assert {row["annotator"] for row in rows} == {"ann"}
     with pytest.raises(InvalidInputError, match="quotas for the 30 answers of this batch, and they add up to 12"):
-        campaign.ask(Request(30, annotators={"ann": 5, "bob": 7}))
+        campaign.ask(Request(size=30, annotators={"ann": 5, "bob": 7}))
     with pytest.raises(InvalidInputError, match="at least 3 annotators for an overlap of 3"):
-        Request(30, overlap=3, annotators={"ann": None})
-    campaign.ask(Request(10, overlap=2))
+        Request(size=30, overlap=3, annotators={"ann": None})
+    campaign.ask(Request(size=10, overlap=2))
     with pytest.raises(InvalidInputError, match="annotators that can be told apart"):
         campaign.hand_out("csv")
     assert json.loads(campaign.hand_out("argilla")[1].read_text())["distribution"]["min_submitted"] == 2
@@ -201,13 +201,13 @@ def test_designs_see_costs_caps_and_targets(pool_folder, tmp_path):
     campaign = brm.Campaign.create(tmp_path / "campaign", pool_folder, targets)
     assert campaign.targets.n_prompts == 2
     cheap = np.where(campaign.pool.group < PROMPTS // 2, 1.0, 100.0)
-    questions = campaign.ask(Request(20, design="vopt", cost=cheap, per_prompt=2))
+    questions = campaign.ask(Request(size=20, design="vopt", cost=cheap, per_prompt=2))
     prompts = [campaign.pool.group[q.first] for q in questions]
     assert max(Counter(prompts).values()) <= 2
     assert np.mean(np.array(prompts) < PROMPTS // 2) == 1
     assert campaign.costs("length").shape == (PROMPTS * EACH,)
     with pytest.raises(InvalidInputError, match="cannot weigh gains against costs"):
-        Request(20, cost=cheap)
+        Request(size=20, cost=cheap)
     targets.write_text("3\nnowhere\n")
     with pytest.raises(InvalidInputError, match="1 that it has not, such as 'nowhere'"):
         brm.Campaign.create(tmp_path / "other", pool_folder, targets)
@@ -237,7 +237,7 @@ def test_ten_rounds_of_label_studio_with_kills_a_spammer_and_everything_else(cam
     expected: dict[tuple[str, str], str] = {}
     late, cut = [], 0
     for number in range(10):
-        questions = campaign.ask(Request(30, overlap=3))
+        questions = campaign.ask(Request(size=30, overlap=3))
         paths = campaign.hand_out("label-studio")
         tasks = json.loads(paths[0].read_text())
         by_id = {question.id: question for question in questions}

@@ -86,7 +86,7 @@ def test_bad_input_is_one_sentence(command, pool, tmp_path):
         "expected a pool directory": ["init", tmp_path / "new", "--pool", tmp_path / "nowhere"],
         "unknown format 'xml': there are argilla, csv": ["ask", folder, "--to", "xml"],
         "unknown design 'best'": ["ask", folder, "--design", "best"],
-        "unknown scope 'all'": ["ask", folder, "--scope", "all"],
+        "--scope: expected 'within-prompt' or 'cross-prompt', got 'all'": ["ask", folder, "--scope", "all"],
         "--annotator NAME for each": ["ask", folder, "--overlap", 2],
         "NAME or NAME=QUOTA": ["ask", folder, "--annotator", "ann=many"],
         "nothing was asked yet": ["ask", folder, "--batch", 3],
