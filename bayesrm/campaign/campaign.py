@@ -124,7 +124,7 @@ class Campaign:
                 "expected the name of an inference, which the campaign keeps, got an object: give that to fit() instead"
             )
         opened = load_pool(pool_path)
-        _model(configuration, opened, Preferences.none())  # refuses what cannot be, before anybody is asked
+        _require_possible(configuration, opened)
         targets = None if target_prompts is None else read_targets(Path(target_prompts), opened)
         if directory.exists() and any(directory.iterdir()):
             Store.refuse_second(directory)
@@ -345,6 +345,18 @@ def _model(configuration: CampaignSettings, pool: ResponsePool, labels: Preferen
     if configuration.likelihood == "auto":
         settings["likelihood"] = choose_likelihood(labels).name
     return RewardModel(pool.dim, **settings)
+
+
+def _require_possible(configuration: CampaignSettings, pool: ResponsePool) -> None:
+    """InvalidInputError for what no fit could do later, before anybody is asked."""
+    model = _model(configuration, pool, Preferences.none())
+    if configuration.inference is not None:
+        prior = fit_model(model, pool, Preferences.none(), configuration.inference)
+        if "spread" not in prior.provides:
+            raise InvalidInputError(
+                f"expected an inference with a spread, of which a campaign's forecasts are made, got "
+                f"{configuration.inference!r}, which gives a point: choose another one, such as laplace"
+            )
 
 
 def labels_digest(labels: Preferences) -> str:

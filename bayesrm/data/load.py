@@ -44,7 +44,7 @@ def load_pool(path: str | os.PathLike[str]) -> ResponsePool:
     Examples
     --------
     >>> brm.load_pool("data/quickstart/pool")
-    ResponsePool(3580 responses of dimension 384 to 300 prompts)
+    ResponsePool(3,580 responses of dimension 384 to 300 prompts)
     """
     path = Path(path)
     return _LOADERS[_format(path)][0](path)

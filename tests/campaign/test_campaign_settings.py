@@ -65,23 +65,23 @@ def test_settings_are_kept_and_fitted_with(command, pool, tmp_path):
         pool,
         *options,
         "--inference",
-        "plugin",
+        "svi",
         "--draws",
         "7",
         "--log-likelihood",
     )
     assert status == 0, complaint
     campaign = brm.Campaign.open(folder)
-    expected = CampaignSettings(**MODEL, inference="plugin", draws=7, log_likelihood=True)
+    expected = CampaignSettings(**MODEL, inference="svi", draws=7, log_likelihood=True)
     assert campaign.configuration == expected
     answer(campaign, campaign.ask(Request(size=30, design="random")))
     described = campaign.model().describe()
     assert described["likelihood"]["name"] == "flips"
     assert (described["encoder"], described["inputs"], described["prior_scale"]) == ("linear", "raw", 0.5)
     posterior = campaign.fit()
-    assert posterior.inference == "plugin"
+    assert posterior.inference == "svi"
     assert posterior.model.describe() == described
-    # A point and a fit of one's own are for this once.
+    # Another inference is for this once.
     assert campaign.fit(inference="laplace").inference == "laplace"
 
 
@@ -122,6 +122,7 @@ def test_a_campaign_that_is_older_than_its_settings_opens(pool, tmp_path):
         ({"likelihood": "best"}, "likelihood: unknown likelihood 'best'"),
         ({"encoder": "linear", "prior_scale": {"mlp": 1}}, "a prior scale for each of the blocks features"),
         ({"colour": "red"}, "colour: there is no such setting"),
+        ({"inference": "plugin"}, "an inference with a spread.*got 'plugin'"),
         ({"inference": Plugin()}, "the name of an inference, which the campaign keeps"),
     ],
 )
