@@ -187,6 +187,58 @@ def test_label_studio_configuration_names_what_tasks_have(tmp_path):
         assert side_of(choice.get("value")) in ("tie", "skip")
 
 
+def test_label_studio_csv_export(tmp_path):
+    """One annotation a row, as Label Studio's converter writes it; its list is JSON within a cell."""
+    columns = [
+        "annotation_id",
+        "annotator",
+        "created_at",
+        "id",
+        "lead_time",
+        "left",
+        "otherwise",
+        "preference",
+        "prompt",
+    ]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, [*columns, "question", "right", "updated_at"], restval="")
+    writer.writeheader()
+    for question, preference, otherwise in (
+        ("q1", '[{"selected": "left"}]', ""), ("q2", "", "tie"), ("q3", "", '{"choices": ["cannot say"]}'),
+        ("q4", "", ""), ("q5", "right", ""), ("q6", '[{"selected": "left"}]', "tie"),
+    ):  # fmt: skip
+        row = {"question": question, "preference": preference, "otherwise": otherwise, "annotator": "7"}
+        writer.writerow({**row, "prompt": "two\nlines", "annotation_id": 3, "updated_at": "2026-01-01T10:00:00Z"})
+    data = out.getvalue().encode()
+    assert recognised(data, tmp_path / "export.csv").name == "label-studio"
+    found = read("label-studio", data)
+    assert sides(found[:5]) == [
+        ("q1", "left", "7"), ("q2", "tie", "7"), ("q3", "skip", "7"), ("q4", None, "7"), ("q5", "right", "7"),
+    ]  # fmt: skip
+    assert found[0].answered == "2026-01-01T10:00:00.000000+00:00"
+    assert found[5] == Broken("row 7", "expected one answer, got left and tie")
+    short = read("label-studio", b"question,annotation_id,preference\nq1,1\nq2,2,left\n")
+    assert short[0] == Broken("row 2", "expected 3 cells, got 2")
+    assert sides(short[1:]) == [("q2", "left", "")]
+    with pytest.raises(InvalidInputError, match="whole CSV"):
+        read("label-studio", b'question,annotation_id,preference\nq1,1,"left\n')
+
+
+def test_label_studio_controls_beside_ours_are_no_answers():
+    annotation = label_studio_annotation("left")
+    others = [
+        {"from_name": "language", "to_name": "prompt", "type": "choices", "value": {"choices": ["right"]}},
+        {"from_name": "why", "to_name": "prompt", "type": "textarea", "value": {"text": ["because"]}},
+    ]
+    annotation["result"] += others
+    alone = {**label_studio_annotation(), "result": others}
+    renamed = label_studio_annotation("right")
+    renamed["result"][0]["from_name"] = "pref"
+    tasks = [label_studio_task(f"q{k}", one) for k, one in enumerate((annotation, alone, renamed), start=1)]
+    found = read("label-studio", json.dumps(tasks).encode())
+    assert sides(found) == [("q1", "left", "10"), ("q2", None, "10"), ("q3", "right", "10")]
+
+
 USER = "11111111-1111-1111-1111-111111111111"
 
 
@@ -195,7 +247,7 @@ def test_argilla_exports(tmp_path):
     fields = {"prompt": "p", "left": "a", "right": "b"}
     nested = {
         "id": "q1", "fields": fields, "metadata": {"batch": 1}, "suggestions": {"preference": {"value": "right"}},
-        "responses": {"preference": [{"value": "left", "user_id": USER}, {"value": "tie", "user_id": "other"}]},
+        "responses": {"preference": [{"value": "left", "user_id": USER}]},
         "vectors": {}, "status": "completed", "_server_id": None,
     }  # fmt: skip
     listed = {
@@ -215,7 +267,7 @@ def test_argilla_exports(tmp_path):
         "preference.responses.status": ["submitted"],
     }  # fmt: skip
     for record, expected in (
-        (nested, [("q1", "left", USER), ("q1", "tie", "other")]),
+        (nested, [("q1", "left", USER)]),
         (listed, [("q2", "right", USER), ("q2", None, "other"), ("q2", "skip", "third")]),
         (server, [("q3", "tie", USER)]),
         (flat, [("q4", "left", USER)]),
@@ -223,6 +275,48 @@ def test_argilla_exports(tmp_path):
         data = json.dumps([record]).encode()
         assert recognised(data, tmp_path / "records.json").name == "argilla"
         assert sides(read("argilla", data)) == expected
+
+
+def test_argilla_without_status_takes_only_what_was_surely_submitted():
+    """``records.to_json`` writes value and user of a response, also of drafts and discarded ones."""
+
+    def record(name, status, *values):
+        responses = [{"value": value, "user_id": f"u{k}"} for k, value in enumerate(values)]
+        return {"id": name, "status": status, "fields": {}, "responses": {"preference": responses}}
+
+    records = [
+        record("q1", "completed", "left"), record("q2", "pending", "right"), record("q3", "completed", "left", "tie"),
+        record("q4", "pending"), {"id": "q5", "preference.responses": ["left"], "preference.responses.users": ["u0"]},
+    ]  # fmt: skip
+    found = read("argilla", json.dumps(records).encode())
+    assert sides([part for part in found if isinstance(part, ParsedAnswer)]) == [
+        ("q1", "left", "u0"),
+        ("q4", None, ""),
+    ]
+    aside = [part for part in found if isinstance(part, Broken)]
+    assert [part.place for part in aside] == [
+        "record 2, response 1", "record 3, response 1", "record 3, response 2", "record 5, response 1",
+    ]  # fmt: skip
+    assert all("to_list(flatten=True)" in part.reason for part in aside)
+    assert "to_list(flatten=True)" in HANDOFFS["argilla"].next_step
+
+
+def test_argilla_with_a_record_a_line(tmp_path):
+    """As ``records.to_datasets().to_json`` writes."""
+    states = [("submitted", "left"), ("draft", "right"), ("discarded", None)]
+    lines = [
+        json.dumps({
+            "id": f"q{k}", "prompt": "p", "preference.responses": [value], "preference.responses.users": ["u"],
+            "preference.responses.status": [status],
+        })
+        for k, (status, value) in enumerate(states)
+    ]  # fmt: skip
+    data = "\n".join([*lines, "{broken", ""]).encode()
+    assert recognised(data, tmp_path / "records.jsonl").name == "argilla"
+    found = read("argilla", data)
+    assert sides(found[:3]) == [("q0", "left", "u"), ("q1", None, "u"), ("q2", "skip", "u")]
+    assert found[3] == Broken("record 4", "expected a record, got NoneType")
+    assert sides(read("argilla", lines[0].encode())) == [("q0", "left", "u")]
 
 
 def test_argilla_settings_have_a_question_with_the_sides(tmp_path):

@@ -1,13 +1,17 @@
 """Argilla: records and the settings of their dataset; its exports back.
 
-``rg.Settings.from_json`` takes the settings, ``dataset.records.from_json`` the records. What comes back is what
-``dataset.records.to_json`` writes (``responses``, question → list of ``user_id`` and ``value``), a dataset with a list
-of ``user_id, value, status`` under each question's name, or the flat columns ``preference.responses`` of
-``to_datasets``.
+``rg.Settings.from_json`` takes the settings, ``dataset.records.from_json`` the records. What comes back has
+the flat columns ``preference.responses`` of ``records.to_list(flatten=True)`` and ``to_datasets``, in JSON or a line
+each, or a list of ``user_id, value, status`` under the question's name.
+
+``dataset.records.to_json`` writes ``responses``, question → list of ``user_id`` and ``value``, without their status: a
+draft or a discarded response looks like an answer. Of such a file only the one response to a record that is completed
+is taken, because that one was submitted; the others are set aside.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +22,10 @@ from bayesrm.utils.files import write_json
 
 QUESTION = "preference"
 FLAT = f"{QUESTION}.responses"
+NO_STATUS = (
+    "the export does not say whether this response was submitted, is a draft or was discarded: export with "
+    "json.dump(dataset.records.to_list(flatten=True), file)"
+)
 _FIELDS = (("prompt", "Prompt"), ("left", "Left"), ("right", "Right"))
 
 
@@ -67,7 +75,8 @@ class Argilla(HandOff):
     name: ClassVar[str] = "argilla"
     next_step: ClassVar[str] = (
         "Make a dataset with rg.Settings.from_json of the settings and fill it with dataset.records.from_json; "
-        "export with dataset.records.to_json, and: bayesrm campaign tell {directory} FILE"
+        "export with json.dump(dataset.records.to_list(flatten=True), file), which keeps drafts apart from answers "
+        "(records.to_json does not), and: bayesrm campaign tell {directory} FILE"
     )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
@@ -94,7 +103,7 @@ class Argilla(HandOff):
 
     def recognises(self, data: bytes, suffix: str) -> bool:
         """A list of records with fields, or with the question's name."""
-        record = first_record(data)
+        record = first_record(data) or _first_line(data)
         return (
             record is not None
             and ("fields" in record or QUESTION in record or FLAT in record)
@@ -103,10 +112,31 @@ class Argilla(HandOff):
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every response to every record; suggestions are none."""
-        records = parsed(data)
+        records = parsed(data) if _first_line(data) is None else _lines(data)
         if not isinstance(records, list):
-            raise InvalidInputError("expected a list of records, as Argilla's to_json writes")
+            raise InvalidInputError("expected a list of records, as Argilla's records.to_list(flatten=True) has")
         return [part for number, record in enumerate(records, start=1) for part in _of_record(number, record)]
+
+
+def _first_line(data: bytes) -> dict[str, Any] | None:
+    """The record of the first line, where a file has one a line."""
+    try:
+        line = json.loads(data.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and ("fields" in line or QUESTION in line or FLAT in line) else None
+
+
+def _lines(data: bytes) -> list[Any]:
+    """A record a line; a line that is none is None."""
+    records: list[Any] = []
+    for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        if line.strip():
+            try:
+                records.append(json.loads(line.decode("utf-8")))
+            except (ValueError, RecursionError):
+                records.append(None)
+    return records
 
 
 def _of_record(number: int, record: Any) -> Iterator[ParsedAnswer | Broken]:
@@ -126,6 +156,13 @@ def _of_record(number: int, record: Any) -> Iterator[ParsedAnswer | Broken]:
         value, status = response.get("value"), response.get("status")
         if isinstance(value, dict):
             value = value.get("value")
+        if (
+            status is None
+            and value is not None
+            and not (record.get("status") == "completed" and len(responses) == 1)
+        ):
+            yield Broken(here, NO_STATUS)
+            continue
         if status == "discarded":
             value = "skip"
         elif status in ("draft", "pending"):
