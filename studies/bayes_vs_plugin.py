@@ -58,9 +58,14 @@ def answer(results: StudyResults) -> str:
         f"{worth['one_minus_spearman_high']:+.3f}) and log loss by {worth['log_loss']:+.3f} nats "
         f"({worth['log_loss_low']:+.3f} to {worth['log_loss_high']:+.3f}).\n"
         "Choice: at the same estimate (Laplace), choosing with a posterior instead of the plug-in is clearly better in "
-        f"{clear} of {len(choice)} combinations of posterior and design; the largest gain is {best['difference']:+.3f} "
+        f"{clear} of {len(choice)} combinations of posterior and design; {_largest(best)} is {best['difference']:+.3f} "
         f"({best['low']:+.3f} to {best['high']:+.3f}), of {best['choose with']} with {best['design']}."
     )
+
+
+def _largest(best: pd.Series) -> str:
+    """What the most favourable difference is called: no gain where all are losses."""
+    return "the largest gain" if best["difference"] < 0 else "no difference is a gain, and the smallest loss"
 
 
 def figures(results: StudyResults) -> dict[str, Figure]:

@@ -14,16 +14,15 @@ from matplotlib.figure import Figure
 
 from bayesrm.evaluation.comparison import compare
 from bayesrm.evaluation.intervals import paired_interval
-from bayesrm.plots.runs import BASELINE_COLOUR, COLOURS
 from bayesrm.plots.studies import METRICS, Line, Panel, curve_grid
+from bayesrm.plots.style import BASELINE_COLOUR, COLOURS
 from bayesrm.study import StudyResults
 
 
 def answer(results: StudyResults) -> str:
     """What each is worth in nats and in 1 − Spearman."""
     table = nats(results).set_index("way")
-    greedy, gradient = "greedy of 20,000", "gradient of 20,000"
-    everything = "greedy of all"
+    greedy, gradient, everything = sampled(results, "greedy"), sampled(results, "gradient"), "greedy of all"
     curve = compare(results.trajectory, over="way", baseline=gradient).set_index("way")
 
     def change(way: str) -> str:
@@ -32,11 +31,18 @@ def answer(results: StudyResults) -> str:
         return f"{row['area_difference']:+.3f} ({low:+.3f} to {high:+.3f})"
 
     return (
-        f"In the first round, greedy choice of 20,000 pairs brings {table.loc[greedy, 'first_round']:.1f} nats where "
+        f"In the first round, greedy choice of {greedy.removeprefix("greedy of ")} pairs brings {table.loc[greedy, 'first_round']:.1f} nats where "
         f"the gradient brings {table.loc[gradient, 'first_round']:.1f}, and greedy choice of all pairs brings "
         f"{table.loc[everything, 'first_round']:.1f}.\nIn 1 − Spearman averaged over the curve, greedy choice differs "
         f"from the gradient by {change(greedy)}, and with all pairs by {change(everything)} (95% intervals over seeds)."
     )
+
+
+def sampled(results: StudyResults, optimiser: str) -> str:
+    """The way in which an optimiser chooses from a sample of the pairs: its name has the sample's size."""
+    ways = [str(way) for way in results.trajectory["way"].values]
+    (found,) = [way for way in ways if way.startswith(f"{optimiser} of ") and not way.endswith("all")]
+    return found
 
 
 def figures(results: StudyResults) -> dict[str, Figure]:
@@ -61,7 +67,7 @@ def tables(results: StudyResults) -> dict[str, pd.DataFrame]:
     return {
         "nats": nats(results),
         "against_random": compare(results.trajectory, over="way", baseline="random"),
-        "against_the_gradient": compare(results.trajectory, over="way", baseline="gradient of 20,000"),
+        "against_the_gradient": compare(results.trajectory, over="way", baseline=sampled(results, "gradient")),
     }
 
 
@@ -74,7 +80,7 @@ def nats(results: StudyResults) -> pd.DataFrame:
             continue
         cell = trajectory.sel(way=way)
         first = cell["gain"].isel(round=0).values
-        reference = trajectory["gain"].sel(way="gradient of 20,000").isel(round=0).values
+        reference = trajectory["gain"].sel(way=sampled(results, "gradient")).isel(round=0).values
         interval = paired_interval(first, reference)
         rows.append(
             {

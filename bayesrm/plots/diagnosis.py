@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesrm.diagnostics.checks import CHECKS
-from bayesrm.plots.runs import BASELINE_COLOUR, COLOURS
+from bayesrm.plots.style import BASELINE_COLOUR, COLOURS
 
 SIZE = (5.2, 3.9)
 ROW = 0.9

@@ -13,11 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.plots.style import BASELINE_COLOUR, COLOURS, colours_of, in_order, share_scales
 from bayesrm.utils.wording import counted
-
-# Okabe & Ito's colours, distinguishable for colour-blind readers too; random, the baseline, is grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#F0E442")
-BASELINE_COLOUR = "#7F7F7F"
 
 
 def learning_curves(
@@ -36,7 +33,7 @@ def learning_curves(
     metrics = tuple(name for name in metrics if name in trajectory)
     columns = _settings(trajectory, metrics[0])
     figure = Figure(figsize=(4.6 * len(columns) + 1.6, 3.4 * len(metrics)), layout="constrained")
-    axes = figure.subplots(len(metrics), len(columns), squeeze=False, sharex=True, sharey="row")
+    axes = figure.subplots(len(metrics), len(columns), squeeze=False, sharex=True)
     for i, metric in enumerate(metrics):
         for j, place in enumerate(columns):
             axis = axes[i, j]
@@ -52,6 +49,9 @@ def learning_curves(
                 axis.set_ylabel(f"{name}\n({better} is better)" if better else name)
             if i == len(metrics) - 1:
                 axis.set_xlabel("labels")
+    for row, shared in zip(axes, share_scales(axes), strict=True):
+        if not shared:
+            row[0].set_ylabel(f"{row[0].get_ylabel()}\n(each panel has its own scale)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, title=_legend_title(trajectory))
     return figure
@@ -127,16 +127,14 @@ def svg(figure: Figure) -> str:
 
 def _lines(axis: Axes, values: xr.DataArray) -> None:
     """One line a design, with its standard error over seeds."""
-    colours = iter(COLOURS * 4)
-    for design in values["design"].values:
-        style: dict[str, Any] = (
-            {"color": BASELINE_COLOUR, "linestyle": "--"} if design == BASELINE else {"color": next(colours)}
-        )
+    colours = colours_of(values["design"].values)
+    for design in in_order(values["design"].values):
+        style: dict[str, Any] = {"color": colours[design], "linestyle": "--" if design == BASELINE else "-"}
         curve = values.sel(design=design).dropna("seed", how="all")
         if curve.sizes["seed"] == 0:
             continue
         labels, mean = curve["labels"].values, curve.mean("seed").values
-        axis.plot(labels, mean, label=str(design), marker="o", markersize=3, **style)
+        axis.plot(labels, mean, label=design, marker="o", markersize=3, **style)
         if curve.sizes["seed"] > 1:
             error = curve.std("seed", ddof=1).values / np.sqrt(curve.sizes["seed"])
             axis.fill_between(labels, mean - error, mean + error, color=style["color"], alpha=0.15, linewidth=0)

@@ -17,28 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
-from bayesrm.plots.runs import BASELINE_COLOUR, COLOURS
+from bayesrm.plots.style import BASELINE_COLOUR, COLOURS, DESIGN_COLOURS, share_scales
 
 METRICS = ("one_minus_spearman", "best_of_n")
 """The paper's rows."""
 
 OTHER_NAMES = {"gain": "gain of a batch, nats"}
 """Axis labels of what is no metric of ranking or calibration."""
-
-DESIGN_COLOURS = {
-    BASELINE: BASELINE_COLOUR,
-    "dopt": "#0072B2",
-    "pa-dopt": "#D55E00",
-    "entropy": "#009E73",
-    "maxdiff": "#CC79A7",
-    "xtx": "#E69F00",
-    "coreset": "#56B4E9",
-    "batchbald": "#8C564B",
-    "bald": "#6A3D9A",
-    "epig": "#999933",
-    "default": "#000000",
-}
-"""A design looks the same in every figure."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +84,7 @@ def curve_grid(
         Of a column, in inches.
     """
     figure = Figure(figsize=(width * len(panels) + 1.7, 2.9 * len(metrics) + 0.3), layout="constrained")
-    axes = figure.subplots(len(metrics), len(panels), squeeze=False, sharex="col", sharey="row")
+    axes = figure.subplots(len(metrics), len(panels), squeeze=False, sharex="col")
     for i, metric in enumerate(metrics):
         for j, panel in enumerate(panels):
             axis = axes[i, j]
@@ -112,6 +97,9 @@ def curve_grid(
                 axis.set_ylabel(_metric_label(metric, panel))
             if i == len(metrics) - 1:
                 axis.set_xlabel("labels")
+    for row, shared in zip(axes, share_scales(axes), strict=True):
+        if not shared:
+            row[0].set_ylabel(f"{row[0].get_ylabel()}\n(each panel has its own scale)")
     seen = {line.label: line for panel in panels for line in panel.lines}
     handles = [
         Line2D([], [], color=line.colour, linestyle=_style(line), marker="o", markersize=3)

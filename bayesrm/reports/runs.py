@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.names import METRIC_NAMES
-from bayesrm.evaluation.summary import cell, final_table, setting_columns, verdict
+from bayesrm.evaluation.summary import cell, final_table, setting, setting_columns, verdict
 from bayesrm.plots.runs import learning_curves, svg
 from bayesrm.runs.combine import combine, run_folders
 from bayesrm.utils.files import replacing
@@ -58,8 +58,9 @@ def render(results: xr.DataTree, title: str) -> str:
     return template.render(
         title=title,
         verdict=verdict(table) if table is not None else "These runs had no test set, so nothing was measured.",
-        columns=[] if table is None else [*_place_columns(table), *_metric_headers(table)],
-        rows=[] if table is None else [_cells(row, _place_columns(table)) for _, row in table.iterrows()],
+        columns=[] if table is None else _metric_headers(table),
+        rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],
+        common="" if table is None else _common(table),
         curves=svg(learning_curves(trajectory)) if evaluated else "",
         quality=svg(learning_curves(trajectory, ("log_loss", "ece"))) if evaluated else "",
         progress=_progress(trajectory, configurations),
@@ -68,17 +69,34 @@ def render(results: xr.DataTree, title: str) -> str:
     )
 
 
-def _place_columns(table: pd.DataFrame) -> list[str]:
-    return [*setting_columns(table), "design", "seeds", "labels"]
-
-
 def _metric_headers(table: pd.DataFrame) -> list[str]:
     return [_HEADERS[name] for name in _HEADERS if name in table]
 
 
-def _cells(row: pd.Series[Any], places: list[str]) -> list[str]:
-    cells = [str(row[name]) for name in places]
-    return cells + [cell(row, name) for name in _HEADERS if name in row.index]
+def _row(row: pd.Series[Any], table: pd.DataFrame) -> dict[str, Any]:
+    """A row of the page: the design, what else distinguishes it from other rows, and its metrics."""
+    varying = [name for name in ("seeds", "labels") if table[name].nunique() > 1]
+    parts = [setting(row, table), *(counted(row[name], name.removesuffix("s")) for name in varying)]
+    return {
+        "design": row["design"],
+        "setting": ", ".join(filter(None, parts)),
+        "cells": [cell(row, name) for name in _HEADERS if name in row.index],
+    }
+
+
+def _common(table: pd.DataFrame) -> str:
+    """What all rows have in common, and so no row says."""
+    same = [name for name in (*setting_columns(table), "seeds", "labels") if table[name].nunique() == 1]
+    first = table.iloc[0]
+    told = [
+        counted(first[name], name.removesuffix("s"))
+        if name in ("seeds", "labels")
+        else f"{name.replace('_', ' ')} {first[name]}"
+        for name in same
+        if name != "inference"
+    ]
+    text = ", ".join(told)
+    return text[:1].upper() + text[1:]
 
 
 def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bayesrm.plots.runs import svg
 from bayesrm.reports.runs import REPORT_FILE
 from bayesrm.study import StudyResults
+from bayesrm.study.declaration import differences
 from bayesrm.study.output import Findings
 from bayesrm.utils.files import replacing
 
@@ -48,6 +49,7 @@ def write_study_report(results: StudyResults, found: Findings) -> Path:
         versions=json.loads(results.tree.attrs.get("versions", "{}")),
         failures=results.failures,
         tiny=results.tiny,
+        differences=differences(results.study),
     )
     path = results.out / REPORT_FILE
     with replacing(path) as temporary:
@@ -67,6 +69,7 @@ def render(
     versions: Mapping[str, str],
     failures: Mapping[str, str],
     tiny: bool,
+    differences: str = "",
 ) -> str:
     """The page, from what is on it."""
     template = Environment(
@@ -84,6 +87,7 @@ def render(
         versions=versions,
         failures=failures,
         tiny=tiny,
+        differences=differences,
     )
 
 
@@ -94,13 +98,22 @@ def heading(name: str) -> str:
 
 
 def _cells(table: pd.DataFrame) -> dict[str, Any]:
+    """A table as text; columns that say the same in every row are said once, above it."""
     shown = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
+    common = [name for name in shown.columns if len(shown) > 1 and shown[name].map(_text).nunique() == 1]
+    common = common if len(common) < len(shown.columns) else []
+    rest = shown.drop(columns=common)
     return {
-        "columns": [str(column).replace("_", " ") for column in shown.columns],
-        "numeric": [bool(pd.api.types.is_numeric_dtype(shown[column])) for column in shown.columns],
-        "rows": [[_text(value) for value in row] for row in shown.head(MOST_ROWS).itertuples(index=False)],
-        "left_out": max(0, len(shown) - MOST_ROWS),
+        "common": ", ".join(f"{_column(name)} {_text(shown[name].iloc[0])}" for name in common),
+        "columns": [_column(column) for column in rest.columns],
+        "numeric": [bool(pd.api.types.is_numeric_dtype(rest[column])) for column in rest.columns],
+        "rows": [[_text(value) for value in row] for row in rest.head(MOST_ROWS).itertuples(index=False)],
+        "left_out": max(0, len(rest) - MOST_ROWS),
     }
+
+
+def _column(name: object) -> str:
+    return str(name).replace("_", " ")
 
 
 def _text(value: Any) -> str:
@@ -114,20 +127,34 @@ def _text(value: Any) -> str:
 def _facts(results: StudyResults) -> dict[str, str]:
     """Seeds, number of runs and time, as text."""
     seeds = [int(seed) for seed in results.trajectory["seed"].values]
-    seconds = dict(results.seconds)
-    wall = seconds.pop("wall", math.nan)
     finished = len(results.cells)
     facts = {
         "seeds": ", ".join(map(str, seeds)),
         "runs": f"{finished} finished" + (f", {len(results.failures)} failed" if results.failures else ""),
     }
-    if math.isfinite(wall):
-        facts["time of the last call"] = duration(wall)
-    if seconds:
-        facts["time in the runs"] = f"{duration(sum(seconds.values()))}: " + ", ".join(
-            f"{name} {duration(value)}" for name, value in sorted(seconds.items(), key=lambda item: -item[1])
-        )
+    if "wall" in results.seconds:
+        facts["time of the last call"] = duration(results.seconds["wall"])
+    spent = {name: seconds for name, seconds in results.seconds.items() if name != "wall"}
+    if spent:
+        facts["time in the runs"] = time_in_the_runs(spent)
     return facts
+
+
+def time_in_the_runs(seconds: Mapping[str, float]) -> str:
+    """The time of all runs together, and what its stages took, the longest first.
+
+    Parameters
+    ----------
+    seconds
+        By stage; "total", where it is there, is the whole that the stages are parts of.
+    """
+    stages = {name: spent for name, spent in seconds.items() if name != "total"}
+    measured = sum(stages.values())
+    total = max(seconds.get("total", measured), measured)
+    if total > measured:
+        stages["other"] = total - measured
+    parts = sorted(stages.items(), key=lambda part: (part[0] == "other", -part[1]))
+    return f"{duration(total)}: " + ", ".join(f"{name} {duration(spent)}" for name, spent in parts)
 
 
 def _settings(results: StudyResults) -> dict[str, str]:

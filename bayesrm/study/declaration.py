@@ -2,7 +2,8 @@
 
 ``[settings]`` are those of every cell, fields of :class:`~bayesrm.runs.config.RunConfig`. Each key of ``[grid]`` is a
 dimension of the results: a list of values of the setting by that name, or a table whose labels stand for several
-settings each. ``[[leave_out]]`` names cells that make no sense, ``[tiny]`` what ``--tiny`` changes, ``[paper]`` what
+settings each; its key ``shared`` lists labels of ``axes/<dimension>.toml``, which several studies have in common.
+``[[leave_out]]`` names cells that make no sense, ``[tiny]`` what ``--tiny`` changes, ``[paper]`` what
 ``--paper-data`` does.
 """
 
@@ -26,11 +27,13 @@ from bayesrm.runs.config import RunConfig
 from bayesrm.runs.sweep import RUNS
 from bayesrm.utils.checkout import STUDIES
 from bayesrm.utils.settings import SettingError, first_complaint
+from bayesrm.utils.wording import counted
 
 Pools = Mapping[str, tuple[Path, Path | None]]
 """Label → pool and test pool."""
 DRAWS = 100
 """Posterior draws that each cell of a study keeps, where it does not say."""
+AXES, SHARED = "axes", "shared"
 _LONGEST_NAME = 200
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _PLACE_OF_POOLS = ("pool", "test")
@@ -183,14 +186,47 @@ def load_study(name: str, tiny: bool = False, folder: Path = STUDIES, paper: boo
     return Study(name, declared.title, declared.question, settings, grid, leave_out, path, tiny)
 
 
+def differences(study: Study) -> str:
+    """In which settings and labels a tiny study differs from the full one, as a sentence says it; else empty."""
+    if not study.tiny:
+        return ""
+    full = load_study(study.name, folder=study.path.parent)
+    parts = [
+        f"{name.replace('_', ' ')} {axis_label(value)} instead of {axis_label(full.settings.get(name))}"
+        for name, value in study.settings.items()
+        if value != full.settings.get(name)
+    ]
+    for name, axis in study.grid.items():
+        there = full.grid[name]
+        if list(axis) == list(there):
+            parts += [
+                f"{setting.replace('_', ' ')} {axis_label(value)} instead of {axis_label(there[label].get(setting))} "
+                f"for {label}"
+                for label, settings in axis.items()
+                for setting, value in settings.items()
+                if value != there[label].get(setting)
+            ]
+        elif name == "seed":
+            parts.append(f"{counted(len(axis), 'seed')} instead of {len(there)}")
+        else:
+            only = "only " if set(axis) <= set(there) else ""
+            parts.append(f"{name.replace('_', ' ')} {only}{', '.join(map(str, axis))}")
+    return "; ".join(parts)
+
+
 def _read(path: Path) -> _Declaration:
     try:
-        return _Declaration.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{path} is no valid TOML: {error}") from error
+        return _Declaration.model_validate(_parse(path))
     except ValidationError as error:
         key, message = first_complaint(error)
         raise InvalidInputError(f"{path}: {key}: {message}") from error
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError(f"{path} is no valid TOML: {error}") from error
 
 
 def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[str, Any]]:
@@ -202,6 +238,7 @@ def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[s
     if name == "seed" and isinstance(values, int) and not isinstance(values, bool) and values > 0:
         values = list(range(values))
     if isinstance(values, Mapping) and values:
+        values = _with_shared(path, key, name, values)
         for label, settings in values.items():
             if not isinstance(settings, Mapping):
                 raise InvalidInputError(f"{path}: {key}.{label}: expected a table of settings, got {settings!r}")
@@ -218,6 +255,21 @@ def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[s
     if len(axis) < len(values):
         raise InvalidInputError(f"{path}: {key}: expected different values, got {values!r}")
     return axis
+
+
+def _with_shared(path: Path, key: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The labels that ``shared`` names, as the axis's own file declares them for all studies, then the table's own."""
+    if SHARED not in values:
+        return dict(values)
+    file, asked = path.parent / AXES / f"{name}.toml", values[SHARED]
+    if not file.exists():
+        raise InvalidInputError(f"{path}: {key}.{SHARED}: there is no {file}")
+    there = _parse(file)
+    strange = [label for label in asked if label not in there] if isinstance(asked, list) else [asked]
+    if strange or not asked:
+        raise InvalidInputError(f"{path}: {key}.{SHARED}: expected a list of {', '.join(there)}, got {asked!r}")
+    own = {label: settings for label, settings in values.items() if label != SHARED}
+    return {label: there[label] for label in asked} | own
 
 
 def _changed(

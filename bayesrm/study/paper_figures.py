@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from bayesrm.evaluation.comparison import compare, saving_sentence
 from bayesrm.evaluation.names import BASELINE
 from bayesrm.plots.studies import METRICS, Line, Panel, curve_grid, design_line, factor_lines
+from bayesrm.utils.wording import counted, one_or_many
 
 if TYPE_CHECKING:
     from bayesrm.study import StudyResults
@@ -181,10 +182,17 @@ def _verdict(rows: pd.DataFrame) -> str:
     low, high = row["area_difference_low"], row["area_difference_high"]
     saved = saving_sentence({**row, "approach": display(best), "baseline": NAMES[BASELINE]}, over="approach")
     where = ", ".join(str(row[name]) for name in ("pool", "scope") if name in row)
+    if mean[best] < 0:
+        which = f"the best is {display(best)}"
+    elif len(mean) > 1:
+        which = f"none is better than random on average, and {display(best)} comes closest"
+    else:
+        which = f"{display(best)} is no better than random on average"
     return (
-        f"{better} of {len(rows)} comparisons of a design with random pairs are clearly better and {worse} "
-        f"clearly worse (95% intervals); the best is {display(best)} ({row['area_difference']:+.3f}, {low:+.3f} to "
-        f"{high:+.3f}, in 1 − Spearman averaged over the curve; {where}): {saved}."
+        f"{better} of {counted(len(rows), 'comparison')} of a design with random pairs "
+        f"{one_or_many(better, 'is', 'are')} clearly better and {worse} clearly worse (95% intervals); {which} "
+        f"({row['area_difference']:+.3f}, {low:+.3f} to {high:+.3f}, in 1 − Spearman averaged over the curve; {where}):"
+        f" {saved}."
     )
 
 
@@ -211,8 +219,8 @@ def says_factor(trajectory: xr.Dataset, name: str, noun: str) -> str:
         least, most = rows.loc[change.idxmin()], rows.loc[change.idxmax()]
         sentences.append(
             f"{value} instead of {first} {noun} changes 1 − Spearman, averaged over the curve, by "
-            f"{change.mean():+.3f} on average over {len(rows)} approaches, from {change.min():+.3f} "
-            f"({least['approach']}) to {change.max():+.3f} ({most['approach']}); it is clearly better for {better} and "
-            f"clearly worse for {worse} (95% intervals)."
+            f"{change.mean():+.3f} on average over {counted(len(rows), 'approach', 'approaches')}, from "
+            f"{change.min():+.3f} ({least['approach']}) to {change.max():+.3f} ({most['approach']}); it is clearly "
+            f"better for {better} and clearly worse for {worse} (95% intervals)."
         )
     return "\n".join(sentences)

@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 
 from bayesrm.evaluation.intervals import mean_interval, paired_interval
+from bayesrm.study import load_study, studies
+from bayesrm.study.declaration import differences
 from bayesrm.study.paper_figures import (
     display,
     efficiency,
@@ -108,3 +110,26 @@ def test_batches_of_different_size_are_compared_after_as_many_labels():
 def test_seeds_that_lack_either_side_are_left_out_of_paired_intervals():
     values, baseline = np.array([1.0, 2.0, np.nan, 4.0, 5.5]), np.array([0.5, np.nan, 1.0, 2.0, 5.0])
     assert paired_interval(values, baseline) == mean_interval(np.array([0.5, 2.0, 0.5]))
+
+
+def test_the_worst_is_not_called_the_best():
+    """Where no design beats random, that is what is said; our BALD is worse in this world."""
+    ours = _trajectory()
+    ours = ours.sel(
+        approach=[name for name in ours["approach"].values if str(name) in ("ours random", "ours bald")]
+    )
+    said = says_who_wins(ours)
+    assert "the best is" not in said
+    assert "BALD is no better than random on average" in said
+    assert "the best is" in says_who_wins(_trajectory()).splitlines()[0]
+
+
+@pytest.mark.parametrize("name", studies())
+def test_a_tiny_study_says_in_what_it_differs(name):
+    full, tiny = load_study(name), load_study(name, tiny=True)
+    assert differences(full) == ""
+    said = differences(tiny)
+    for key, value in tiny.settings.items():
+        if value != full.settings.get(key):
+            assert f"{key.replace('_', ' ')} {value} instead of " in said
+    assert (f"{len(tiny.grid['seed'])} seed" in said) == (len(tiny.grid["seed"]) != len(full.grid["seed"]))
