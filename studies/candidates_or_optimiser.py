@@ -30,11 +30,12 @@ def answer(results: StudyResults) -> str:
         low, high = row["area_difference_low"], row["area_difference_high"]
         return f"{row['area_difference']:+.3f} ({low:+.3f} to {high:+.3f})"
 
+    first = {way: f"{table.loc[way, 'first_round']:.1f}" for way in (greedy, gradient, everything)}
     return (
-        f"In the first round, greedy choice of {greedy.removeprefix("greedy of ")} pairs brings {table.loc[greedy, 'first_round']:.1f} nats where "
-        f"the gradient brings {table.loc[gradient, 'first_round']:.1f}, and greedy choice of all pairs brings "
-        f"{table.loc[everything, 'first_round']:.1f}.\nIn 1 − Spearman averaged over the curve, greedy choice differs "
-        f"from the gradient by {change(greedy)}, and with all pairs by {change(everything)} (95% intervals over seeds)."
+        f"In the first round, greedy choice of {greedy.removeprefix('greedy of ')} pairs brings {first[greedy]} nats "
+        f"where the gradient brings {first[gradient]}, and greedy choice of all pairs brings {first[everything]}.\n"
+        f"In 1 − Spearman averaged over the curve, greedy choice differs from the gradient by {change(greedy)}, and "
+        f"with all pairs by {change(everything)} (95% intervals over seeds)."
     )
 
 

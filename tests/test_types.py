@@ -255,11 +255,13 @@ def test_preferences_do_not_change_with_the_arrays_they_were_made_of():
 
 
 def test_selection_shortfall():
-    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0], certificate=6.5).shortfall == pytest.approx(0.5)
-    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0], certificate=6.0 - 1e-15).shortfall == 0.0
-    assert brm.Selection(FIRST, SECOND, gain=[3.0, 2.0, 1.0]).shortfall is None
+    assert brm.Selection(
+        FIRST, SECOND, gain=np.array([3.0, 2.0, 1.0]), certificate=6.5
+    ).shortfall == pytest.approx(0.5)
+    assert brm.Selection(FIRST, SECOND, gain=np.array([3.0, 2.0, 1.0]), certificate=6.0 - 1e-15).shortfall == 0.0
+    assert brm.Selection(FIRST, SECOND, gain=np.array([3.0, 2.0, 1.0])).shortfall is None
 
 
 def test_selection_needs_a_gain_for_each_pair():
     with pytest.raises(InvalidInputError, match="gain"):
-        brm.Selection(FIRST, SECOND, gain=[1.0, 2.0])
+        brm.Selection(FIRST, SECOND, gain=np.array([1.0, 2.0]))

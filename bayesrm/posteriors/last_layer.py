@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.features import KnownFeatures, encode, labelled_differences
 from bayesrm.models.likelihoods.base import Likelihood
@@ -165,8 +165,8 @@ class LastLayerPosterior(RewardPosterior):
         """The exact refit with more preferences, warm-started; features and prior scale stay fixed."""
         require_within(preferences, self.pool)
         refitted = self.refit(self, self.preferences.append(preferences))
-        assert isinstance(refitted, type(self))
-        return refitted if self.known is None else replace(refitted, known=self.known)
+        # An inference may use the refit of another one, which puts its own name on what it returns.
+        return replace(refitted, inference=self.inference, known=self.known)
 
     def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
         """The posterior in ArviZ's groups.
@@ -219,3 +219,24 @@ class LastLayerPosterior(RewardPosterior):
     @property
     def _context(self) -> Context:
         return Context.of(self.preferences, self.location.device)
+
+
+def with_features(posterior: RewardPosterior) -> LastLayerPosterior:
+    """The posterior as one over features that all draws share, which criteria that require "features" work on.
+
+    Parameters
+    ----------
+    posterior : RewardPosterior
+        Any.
+
+    Raises
+    ------
+    CapabilityError
+        Where it has no such features, whatever it says that it provides.
+    """
+    if isinstance(posterior, LastLayerPosterior):
+        return posterior
+    raise CapabilityError(
+        f"expected a posterior over the last layer of one encoder, as 'features' stands for, got "
+        f"{type(posterior).__name__}: derive it from LastLayerPosterior, or take another inference"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import math
@@ -281,6 +282,14 @@ def test_the_name_survives_conditioning(posterior, world):
     if posterior.inference in NETWORKS:
         pytest.skip("networks are fitted again by the inference itself")
     assert posterior.condition(world.preferences[:3]).inference == posterior.inference
+
+
+def test_a_new_inference_that_borrows_a_refit_keeps_its_name(laplace, world):
+    """As a new one does that changes what Laplace returns: its ``refit`` puts Laplace's name on the next posterior."""
+    after = dataclasses.replace(laplace, inference="mine").condition(world.preferences[:3])
+    assert after.inference == "mine"
+    assert after.condition(world.preferences[3:5]).inference == "mine"
+    assert len(after.preferences) == len(laplace.preferences) + 3
 
 
 def test_by_default_there_are_as_many_draws_as_both_lines_of_arviz_agree_on():

@@ -167,6 +167,28 @@ def test_a_failing_cell_is_reported_and_the_rest_goes_on(folder, capsys):
     assert not list((folder / "out/failures").iterdir())
 
 
+def test_studies_share_the_labels_of_an_axis(folder):
+    """``shared`` names labels of the axis's own file, which come first; a study may have others beside them."""
+    path = folder / "studies/look.toml"
+
+    def axis() -> dict:
+        return load_study("look", folder=folder / "studies").grid["noise"]
+
+    declared = axis()
+    text = path.read_text()
+    crowd = next(line for line in text.splitlines() if line.startswith("crowd = "))
+    path.write_text(text.replace(crowd, 'shared = ["crowd"]'))
+    with pytest.raises(InvalidInputError, match=r"grid.noise.shared: there is no .*noise.toml"):
+        axis()
+    (folder / "studies/axes").mkdir()
+    (folder / "studies/axes/noise.toml").write_text(f"another = {{flip = 0.3}}\n{crowd}\n")
+    assert axis() == declared
+    assert list(axis()) == ["crowd", "none"]
+    path.write_text(text.replace(crowd, 'shared = ["strange"]'))
+    with pytest.raises(InvalidInputError, match=r"grid.noise.shared: expected a list of another, crowd, got"):
+        axis()
+
+
 def test_a_study_that_makes_its_own_pools(folder):
     script = (
         SCRIPT

@@ -15,7 +15,7 @@ from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.design.objectives.linear_optimality import LinearObjective
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import with_features
 
 
 class AOptimal(Criterion):
@@ -26,7 +26,7 @@ class AOptimal(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The targets are the axes of β, L⁻¹e_k."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         axes = torch.eye(len(posterior.location), dtype=torch.float64, device=posterior.location.device)
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
         return LinearObjective(whitened, fisher_weight(posterior, candidates), posterior.whiten(axes))

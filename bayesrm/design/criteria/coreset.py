@@ -25,7 +25,7 @@ from bayesrm.design.objectives.base import Objective, SumObjective
 from bayesrm.design.objectives.targets import candidate_pairs
 from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import with_features
 from bayesrm.posteriors.pairs import PairBlock
 
 CLUSTERED = 5_000
@@ -53,7 +53,7 @@ class Coreset(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Bounds on sensitivities; they are no nats."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         rows = posterior.features(candidates.pool, candidates.responses) / posterior.prior_precision.sqrt()
         answers = SignedDifferences(rows, posterior.reward_moments(candidates.pool, candidates.responses).mean)
         pairs = candidate_pairs(candidates, CLUSTERED)

@@ -13,7 +13,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import with_features
 
 
 class DOptimal(Criterion):
@@ -24,7 +24,7 @@ class DOptimal(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the prior, posterior-averaged Fisher weights."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
         return InformationObjective(
             features / posterior.prior_precision.sqrt(), fisher_weight(posterior, candidates)

@@ -20,7 +20,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import InformationObjective, Objective, PairFunction
 from bayesrm.models.features import labelled_differences
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior, with_features
 from bayesrm.posteriors.pairs import PairBlock
 from bayesrm.utils.linalg import cholesky_factor
 
@@ -36,7 +36,7 @@ class PaperDOptimal(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the ridge, weights plugged in."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
         return InformationObjective(features / RIDGE**0.5, _plugged_in(posterior, candidates))
 
@@ -50,7 +50,7 @@ class PaperPastAwareDOptimal(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by ridge and past, weights plugged in."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
         lower = cholesky_factor(_past_information(posterior))
         whitened = torch.linalg.solve_triangular(lower, features.T, upper=False).T.contiguous()
@@ -66,7 +66,7 @@ class PaperDesignMatrix(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the ridge, all weights 1."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
         return InformationObjective(
             features / RIDGE**0.5,

@@ -36,7 +36,7 @@ from bayesrm.design.objectives.targets import candidate_pairs
 from bayesrm.models.features import difference
 from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import with_features
 from bayesrm.posteriors.pairs import PairBlock
 
 CLUSTERED = 20_000
@@ -102,7 +102,7 @@ class PaperCoreset(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Sensitivities; they are no nats."""
-        assert isinstance(posterior, LastLayerPosterior)
+        posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
         pairs = candidate_pairs(candidates, CLUSTERED)
         ends = (
