@@ -54,6 +54,6 @@ def test_one_seed_is_singular(seeds, said):
 
 def test_tables_and_figures_that_do_not_fit_say_so():
     text = page()
-    assert text.count('<div class="wide" tabindex="0">') == 3
+    assert text.count('<div class="scroll" tabindex="0">') == 3
     assert "position: sticky" in text
     assert "background-attachment: local" in text
