@@ -182,6 +182,20 @@ class ResponsePool:
         """The same pool with further covariates; one of a name that is there already takes its place."""
         return replace(self, covariates={**self.covariates, **as_covariates(covariates, len(self))})
 
+    def holding(self, names: Sequence[str]) -> ResponsePool:
+        """The same pool with each of these covariates at its mean over the responses to the same prompt."""
+        sizes = np.bincount(self.group)
+        columns = self.covariate_rows(names, np.arange(len(self))).T
+        held = {
+            name: (np.bincount(self.group, column) / sizes)[self.group]
+            for name, column in zip(names, columns, strict=True)
+        }
+        return self.with_covariates(held)
+
+    def same_responses(self, other: ResponsePool) -> bool:
+        """Whether another pool has the very same responses, whatever its covariates."""
+        return self is other or (self.embeddings is other.embeddings and self.prompt is other.prompt)
+
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, ResponsePool)

@@ -8,6 +8,7 @@ whoever loads them gives the module.
 from __future__ import annotations
 
 import copy
+from inspect import signature
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.mc_dropout import Mask
 from bayesrm.models.encoders import ENCODERS, Encoder, WithLinearFeatures
-from bayesrm.models.spectrum import Leading
+from bayesrm.models.spectrum import BlockLeading, Leading
+from bayesrm.utils.columns import as_blocks
 
 Description = dict[str, Any]
 
@@ -38,6 +40,7 @@ LAYERS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "Flatten": (nn.Flatten, ("start_dim", "end_dim")),
     "Dropout": (nn.Dropout, ("p",)),
     "Leading": (Leading, ("dim",)),
+    "BlockLeading": (BlockLeading, ("columns",)),
     "Mask": (Mask, ("shape",)),
 }
 """Layers that can be described, with the arguments that make them."""
@@ -52,6 +55,8 @@ def describe_encoder(encoder: Encoder) -> Description:
         "inputs": encoder.inputs,
         "body": describe_layers(encoder.body),
     }
+    if len(encoder.input_blocks) > 1:
+        described["input_blocks"] = {name: [at.start, at.stop] for name, at in encoder.input_blocks.items()}
     if encoder.named:
         described["name"], described["settings"] = encoder.name, encoder.settings
     if encoder.spectrum is not None:
@@ -69,14 +74,16 @@ def build_encoder(described: Description, own: nn.Module | None = None) -> Encod
     own
         The user's module, where the body is one.
     """
+    input_blocks = as_blocks(described.get("input_blocks"), described["dim"])
     if described["body"]["layer"] != CUSTOM:
-        encoder = Encoder(described["dim"], build_layers(described["body"]), described["inputs"])
+        encoder = Encoder(described["dim"], build_layers(described["body"]), described["inputs"], input_blocks)
     elif "name" in described:
         part: Any = ENCODERS[described["name"]]
         with rng.fenced(0):
-            encoder = part(described["dim"], inputs=described["inputs"], **described["settings"])
+            given = {"input_blocks": input_blocks} if "input_blocks" in signature(part).parameters else {}
+            encoder = part(described["dim"], inputs=described["inputs"], **given, **described["settings"])
     else:
-        encoder = Encoder(described["dim"], _own_body(described, own), described["inputs"])
+        encoder = Encoder(described["dim"], _own_body(described, own), described["inputs"], input_blocks)
     if encoder.spectrum is not None:
         encoder.spectrum.power, encoder.spectrum.kept = (described["spectrum"][key] for key in ("power", "kept"))
     return encoder.eval().requires_grad_(False)
@@ -122,7 +129,8 @@ def describe_layers(module: nn.Module) -> Description:
         return {"layer": "Sequential", "children": children}
     if isinstance(module, WithLinearFeatures):
         body = describe_layers(module.body)
-        return {"layer": "WithLinearFeatures", "name": module.name, "body": body, "dim": module.linear.dim}
+        linear = describe_layers(module.linear)
+        return {"layer": "WithLinearFeatures", "name": module.name, "body": body, "linear": linear}
     if kind.__name__ in LAYERS and LAYERS[kind.__name__][0] is kind:
         settings = {name: _setting(module, name) for name in LAYERS[kind.__name__][1]}
         return {"layer": kind.__name__} | settings
@@ -138,7 +146,9 @@ def build_layers(described: Description) -> nn.Module:
             built.add_module(name, build_layers(child))
         return built
     if kind == "WithLinearFeatures":
-        return WithLinearFeatures(described["name"], build_layers(described["body"]), described["dim"])
+        linear = build_layers(described["linear"]) if "linear" in described else Leading(described["dim"])
+        assert isinstance(linear, Leading | BlockLeading)
+        return WithLinearFeatures(described["name"], build_layers(described["body"]), linear)
     if kind not in LAYERS:
         raise InvalidInputError(
             f"the encoder has a layer {kind!r} that this version of bayesrm does not know: install the version that "

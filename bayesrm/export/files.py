@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.architecture import build_encoder, load_encoder
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
+from bayesrm.models.covariates import CovariateFeatures
 from bayesrm.utils.files import read_json, sha256
 
 CONFIGURATION, TENSORS, CARD = "reward_model.json", "reward_model.safetensors", "README.md"
@@ -82,20 +83,38 @@ def build_function(described: Description, tensors: Tensors, own: nn.Module | No
     encoder = build_encoder(described["encoder"], own)
     state = _under("encoder.", tensors)
     networks = described["kind"] == "networks"
+    covariates = build_covariates(described.get("covariates"), _under("covariates.", tensors))
     load_encoder(encoder, described["encoder"]["features"], state, without_body=networks)
     if networks:
         beta = tensors["reward.beta"]
         stacked = {
             name: value.expand(len(beta), *value.shape[1:]) for name, value in _under("network.", tensors).items()
         }
-        return NetworkReward(encoder, stacked, beta, tensors["reward.centre"])
+        return NetworkReward(encoder, covariates, stacked, beta, tensors["reward.centre"])
     return FeatureReward(
         encoder,
+        covariates,
         tensors["reward.location"],
         tensors["reward.covariance_factor"],
         tensors["reward.centre"],
         tensors.get("reward.draws"),
     )
+
+
+def describe_covariates(covariates: CovariateFeatures) -> Description | None:
+    """What covariates a model reads; their statistics are tensors. None where it reads none."""
+    if not len(covariates):
+        return None
+    return {"names": list(covariates.names), "apart": covariates.apart, "prior_mean": covariates.prior_mean}
+
+
+def build_covariates(described: Description | None, state: Tensors) -> CovariateFeatures:
+    """The covariates that were described."""
+    if described is None:
+        return CovariateFeatures(())
+    covariates = CovariateFeatures(described["names"], described["prior_mean"], described["apart"])
+    covariates.load_state_dict(state)
+    return covariates
 
 
 @contextmanager
@@ -113,14 +132,15 @@ def damaged(file: Path) -> Iterator[None]:
 
 def to_device(function: RewardFunction, device: torch.device) -> RewardFunction:
     """The same function, computed elsewhere."""
-    encoder = function.encoder.to(device)
+    encoder, covariates = function.encoder.to(device), function.covariates.to(device)
     if isinstance(function, NetworkReward):
         state = {name: value.to(device) for name, value in function.state.items()}
-        return NetworkReward(encoder, state, function.beta.to(device), function.centre.to(device))
+        return NetworkReward(encoder, covariates, state, function.beta.to(device), function.centre.to(device))
     assert isinstance(function, FeatureReward)
     return replace(
         function,
         encoder=encoder,
+        covariates=covariates,
         location=function.location.to(device),
         covariance_factor=function.covariance_factor.to(device),
         centre=function.centre.to(device),

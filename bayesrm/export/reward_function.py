@@ -8,6 +8,9 @@ posterior covariance of β,
 
 which is ``posterior.reward(pool)``. It does not depend on what else is scored.
 
+Covariates stand beside the features of the encoder as in the fit. A covariate that is left out is held at its mean over
+the pool of the fit, so that a score goes on depending on nothing else that is scored.
+
 Intercepts of prompts are left out: they say how hard a prompt was, of prompts that were compared, and cancel within a
 prompt. Across prompts the spread leaves out what is not known of how hard each is.
 """
@@ -15,7 +18,7 @@ prompt. Across prompts the spread leaves out what is not known of how hard each 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.models.covariates import CovariateFeatures
 from bayesrm.models.encoders import Encoder
 from bayesrm.models.features import RESPONSE_BLOCK
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
@@ -41,9 +45,12 @@ class RewardFunction(ABC):
     ----------
     encoder
         Trained; it no longer changes.
+    covariates
+        What is read beside embeddings, none where there are no names.
     """
 
     encoder: Encoder
+    covariates: CovariateFeatures
 
     @property
     @abstractmethod
@@ -51,21 +58,55 @@ class RewardFunction(ABC):
         """Where it computes."""
 
     @abstractmethod
-    def moments_of(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
-        """Moments of rewards of one block, float32, on the device."""
+    def moments_of(
+        self, rows: Float[Tensor, "response embedding"], beside: Float[Tensor, "response covariate"] | None = None
+    ) -> RewardMoments:
+        """Moments of rewards of one block, on the device.
 
-    def moments(self, embeddings: Float[np.ndarray, "response embedding"]) -> RewardMoments:
-        """Moments of rewards, measured from the average response of the pool of the fit; computed block by block."""
+        Parameters
+        ----------
+        rows
+            Embeddings, float32.
+        beside
+            Covariates as the last layer sees them, float64; None where there are none.
+        """
+
+    def moments(
+        self,
+        embeddings: Float[np.ndarray, "response embedding"],
+        covariates: Float[np.ndarray, "response covariate"] | None = None,
+        without: Sequence[str] = (),
+    ) -> RewardMoments:
+        """Moments of rewards, measured from the average response of the pool of the fit; computed block by block.
+
+        Parameters
+        ----------
+        embeddings
+            As the pool's.
+        covariates
+            In the order of the names; None where the model reads none.
+        without
+            Covariates that are held at their mean over the pool of the fit.
+        """
         if embeddings.shape[1] != self.encoder.dim:
             raise InvalidInputError(
                 f"expected embeddings of dimension {self.encoder.dim}, as the model was fitted with, "
                 f"got {embeddings.shape[1]}: were these embedded with another model?"
             )
+        if covariates is None and len(self.covariates):
+            raise InvalidInputError(
+                f"expected the covariates {', '.join(self.covariates.names)} of each response beside its embedding: "
+                "give a ResponsePool that has them, or texts"
+            )
+        values = np.empty((len(embeddings), 0)) if covariates is None else covariates
+        held = [self.covariates.names.index(name) for name in self.covariates.chosen(without)]
         with torch.inference_mode():
-            parts = [
-                self.moments_of(torch.from_numpy(embeddings[start : start + RESPONSE_BLOCK]).to(self.device))
-                for start in range(0, max(1, len(embeddings)), RESPONSE_BLOCK)
-            ]
+            parts = []
+            for start in range(0, max(1, len(embeddings)), RESPONSE_BLOCK):
+                block = slice(start, start + RESPONSE_BLOCK)
+                beside = self.covariates(torch.from_numpy(values[block]).to(self.device))
+                beside[:, held] = 0.0
+                parts.append(self.moments_of(torch.from_numpy(embeddings[block]).to(self.device), beside))
         draws = [part.draws for part in parts if part.draws is not None]
         return RewardMoments(
             torch.cat([part.mean for part in parts]),
@@ -81,7 +122,7 @@ class FeatureReward(RewardFunction):
     Parameters
     ----------
     location
-        (feature,) mean of β.
+        (feature,) mean of β, of the encoder's features and then of covariates.
     covariance_factor
         (feature, rank) C with Cov(β) = C Cᵀ; rank 0 for a point.
     centre
@@ -100,9 +141,11 @@ class FeatureReward(RewardFunction):
         """That of β."""
         return self.location.device
 
-    def moments_of(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+    def moments_of(
+        self, rows: Float[Tensor, "response embedding"], beside: Float[Tensor, "response covariate"] | None = None
+    ) -> RewardMoments:
         """Linear in features."""
-        features = self.encoder(rows).double() - self.centre
+        features = _joined(self.encoder(rows), beside) - self.centre
         draws = None if self.draws is None else features @ self.draws.T
         return RewardMoments(features @ self.location, features @ self.covariance_factor, draws)
 
@@ -130,16 +173,20 @@ class NetworkReward(RewardFunction):
         """That of β."""
         return self.beta.device
 
-    def moments_of(self, rows: Float[Tensor, "response embedding"]) -> RewardMoments:
+    def moments_of(
+        self, rows: Float[Tensor, "response embedding"], beside: Float[Tensor, "response covariate"] | None = None
+    ) -> RewardMoments:
         """Of the draws."""
-        return RewardMoments.from_draws(self.rewards(rows).double() - self.centre)
+        return RewardMoments.from_draws(self.rewards(rows, beside).double() - self.centre)
 
-    def rewards(self, rows: Float[Tensor, "response embedding"]) -> Float[Tensor, "response draw"]:
+    def rewards(
+        self, rows: Float[Tensor, "response embedding"], beside: Float[Tensor, "response covariate"] | None = None
+    ) -> Float[Tensor, "response draw"]:
         """Each network's rewards, as they are."""
-        nothing = rows.new_empty((len(rows), 0))
+        columns = rows.new_empty((len(rows), 0)) if beside is None else beside.to(rows)
         prepared = self.encoder.prepare(rows)
         return network_rewards(
-            self.encoder.body, self.state, self.beta.float(), prepared, nothing, DRAWS_AT_ONCE
+            self.encoder.body, self.state, self.beta.float(), prepared, columns, DRAWS_AT_ONCE
         ).T
 
 
@@ -162,7 +209,7 @@ def reward_function(posterior: RewardPosterior) -> RewardFunction:
 
 
 def _feature_reward(posterior: LastLayerPosterior) -> FeatureReward:
-    encoder, d = posterior.model.encoder, posterior.model.encoder.features
+    encoder, d = posterior.model.encoder, posterior.model.scored
     factor = posterior.covariance_factor[:d]
     if factor.shape[1] > d:
         # Intercepts make it wider than it has to be: with Cᵀ = Q R, C Cᵀ = Rᵀ R.
@@ -171,31 +218,58 @@ def _feature_reward(posterior: LastLayerPosterior) -> FeatureReward:
     if isinstance(posterior, DrawsPosterior):
         draws = posterior.beta[evenly(len(posterior.beta), MOST_REWARD_DRAWS), :d]
     device = posterior.location.device
-    centre = _pool_mean(posterior.pool, lambda rows: encoder(rows.to(device)).double())
+    covariates = posterior.model.covariates
+    centre = _pool_mean(
+        posterior.pool, covariates, lambda rows, beside: _joined(encoder(rows.to(device)), beside.to(device))
+    )
     return FeatureReward(
-        encoder, posterior.location[:d].clone(), factor, centre, None if draws is None else draws.clone()
+        encoder,
+        covariates,
+        posterior.location[:d].clone(),
+        factor,
+        centre,
+        None if draws is None else draws.clone(),
     )
 
 
 def _network_reward(posterior: NetworkDraws) -> NetworkReward:
-    encoder = posterior.model.encoder
-    beta = posterior.beta[:, : encoder.features].clone()
-    reward = NetworkReward(encoder, posterior.state, beta, beta.new_zeros(len(beta)))
-    centre = _pool_mean(posterior.pool, lambda rows: reward.rewards(rows.to(beta.device)).double())
-    return NetworkReward(encoder, posterior.state, beta, centre)
+    encoder, covariates = posterior.model.encoder, posterior.model.covariates
+    beta = posterior.beta[:, : posterior.model.scored].clone()
+    reward = NetworkReward(encoder, covariates, posterior.state, beta, beta.new_zeros(len(beta)))
+    centre = _pool_mean(
+        posterior.pool,
+        covariates,
+        lambda rows, beside: reward.rewards(rows.to(beta.device), beside.to(beta.device)).double(),
+    )
+    return NetworkReward(encoder, covariates, posterior.state, beta, centre)
+
+
+def _joined(
+    features: Float[Tensor, "response feature"], beside: Float[Tensor, "response covariate"] | None
+) -> Float[Tensor, "response _"]:
+    features = features.double()
+    return features if beside is None else torch.cat([features, beside.to(features)], dim=1)
 
 
 def _pool_mean(
-    pool: ResponsePool, function: Callable[[Tensor], Float[Tensor, "response value"]]
+    pool: ResponsePool,
+    covariates: CovariateFeatures,
+    function: Callable[[Tensor, Tensor], Float[Tensor, "response value"]],
 ) -> Float[Tensor, "value"]:
-    """The mean over all responses of a function of their embeddings."""
+    """The mean over all responses of a function of their embeddings and covariates."""
     with torch.inference_mode():
-        total = sum(function(torch.from_numpy(rows)).sum(dim=0) for rows in embedding_blocks(pool))
+        total = sum(
+            function(torch.from_numpy(rows), covariates(torch.from_numpy(values).to(covariates.mean.device))).sum(0)
+            for rows, values in input_blocks(pool, covariates.names)
+        )
     assert isinstance(total, Tensor)
     return (total / len(pool)).clone()
 
 
-def embedding_blocks(pool: ResponsePool) -> Iterator[Float[np.ndarray, "response embedding"]]:
-    """The embeddings of a pool, a few thousand at a time."""
+def input_blocks(
+    pool: ResponsePool, names: Sequence[str]
+) -> Iterator[tuple[Float[np.ndarray, "response embedding"], Float[np.ndarray, "response covariate"]]]:
+    """Embeddings and covariates of a pool, a few thousand responses at a time."""
     for start in range(0, len(pool), RESPONSE_BLOCK):
-        yield pool.rows(np.arange(start, min(start + RESPONSE_BLOCK, len(pool))))
+        index = np.arange(start, min(start + RESPONSE_BLOCK, len(pool)))
+        yield pool.rows(index), pool.covariate_rows(names, index)

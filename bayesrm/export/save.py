@@ -14,7 +14,16 @@ from bayesrm.embedding import Embedder, EmbeddingSettings
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.architecture import describe_encoder
 from bayesrm.export.card import write_card
-from bayesrm.export.files import CARD, CONFIGURATION, FORMAT, FORMAT_VERSION, TENSORS, Description, Tensors
+from bayesrm.export.files import (
+    CARD,
+    CONFIGURATION,
+    FORMAT,
+    FORMAT_VERSION,
+    TENSORS,
+    Description,
+    Tensors,
+    describe_covariates,
+)
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction, reward_function
 from bayesrm.export.saved_likelihood import describe_likelihood
 from bayesrm.export.sequence_classifier import write_classifier
@@ -99,6 +108,7 @@ def _write(
         "inference": posterior.inference,
         "model": posterior.model.describe(),
         "encoder": describe_encoder(posterior.model.encoder),
+        **({} if (read := describe_covariates(function.covariates)) is None else {"covariates": read}),
         "prior_scale": _prior_scales(posterior),
         "likelihood": likelihood,
         "embedding": None if embedding is None else dict(embedding),
@@ -114,6 +124,13 @@ def _write(
 
 def _tensors(function: RewardFunction) -> tuple[str, Tensors]:
     """The kind of a reward function, and all its numbers."""
+    kind, tensors = _tensors_of_rewards(function)
+    if len(function.covariates):
+        tensors |= {f"covariates.{name}": value for name, value in function.covariates.state_dict().items()}
+    return kind, tensors
+
+
+def _tensors_of_rewards(function: RewardFunction) -> tuple[str, Tensors]:
     state = function.encoder.state_dict()
     if isinstance(function, NetworkReward):
         tensors = {f"encoder.{name}": value for name, value in state.items() if not name.startswith("body.")}

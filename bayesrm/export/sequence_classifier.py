@@ -21,7 +21,7 @@ from bayesrm.embedding.loading import quiet
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.export.files import Description, Tensors
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
-from bayesrm.models.spectrum import Leading
+from bayesrm.models.spectrum import BlockLeading, Leading
 
 SAMPLE = [
     ("What is the capital of France?", "Paris."),
@@ -47,10 +47,16 @@ def write_classifier(
     Raises
     ------
     CapabilityError
-        Where the base model is half of an encoder-decoder, which has no configuration of its own.
+        Where rewards depend on covariates; where the base model is half of an encoder-decoder, which has no configuration of its own.
     InvalidInputError
         Where the classifier does not give the scores that the reward model gives.
     """
+    if len(function.covariates):
+        raise CapabilityError(
+            f"the rewards depend on the covariates {', '.join(function.covariates.names)} of a text, and a sequence "
+            "classifier sees its tokens alone: export without the base model and load with brm.load_reward_model, or "
+            "fit with RewardModel(pool, covariates=())"
+        )
     weights, offset = linear_weights(function), 0.0
     with quiet():
         native = weights is not None and _write_native(directory, weights, embedder)
@@ -65,7 +71,7 @@ def write_classifier(
 def linear_weights(function: RewardFunction) -> Float[Tensor, "embedding"] | None:
     """w with m(ψ) = wᵀψ + c, float64; None where the mean reward is not linear in the embedding."""
     if not all(
-        isinstance(module, Leading | nn.Linear | nn.Identity | nn.Flatten | nn.Sequential)
+        isinstance(module, Leading | BlockLeading | nn.ModuleList | nn.Linear | nn.Identity | nn.Flatten | nn.Sequential)
         for module in function.encoder.body.modules()
     ):
         return None

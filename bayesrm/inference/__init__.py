@@ -63,11 +63,7 @@ def fit(
     >>> mean, sd = posterior.reward(pool)
     >>> prior = brm.fit(brm.RewardModel(pool.dim, "linear", prior_scale=0.1), pool, brm.Preferences.none())
     """
-    if pool.dim != model.dim:
-        raise InvalidInputError(
-            f"expected embeddings of dimension {model.dim}, as the model was made for, got {pool.dim}: "
-            "was this pool embedded with another model?"
-        )
+    model.require_pool(pool)
     require_within(preferences, pool)
     name = RECOMMENDED_INFERENCE if inference is None else inference
     method = INFERENCES[name]() if isinstance(name, str) else name

@@ -14,6 +14,7 @@ from bayesrm.inference.fitting.linear_part import (
     fit_linear_part,
     linear_scales,
     network_helps,
+    suggest_scales,
 )
 from bayesrm.inference.fitting.prior_scale import network_share
 from bayesrm.inference.fitting.trained import Split, Trained, seen_differences
@@ -86,9 +87,7 @@ def train_encoder(
     A model whose encoder is "auto" stays linear unless the network beside it predicts held-out labels better.
     """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
-    fitted.encoder.fit_pool(pool)
-    if fitted.encoder.named:
-        fitted.encoder.measure()
+    fitted.fit_pool(pool)
     if fitted.features > MOST_FEATURES:
         raise InvalidInputError(
             f"expected at most {MOST_FEATURES} features for the last layer, got {fitted.features}: their information "
@@ -99,6 +98,8 @@ def train_encoder(
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
     linear = fit_linear_part(fitted, pool, preferences, device)
     fit_encoder_to_labels(fitted, pool, preferences, device)
+    if fitted.encoder.trainable:
+        fitted.suggested_scale = suggest_scales(fitted, pool, preferences, device)
     beta = torch.zeros(fitted.features, device=device)
     nuisance = fitted.nuisance_space(Context.of(preferences, device), device).start()
     folds: list[Fold] = []

@@ -133,7 +133,9 @@ class BayesianWeights:
                 self._sd[name] = math.sqrt(2 * len(value) / value.numel()) if matrix else VECTOR_SD
                 self._middle[name] = torch.zeros_like(value) if matrix and not model.custom_encoder else value
                 self.start[name] = (value - self._middle[name]) / self._sd[name]
-        self._beta_sd = model.prior_sd().to(data.inputs)
+        self._beta_sd, self._beta_location = (
+            part.to(data.inputs) for part in (model.prior_sd(), model.prior_location())
+        )
         self.start[BETA] = torch.zeros_like(self._beta_sd)
         if self._space.size:
             self.start[NUISANCE] = self._space.start().to(data.inputs)
@@ -153,7 +155,7 @@ class BayesianWeights:
             # Sampled as a standard Normal for the closed form of the divergence; this puts its own prior in place.
             pyro.factor("nuisance prior", log_prior - dist.Normal(0.0, 1.0).log_prob(nu).sum())
         features = functional_call(self.model.encoder.body, self._network(unit), (data.inputs,))
-        reward = torch.cat([features, data.intercept], dim=1) @ (self._beta_sd * unit[BETA])
+        reward = torch.cat([features, data.beside], dim=1) @ (self._beta_location + self._beta_sd * unit[BETA])
         log_prob = likelihood.log_prob(reward[data.first] - reward[data.second], data.outcome)
         pyro.factor("outcome", len(self.data) / len(data) * (data.weight * log_prob).sum())
 
@@ -168,7 +170,7 @@ class BayesianWeights:
         """The networks of some draws, with β and ν in float64."""
         networks = [self._network(unit) for unit in drawn]
         state = {name: torch.stack([network[name] for network in networks]) for name in networks[0]}
-        beta = torch.stack([self._beta_sd * unit[BETA] for unit in drawn]).double()
+        beta = torch.stack([self._beta_location + self._beta_sd * unit[BETA] for unit in drawn]).double()
         nothing = beta.new_empty(0)
         return state, beta, torch.stack([unit.get(NUISANCE, nothing) for unit in drawn]).double()
 

@@ -43,7 +43,7 @@ class Plugin(Inference):
         """Train, or maximise where there is nothing to train."""
         trained = train_encoder(model, pool, preferences, seed, device)
         fitted, latent = trained.model, torch.cat([trained.nuisance, trained.beta])
-        penalised = model.automatic or ("linear" in model.encoder.blocks and model.encoder.trainable)
+        penalised = model.automatic or bool(model.encoder.linear_blocks)
         precision = torch.full_like(trained.beta, RIDGE)
         if penalised:
             precision = prior_precision(trained, pool)

@@ -53,7 +53,7 @@ def encode(
     device: torch.device,
     known: KnownFeatures | None = None,
 ) -> Float[Tensor, "response feature"]:
-    """Features, encoded in blocks so that only the features of all responses are held; then prompt intercepts."""
+    """Features, encoded in blocks so that only the features of all responses are held; then what stands beside."""
     looked_up = None if known is None else known.of(pool, index)
     if looked_up is not None:
         return looked_up
@@ -63,8 +63,7 @@ def encode(
         for start in range(0, len(index), RESPONSE_BLOCK):
             rows = torch.from_numpy(pool.rows(index[start : start + RESPONSE_BLOCK])).to(device)
             encoded[start : start + len(rows)] = model.encoder(rows).double()
-    if model.intercepts is not None:
-        model.intercepts.mark(features[:, model.encoder.features :], pool, index)
+    model.fill_beside(features[:, model.encoder.features :], pool, index)
     return features
 
 

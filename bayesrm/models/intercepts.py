@@ -50,7 +50,7 @@ class PromptIntercepts:
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]
     ) -> Int64[np.ndarray, "response"]:
         """The column of each response's prompt, −1 where it has none."""
-        if pool is not self.pool or len(self) == 0:
+        if not pool.same_responses(self.pool) or len(self) == 0:
             return np.full(len(responses), -1)
         group = pool.group[responses]
         at = np.searchsorted(self.prompts, group).clip(max=len(self) - 1)

@@ -58,6 +58,18 @@ class CentredPrior:
 
 
 @dataclass(frozen=True)
+class GaussianPrior:
+    """β ~ Normal(μ, diag(τ)⁻¹), whatever the nuisance parameters are; can be sent to another process."""
+
+    location: Float[Tensor, "feature"]
+    precision: Float[Tensor, "feature"]
+
+    def __call__(self, values: Values) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
+        """μ and τ."""
+        return self.location, self.precision
+
+
+@dataclass(frozen=True)
 class LogJoint:
     """f as above.
 

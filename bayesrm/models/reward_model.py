@@ -8,10 +8,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
@@ -22,13 +23,16 @@ from torch import Tensor, nn
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
+from bayesrm.models.covariates import CovariateFeatures, ordered
 from bayesrm.models.encoders import AUTO, ENCODERS, RECOMMENDED_ENCODER, Encoder, make_encoder
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.likelihoods import LIKELIHOODS, RECOMMENDED_LIKELIHOOD
 from bayesrm.models.likelihoods.base import Likelihood
-from bayesrm.models.log_joint import CentredPrior, LabelledDifferences, LogJoint, Prior
+from bayesrm.models.log_joint import CentredPrior, GaussianPrior, LabelledDifferences, LogJoint, Prior
 from bayesrm.models.nuisance import NuisanceSpace
 from bayesrm.models.program import PyroProgram, RewardProgram
+from bayesrm.types import ResponsePool
+from bayesrm.utils.columns import as_blocks
 
 
 class RewardModel(PyroModule):
@@ -36,8 +40,8 @@ class RewardModel(PyroModule):
 
     Parameters
     ----------
-    dim : int
-        The dimension p of an embedding (``pool.dim``).
+    dim : ResponsePool or int
+        A pool, whose blocks and covariates the model then knows; or the dimension p of an embedding alone.
     encoder : str or torch.nn.Module, default "mlp"
         A name (see ``bayesrm encoders``), "auto" (what the studies recommend), an Encoder with settings of its own,
         such as ``bayesrm.models.encoders.mlp.MLP(dim, hidden=(32,))``, or any ``nn.Module`` that maps (response,
@@ -63,6 +67,14 @@ class RewardModel(PyroModule):
     program : callable, optional
         Your own Pyro model for the last layer and the answers, instead of ``likelihood`` and ``prior_scale``:
         see :class:`~bayesrm.models.program.PyroProgram`.
+    covariates : sequence of str, optional
+        Which covariates of the pool stand beside the encoder's features, standardised and clipped, see
+        :mod:`bayesrm.models.covariates`; default all, () for none.
+    covariate_blocks : str, default "together"
+        "together": covariates share a prior scale; "apart": each has its own.
+    prior_mean : mapping of str to float, optional
+        Covariate → prior mean of its weight, in logits per standard deviation: positive for the score of a judge that
+        you trust. Such a covariate has a prior scale of its own.
 
     See Also
     --------
@@ -74,11 +86,17 @@ class RewardModel(PyroModule):
     >>> model = brm.RewardModel(pool.dim, "linear", likelihood="davidson", prior_scale=0.1)
     >>> brm.fit(model, pool, prefs).reward(pool)[0].shape
     (3580,)
+
+    Of a pool with covariates:
+
+    >>> told = brm.ResponsePool(np.zeros((2, 3)), [0, 0], covariates={"log_characters": [3.0, 4.0]})
+    >>> list(brm.RewardModel(told, encoder="linear").blocks)
+    ['features', 'covariates']
     """
 
     def __init__(
         self,
-        dim: int,
+        dim: int | ResponsePool,
         encoder: str | nn.Module = "mlp",
         hidden: tuple[int, ...] = (64, 64, 64),
         likelihood: str | Likelihood = RECOMMENDED_LIKELIHOOD,
@@ -88,9 +106,14 @@ class RewardModel(PyroModule):
         spectrum_power: float | None = None,
         prompt_intercept: bool | None = None,
         program: RewardProgram | None = None,
+        covariates: Sequence[str] | None = None,
+        covariate_blocks: str = "together",
+        prior_mean: Mapping[str, float] | None = None,
     ) -> None:
         with rng.fenced(0):
             super().__init__()
+        pool = dim if isinstance(dim, ResponsePool) else None
+        dim = dim.dim if isinstance(dim, ResponsePool) else dim
         if dim < 1:
             raise InvalidInputError(f"expected an embedding dimension of at least 1, got {dim}")
         if training not in TRAININGS:
@@ -100,17 +123,19 @@ class RewardModel(PyroModule):
             encoder = RECOMMENDED_ENCODER
         if inputs is None:
             inputs = (ENCODERS[encoder] if isinstance(encoder, str) else Encoder).default_inputs
-        if inputs == "within-prompt" and dim > MOST_FEATURES:
+        blocks = as_blocks(None if pool is None else pool.blocks, dim)
+        widest = max(at.stop - at.start for at in blocks.values())
+        if inputs == "within-prompt" and widest > MOST_FEATURES:
             raise InvalidInputError(
-                f"expected embeddings of at most {MOST_FEATURES} dimensions for inputs='within-prompt', got {dim}: its "
-                "covariance would not fit into memory; project the embeddings first or use inputs='standardized'"
+                f"expected embeddings of at most {MOST_FEATURES} dimensions for inputs='within-prompt', got {widest}: "
+                "their covariance would not fit into memory; project the embeddings first or use inputs='standardized'"
             )
         if spectrum_power is not None and not 0 <= spectrum_power < math.inf:
             raise InvalidInputError(f"expected a finite spectrum power of at least 0, got {spectrum_power}")
         self.dim = dim
         self.automatic = automatic
         with rng.fenced(0):
-            self.encoder = make_encoder(dim, encoder, tuple(hidden), inputs)
+            self.encoder = make_encoder(dim, encoder, tuple(hidden), inputs, blocks)
         if self.encoder.dim != dim:
             raise InvalidInputError(
                 f"expected an encoder of embeddings of dimension {dim}, got one of {self.encoder.dim}"
@@ -132,20 +157,77 @@ class RewardModel(PyroModule):
         self.spectrum_power = spectrum_power
         self.prompt_intercept = automatic if prompt_intercept is None else prompt_intercept
         self.intercepts: PromptIntercepts | None = None
+        self.input_blocks = blocks
+        if covariate_blocks not in COVARIATE_BLOCKS:
+            raise InvalidInputError(
+                f"expected covariate_blocks to be one of {', '.join(COVARIATE_BLOCKS)}, got {covariate_blocks!r}"
+            )
+        named = (() if pool is None else tuple(pool.covariates)) if covariates is None else tuple(covariates)
+        if pool is not None:
+            pool.covariate_rows(named, np.empty(0, np.int64))
+        self.covariates = CovariateFeatures(ordered(named, prior_mean), prior_mean, covariate_blocks == "apart")
+        if program is not None and len(self.covariates):
+            raise InvalidInputError(
+                "expected no covariates with a program, whose last layer has features of the encoder alone: give "
+                "covariates=()"
+            )
+        self.suggested_scale: dict[str, float] = {}
+        """Prior scales of blocks beside the encoder's while none are chosen yet."""
         self.prior_scale = self._checked_scale(prior_scale)
 
     @property
     def features(self) -> int:
-        """The number of features d that the last layer sees, prompt intercepts included."""
-        return int(self.encoder.features) + (0 if self.intercepts is None else len(self.intercepts))
+        """The number of features d that the last layer sees, covariates and prompt intercepts included."""
+        return self.scored + (0 if self.intercepts is None else len(self.intercepts))
+
+    @property
+    def scored(self) -> int:
+        """The number of features that responses of any pool have: all but prompt intercepts."""
+        return int(self.encoder.features) + len(self.covariates)
 
     @property
     def blocks(self) -> dict[str, slice]:
-        """The features in blocks that have a prior scale each: "mlp", "linear", …, and "intercept"."""
-        blocks = dict(self.encoder.blocks)
+        """The features in blocks that have a prior scale each: "mlp", "linear", …, covariates, and "intercept"."""
+        blocks = dict(self.encoder.blocks) | self.covariates.blocks(int(self.encoder.features))
         if self.intercepts is not None and len(self.intercepts):
-            blocks["intercept"] = slice(self.encoder.features, self.features)
+            blocks["intercept"] = slice(self.scored, self.features)
         return blocks
+
+    @property
+    def beside(self) -> list[str]:
+        """The names of the blocks beside those of the encoder: covariates, and "intercept"."""
+        return [name for name in self.blocks if name not in self.encoder.blocks]
+
+    def fit_pool(self, pool: ResponsePool) -> None:
+        """Learn what needs no labels: statistics of embeddings and of covariates."""
+        self.encoder.fit_pool(pool)
+        if self.encoder.named:
+            self.encoder.measure()
+        self.covariates.fit(pool)
+
+    def fill_beside(
+        self, columns: Float[Tensor, "response beside"], pool: ResponsePool, index: Int64[np.ndarray, "response"]
+    ) -> None:
+        """Write covariates, and ones of prompt intercepts, into columns of zeros after those of the encoder."""
+        count = len(self.covariates)
+        if count:
+            columns[:, :count] = self.covariates.of(pool, index).to(columns)
+        if self.intercepts is not None:
+            self.intercepts.mark(columns[:, count:], pool, index)
+
+    def require_pool(self, pool: ResponsePool) -> None:
+        """Raise InvalidInputError where a pool is none that this model can read."""
+        if pool.dim != self.dim:
+            raise InvalidInputError(
+                f"expected embeddings of dimension {self.dim}, as the model was made for, got {pool.dim}: "
+                "was this pool embedded with another model?"
+            )
+        if len(pool.blocks) > 1 and len(self.input_blocks) > 1 and pool.blocks != self.input_blocks:
+            raise InvalidInputError(
+                f"expected an embedding of the blocks {', '.join(self.input_blocks)}, as the model was made for, got "
+                f"{', '.join(pool.blocks)}: was this pool embedded with other layers?"
+            )
+        pool.covariate_rows(self.covariates.names, np.empty(0, np.int64))
 
     def prior_sd(self) -> Float[Tensor, "feature"]:
         """(feature,) prior standard deviation of each weight, float64; 1 where none was chosen yet."""
@@ -153,13 +235,27 @@ class RewardModel(PyroModule):
         for name, block in self.blocks.items():
             if isinstance(self.prior_scale, dict):
                 sd[block] = self.prior_scale.get(name, 1.0)
-            elif self.prior_scale is not None and name != "intercept":
+            elif self.prior_scale is not None and name in self.encoder.blocks:
                 sd[block] = self.prior_scale
+            else:
+                sd[block] = self.suggested_scale.get(name, 1.0)
         return sd
 
-    def prior(self, precision: Float[Tensor, "feature"]) -> Prior:
-        """The prior of β: of this precision, or the program's own."""
-        return CentredPrior(precision) if self.program is None else self.program.prior
+    def prior_location(self) -> Float[Tensor, "feature"]:
+        """(feature,) prior mean of each weight, float64: 0 but for covariates that were given one."""
+        location = torch.zeros(self.features, dtype=torch.float64)
+        location[int(self.encoder.features) : self.scored] = self.covariates.location.cpu()
+        return location
+
+    def prior(self, precision: Float[Tensor, "feature"], columns: Sequence[slice] | None = None) -> Prior:
+        """The prior of β, or of those weights that ``columns`` has: of this precision, or the program's own."""
+        if self.program is not None:
+            return self.program.prior
+        if self.covariates.prior_mean:
+            location = self.prior_location().to(precision)
+            kept = location if columns is None else torch.cat([location[at] for at in columns])
+            return GaussianPrior(kept, precision)
+        return CentredPrior(precision)
 
     def nuisance_space(self, context: Context, device: torch.device | None = None) -> NuisanceSpace:
         """The nuisance parameters of comparisons in this context, as one vector."""
@@ -167,16 +263,25 @@ class RewardModel(PyroModule):
             return self.program.nuisance_space(self.features, device)
         return NuisanceSpace(partial(self.likelihood.nuisances, context), device)
 
-    def log_joint(self, data: LabelledDifferences, precision: Float[Tensor, "feature"]) -> LogJoint:
-        """The log joint density of nuisance parameters and β, given labels."""
+    def log_joint(
+        self,
+        data: LabelledDifferences,
+        precision: Float[Tensor, "feature"],
+        columns: Sequence[slice] | None = None,
+    ) -> LogJoint:
+        """The log joint density of nuisance parameters and β, given labels; ``columns``: where data has only these."""
         space = self.nuisance_space(data.context, data.difference.device)
-        return LogJoint(self.likelihood, data, self.prior(precision), space)
+        return LogJoint(self.likelihood, data, self.prior(precision, columns), space)
 
     def _checked_scale(self, scale: float | Mapping[str, float] | None) -> float | dict[str, float] | None:
         if scale is None:
             return None
         scales = dict(scale) if isinstance(scale, Mapping) else {"": scale}
-        known = {*self.encoder.blocks, *(["intercept"] if self.prompt_intercept else [])}
+        known = {
+            *self.encoder.blocks,
+            *self.covariates.blocks(0),
+            *(["intercept"] if self.prompt_intercept else []),
+        }
         if isinstance(scale, Mapping) and set(scales) != known:
             raise InvalidInputError(
                 f"expected a prior scale for each of the blocks {', '.join(sorted(known))}, got {sorted(scales)}"
@@ -214,7 +319,8 @@ class RewardModel(PyroModule):
             return self.program(features, first, second, outcome, weight)
         context = Context() if context is None else context
         scale = self.prior_sd().to(features)[: features.shape[-1]]
-        beta = pyro.sample("beta", dist.Normal(torch.zeros_like(scale), scale).to_event(1))
+        location = self.prior_location().to(features)[: features.shape[-1]]
+        beta = pyro.sample("beta", dist.Normal(location, scale).to_event(1))
         likelihood = self.likelihood.given(self.likelihood.nuisances(context), context)
         reward = features @ beta
         logit = reward[first] - reward[second]
@@ -243,16 +349,23 @@ class RewardModel(PyroModule):
             inputs=self.encoder.inputs,
             prompt_intercept=self.prompt_intercept,
         )
+        with rng.fenced(0):
+            twin.encoder = make_encoder(self.dim, "linear", (), self.encoder.inputs, self.encoder.input_blocks)
+        twin.input_blocks, twin.covariates = self.input_blocks, self.covariates
         twin.encoder.standardize, twin.encoder.spectrum = self.encoder.standardize, self.encoder.spectrum
         if self.encoder.spectrum is not None:
             twin.encoder.set_power(self.encoder.spectrum.power)
         twin.intercepts = self.intercepts
         if isinstance(self.prior_scale, dict):
-            scales = {"features": self.prior_scale.get("linear", 1.0)}
-            if "intercept" in self.prior_scale:
-                scales["intercept"] = self.prior_scale["intercept"]
-            twin.prior_scale = scales
-        elif self.prior_scale is not None and not self.prompt_intercept:
+            names = {"features": "linear"} | {
+                name: name for name in (*twin.blocks, "intercept") if name != "features"
+            }
+            twin.prior_scale = {
+                name: self.prior_scale.get(own, 1.0)
+                for name, own in names.items()
+                if own in self.prior_scale or name in twin.encoder.blocks
+            }
+        elif self.prior_scale is not None and not self.prompt_intercept and not len(self.covariates):
             twin.prior_scale = self.prior_scale
         return twin
 
@@ -270,6 +383,13 @@ class RewardModel(PyroModule):
             "spectrum_power": self.spectrum_power,
             "prompt_intercept": self.prompt_intercept,
         }
+        if len(self.input_blocks) > 1:
+            settings["input_blocks"] = {name: [at.start, at.stop] for name, at in self.input_blocks.items()}
+        if len(self.covariates):
+            settings["covariates"] = list(self.covariates.names)
+            settings["covariate_blocks"] = list(self.covariates.blocks(0))
+        if self.covariates.prior_mean:
+            settings["prior_mean"] = self.covariates.prior_mean
         if encoding:
             settings["encoder_settings"] = encoding
         if self.custom_encoder:
@@ -279,6 +399,7 @@ class RewardModel(PyroModule):
 
 MOST_FEATURES = 16_384
 """The information matrix of this many features takes 2 GiB; posteriors keep a few of them."""
+COVARIATE_BLOCKS = ("together", "apart")
 TRAININGS = ("early-stopped", "paper")
 
 

@@ -17,6 +17,8 @@ more easily on mixed coordinates than on very unequal ones.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -29,6 +31,7 @@ SPECTRUM_ROWS = 16_384
 NEGLIGIBLE = 1e-3
 """Trailing directions that together hold less than this part of the prior variance of a reward are left out of linear
 features."""
+_ROWS_AT_ONCE = 1024
 DEFAULT_POWER = 2.0
 """Until labels clearly say otherwise."""
 
@@ -62,22 +65,15 @@ class WithinPromptSpectrum(nn.Module):
 
     def fit(self, pool: ResponsePool, standardize: nn.Module) -> None:
         """Take V and λ from the pool, or from evenly spaced prompts of a large one."""
-        dim = pool.dim
-        total = torch.zeros((dim, dim), dtype=torch.float64)
-        freedom = 0
-        members = [member for member in pool.members if len(member) > 1]
-        keep = max(1, int(len(members) * min(1.0, SPECTRUM_ROWS / max(1, sum(map(len, members))))))
-        for at in np.linspace(0, len(members) - 1, keep).round().astype(int) if members else ():
-            rows = standardize(torch.from_numpy(pool.rows(members[at])).to(self.rotation.device))
-            centred = (rows - rows.mean(dim=0)).double().cpu()
-            total += centred.T @ centred
-            freedom += len(rows) - 1
-        if freedom == 0 or float(total.diagonal().max()) <= 0.0:
-            return
-        eigenvalues, rotation = torch.linalg.eigh(total / freedom)
+        for covariance in within_prompt_covariance(pool, standardize, [slice(0, pool.dim)], self.rotation.device):
+            self.learn(covariance)
+
+    def learn(self, covariance: Float[Tensor, "embedding embedding"]) -> None:
+        """Take V and λ from the covariance within prompts."""
+        eigenvalues, rotation = torch.linalg.eigh(covariance)
         # The sign of an eigenvector is free; fix it, so that every machine has the same features.
         top = rotation.abs().argmax(dim=0)
-        sign = rotation[top, torch.arange(dim)].sign()
+        sign = rotation[top, torch.arange(len(rotation))].sign()
         self.rotation.copy_((rotation * sign).flip(1))
         self.eigenvalues.copy_(eigenvalues.flip(0).clamp(min=1e-12 * float(eigenvalues[-1])))
 
@@ -107,6 +103,93 @@ class WithinPromptSpectrum(nn.Module):
         return (weight * self.eigenvalues.sum() / (self.eigenvalues * weight).sum()).sqrt()
 
 
+class BlockSpectrum(nn.Module):
+    """A spectrum for each block of an embedding: directions of one hidden layer do not mix with those of another.
+
+    Parameters
+    ----------
+    blocks
+        Name → columns.
+    """
+
+    def __init__(self, blocks: Mapping[str, slice]) -> None:
+        super().__init__()
+        self.columns = list(blocks.values())
+        self.parts = nn.ModuleList(WithinPromptSpectrum(at.stop - at.start) for at in self.columns)
+        self.power = 0.0
+
+    @property
+    def informative(self) -> bool:
+        """Whether there was any variation within prompts to learn from."""
+        return any(part.informative for part in self._spectra)
+
+    @property
+    def kept(self) -> list[int]:
+        """Directions of each block that linear features have."""
+        return [part.kept for part in self._spectra]
+
+    @kept.setter
+    def kept(self, kept: list[int]) -> None:
+        for part, count in zip(self._spectra, kept, strict=True):
+            part.kept = count
+
+    def fit(self, pool: ResponsePool, standardize: nn.Module) -> None:
+        """Take V and λ of every block from the pool, which is read once."""
+        device = self._spectra[0].rotation.device
+        covariances = within_prompt_covariance(pool, standardize, self.columns, device)
+        for part, covariance in zip(self._spectra, covariances, strict=bool(covariances)):
+            part.learn(covariance)
+
+    def set_power(self, power: float) -> None:
+        """The same power for all blocks; a block without variation within prompts stays as it is."""
+        self.power = float(power)
+        for part in self._spectra:
+            part.set_power(power if part.informative else 0.0)
+
+    @property
+    def directions(self) -> list[Float[Tensor, "embedding kept"]]:
+        """From what :meth:`forward` returns to linear features, block by block."""
+        return [part.directions for part in self._spectra]
+
+    def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
+        """Scale each block along its V and turn back."""
+        parts = zip(self.parts, self.columns, strict=True)
+        return torch.cat([part(x[:, at]) for part, at in parts], dim=1)
+
+    @property
+    def _spectra(self) -> list[WithinPromptSpectrum]:
+        return [part for part in self.parts if isinstance(part, WithinPromptSpectrum)]
+
+
+def within_prompt_covariance(
+    pool: ResponsePool, standardize: nn.Module, columns: Sequence[slice], device: torch.device
+) -> list[Float[Tensor, "embedding embedding"]]:
+    """C of each block of columns, from the pool or evenly spaced prompts of a large one; none where nothing varies."""
+    totals = [torch.zeros((at.stop - at.start,) * 2, dtype=torch.float64) for at in columns]
+    freedom = 0
+    members = [member for member in pool.members if len(member) > 1]
+    keep = max(1, int(len(members) * min(1.0, SPECTRUM_ROWS / max(1, sum(map(len, members))))))
+    waiting: list[Tensor] = []
+    for at in np.linspace(0, len(members) - 1, keep).round().astype(int) if members else ():
+        rows = standardize(torch.from_numpy(pool.rows(members[at])).to(device))
+        waiting.append((rows - rows.mean(dim=0)).double().cpu())
+        freedom += len(rows) - 1
+        if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+            _add_products(totals, waiting, columns)
+    _add_products(totals, waiting, columns)
+    if freedom == 0 or max(float(total.diagonal().max()) for total in totals) <= 0.0:
+        return []
+    return [total / freedom for total in totals]
+
+
+def _add_products(totals: list[Tensor], waiting: list[Tensor], columns: Sequence[slice]) -> None:
+    if waiting:
+        centred = torch.cat(waiting)
+        waiting.clear()
+        for total, own in zip(totals, columns, strict=True):
+            total.addmm_(centred[:, own].T, centred[:, own])
+
+
 class Leading(nn.Module):
     """Linear features: the inputs, or their coordinates along some directions."""
 
@@ -125,3 +208,46 @@ class Leading(nn.Module):
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """Project."""
         return x if self.directions is None else x @ self.directions
+
+
+class BlockLeading(nn.Module):
+    """Linear features of each block of an embedding, one after the other.
+
+    Parameters
+    ----------
+    columns
+        Name → (start, stop) of the block's columns.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[int]]) -> None:
+        super().__init__()
+        self.columns = {name: [int(start), int(stop)] for name, (start, stop) in columns.items()}
+        self.parts = nn.ModuleList(Leading(stop - start) for start, stop in self.columns.values())
+
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        return sum(part.width for part in self.parts if isinstance(part, Leading))
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where the features of each block are."""
+        ends = np.cumsum([0, *(part.width for part in self.parts if isinstance(part, Leading))]).tolist()
+        return {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(self.columns)}
+
+    def direct(self, directions: Sequence[Float[Tensor, "_ _"]]) -> None:
+        """Take the coordinates of each block along these directions."""
+        for part, own in zip(self.parts, directions, strict=True):
+            part.directions = own
+
+    def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
+        """Project block by block."""
+        parts = zip(self.parts, self.columns.values(), strict=True)
+        return torch.cat([part(x[:, start:stop]) for part, (start, stop) in parts], dim=1)
+
+
+def linear_features(dim: int, blocks: Mapping[str, slice] | None = None) -> Leading | BlockLeading:
+    """Linear features of an embedding, in its blocks where it has several."""
+    if blocks is None or len(blocks) < 2:
+        return Leading(dim)
+    return BlockLeading({name: (at.start, at.stop) for name, at in blocks.items()})

@@ -5,6 +5,8 @@ A dimension that is constant in the pool is dead: it becomes zero, also on new d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,13 +22,22 @@ _BLOCK = 128
 
 
 class Standardize(nn.Module):
-    """(ψ − mean) / sd, and 0 where the sd of the pool is (numerically) zero."""
+    """(ψ − mean) / sd, and 0 where the sd of the pool is (numerically) zero.
+
+    Parameters
+    ----------
+    dim
+        The dimension p of an embedding.
+    columns
+        Its blocks: a dimension is dead beside the others of its own block. Default: one block.
+    """
 
     mean: Tensor
     inverse_scale: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, columns: Sequence[slice] | None = None) -> None:
         super().__init__()
+        self._columns = [slice(0, dim)] if columns is None else list(columns)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("inverse_scale", torch.ones(dim))
 
@@ -44,7 +55,8 @@ class Standardize(nn.Module):
             count += len(rows)
         shift = total / count
         scale = np.sqrt(np.maximum(squares / count - shift**2, 0.0))
-        dead = (scale <= 1e-6 * max(float(scale.max()), 1e-30)) | (scale <= FLOAT32_NOISE * np.abs(centre))
+        largest = np.concatenate([np.full(at.stop - at.start, scale[at].max()) for at in self._columns])
+        dead = (scale <= 1e-6 * np.maximum(largest, 1e-30)) | (scale <= FLOAT32_NOISE * np.abs(centre))
         self.mean.copy_(torch.from_numpy(centre + shift))
         self.inverse_scale.copy_(torch.from_numpy(np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale))))
 

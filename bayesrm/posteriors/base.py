@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -226,19 +226,27 @@ class RewardPosterior(ABC):
         """The likelihood of the model."""
         return self.model.likelihood
 
-    def reward(self, pool: ResponsePool) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+    def reward(
+        self, pool: ResponsePool, without: Sequence[str] = ()
+    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
         """Posterior mean and standard deviation of each reward, centred within the pool.
 
         Parameters
         ----------
         pool : ResponsePool
             Any pool of the same embedding; it is encoded block by block.
+        without
+            Covariates that are held at their mean over the responses to the same prompt: what the reward would be if
+            these did not differ. "length" stands for all that say how long a text is. What the embedding knows of them
+            stays in.
 
         Returns
         -------
         mean, sd
             (response,) each: of r_n − (1/N) Σ_m r_m, in logits.
         """
+        if len(without):
+            pool = pool.holding(self.model.covariates.chosen(without))
         centre = sum(moments.factor.sum(dim=0) for _, moments in self._blocks(pool)) / len(pool)
         means, sds = [], []
         for _, moments in self._blocks(pool):

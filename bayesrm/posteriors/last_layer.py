@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.errors import CapabilityError
 from bayesrm.models.context import Context
 from bayesrm.models.features import KnownFeatures, encode, labelled_differences
 from bayesrm.models.likelihoods.base import Likelihood
@@ -125,11 +125,7 @@ class LastLayerPosterior(RewardPosterior):
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
     ) -> Float[Tensor, "response feature"]:
         """Features φ of some responses of a pool (default: of all), float64; only their rows are read."""
-        if pool.dim != self.model.dim:
-            raise InvalidInputError(
-                f"expected embeddings of dimension {self.model.dim}, as the model was fitted with, "
-                f"got {pool.dim}: was this pool embedded with another model?"
-            )
+        self.model.require_pool(pool)
         index = np.arange(len(pool)) if responses is None else responses
         return encode(self.model, pool, index, self.location.device, self.known)
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from bayesrm import rng
-from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.errors import CapabilityError
 from bayesrm.models.context import Context
 from bayesrm.models.features import RESPONSE_BLOCK, difference, labelled_differences
 from bayesrm.models.likelihoods.base import Likelihood
@@ -167,11 +167,7 @@ class NetworkDraws(RewardPosterior):
     def _raw_rewards(
         self, pool: ResponsePool, index: Int64[np.ndarray, "response"]
     ) -> Float[Tensor, "response draw"]:
-        if pool.dim != self.model.dim:
-            raise InvalidInputError(
-                f"expected embeddings of dimension {self.model.dim}, as the model was fitted with, "
-                f"got {pool.dim}: was this pool embedded with another model?"
-            )
+        self.model.require_pool(pool)
         device = self.beta.device
         rewards = torch.empty((len(index), len(self.beta)), dtype=torch.float64, device=device)
         body, beta = self.model.encoder.body, self.beta.float()
@@ -186,13 +182,12 @@ class NetworkDraws(RewardPosterior):
 
 def inputs(
     model: RewardModel, pool: ResponsePool, index: Int64[np.ndarray, "response"], device: torch.device
-) -> tuple[Float[Tensor, "response embedding"], Float[Tensor, "response intercept"]]:
-    """What all networks see of some responses: standardised embeddings, and the column of the prompt's intercept."""
+) -> tuple[Float[Tensor, "response embedding"], Float[Tensor, "response beside"]]:
+    """What all networks see of some responses: standardised embeddings, and what stands beside their features."""
     rows = torch.from_numpy(pool.rows(index)).to(device)
-    onehot = rows.new_zeros((len(index), model.features - model.encoder.features))
-    if model.intercepts is not None:
-        model.intercepts.mark(onehot, pool, index)
-    return model.encoder.prepare(rows), onehot
+    beside = rows.new_zeros((len(index), model.features - model.encoder.features))
+    model.fill_beside(beside, pool, index)
+    return model.encoder.prepare(rows), beside
 
 
 def network_rewards(
@@ -200,20 +195,20 @@ def network_rewards(
     state: State,
     beta: Float[Tensor, "draw feature"],
     x: Float[Tensor, "response embedding"],
-    onehot: Float[Tensor, "response intercept"],
+    beside: Float[Tensor, "response beside"],
     at_once: int | None = None,
 ) -> Float[Tensor, "draw response"]:
     """Rewards under each network, ``at_once`` networks at a time (default: all); differentiable."""
-    weights, intercepts = beta.split([beta.shape[1] - onehot.shape[1], onehot.shape[1]], dim=1)
+    weights, others = beta.split([beta.shape[1] - beside.shape[1], beside.shape[1]], dim=1)
     if not state:
-        return weights @ body(x).T + intercepts @ onehot.T
+        return weights @ body(x).T + others @ beside.T
 
     def one(network: State, last_layer: Tensor) -> Tensor:
         features: Tensor = functional_call(body, network, (x,))
         return features @ last_layer
 
     rewards: Tensor = vmap(one, randomness="different", chunk_size=at_once)(state, weights)
-    return rewards + intercepts @ onehot.T
+    return rewards + others @ beside.T
 
 
 def network_differences(
@@ -226,11 +221,11 @@ def network_differences(
 ) -> Iterator[Float[Tensor, "comparison feature"]]:
     """For each network the differences of its features between the responses of each comparison, float64."""
     used, first, second = local_pairs(preferences)
-    x, onehot = inputs(model, pool, used, device)
+    x, beside = inputs(model, pool, used, device)
     for s in range(draws):
         with torch.no_grad():
             features = functional_call(model.encoder.body, {name: value[s] for name, value in state.items()}, (x,))
-        yield difference(torch.cat([features, onehot], dim=1).double(), first, second)
+        yield difference(torch.cat([features, beside], dim=1).double(), first, second)
 
 
 def stack(bodies: list[nn.Module]) -> State:

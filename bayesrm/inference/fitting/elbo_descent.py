@@ -61,7 +61,7 @@ class ElboDescent(Descent):
         return loss
 
     def _program(self, data: TrainingData, scale: float) -> Tensor:
-        features = torch.cat([self.model.encoder.body(data.inputs), data.intercept], dim=1)
+        features = torch.cat([self.model.encoder.body(data.inputs), data.beside], dim=1)
         weight = scale * data.weight
         return self.model.last_layer(features, data.first, data.second, data.outcome, weight, data.context)
 

@@ -10,7 +10,9 @@ is exact up to Laplace's approximation, and no training has seen the labels befo
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
+import numpy as np
 import torch
 
 from bayesrm.inference.fitting.nested import find_mode
@@ -21,7 +23,7 @@ from bayesrm.models.encoders import Encoder
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.models.spectrum import DEFAULT_POWER
-from bayesrm.types import Preferences, ResponsePool
+from bayesrm.types import Preferences, ResponsePool, compact
 
 POWERS = (3.0, 2.0, 1.0, 0.0)
 CLEARLY = 2.0
@@ -50,7 +52,7 @@ def fit_linear_part(
         return None
     if choosing and len(preferences) >= MIN_COMPARISONS:
         model.encoder.set_power(_best_power(model, pool, preferences[:MOST_COMPARISONS], device))
-    if "linear" not in model.encoder.blocks:
+    if not model.encoder.linear_blocks:
         return None
     linear = _linear(model.linear_twin(), pool, preferences, device)
     if linear.model.prior_scale is None:
@@ -89,8 +91,30 @@ def linear_scales(linear: Trained | None) -> dict[str, float]:
     if linear is None:
         return {}
     sd, blocks = linear.model.prior_sd(), linear.model.blocks
-    names = {"linear": blocks["features"]} | {name: at for name, at in blocks.items() if name == "intercept"}
-    return {name: float(sd[block][0]) for name, block in names.items()}
+    return {"linear" if name == "features" else name: float(sd[block][0]) for name, block in blocks.items()}
+
+
+def suggest_scales(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> dict[str, float]:
+    """Prior scales of covariates for as long as a network is trained beside them: by their evidence alone.
+
+    Nothing where there are no covariates, few labels, or scales that were given.
+    """
+    covariates = model.covariates
+    if not len(covariates) or isinstance(model.prior_scale, dict) or len(preferences) < MIN_COMPARISONS:
+        return {}
+    # A reward that is linear in covariates: one more stands for the encoder, and is zero.
+    alone = RewardModel(1, "linear", likelihood=model.likelihood, inputs="raw")
+    alone.covariates = covariates
+    used, first, second = compact(preferences.first, preferences.second)
+    nothing = ResponsePool(np.zeros((len(used), 1), np.float32), pool.prompt[used])
+    nothing = nothing.with_covariates({name: pool.covariates[name][used] for name in covariates.names})
+    labels = replace(preferences, first=first, second=second)
+    linear = _linear(alone.to(device), nothing, labels, device)
+    found = choose_prior_scale(linear, nothing, {"features": 1.0}, coarse=True)
+    assert isinstance(found, dict)
+    return {name: found[name] for name in covariates.blocks(0)}
 
 
 def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool:
@@ -99,7 +123,9 @@ def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool
         return False
     model, twin = trained.model, linear.model
     model.prior_scale = scales_of_blocks(trained, pool)
-    columns = [at for name, at in model.blocks.items() if name in ("linear", "intercept")]
+    columns = [
+        at for name, at in model.blocks.items() if name in model.encoder.linear_blocks or name in model.beside
+    ]
     device = trained.beta.device
     gains = []
     for split in trained.splits:

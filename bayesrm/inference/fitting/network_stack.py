@@ -20,6 +20,7 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import CapabilityError
 from bayesrm.inference.fitting import training
+from bayesrm.inference.fitting.linear_part import suggest_scales
 from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.reward_model import RewardModel
@@ -114,7 +115,7 @@ class NetworkStack:
         return state, self._beta.detach().double(), self._nuisance.detach().double()
 
     def _logit(self, data: TrainingData, at_once: int | None = None) -> Tensor:
-        reward = network_rewards(self._body, self._state, self._beta, data.inputs, data.intercept, at_once)
+        reward = network_rewards(self._body, self._state, self._beta, data.inputs, data.beside, at_once)
         return reward[:, data.first] - reward[:, data.second]
 
     def _log_prob(self, logit: Tensor, data: TrainingData) -> Tensor:
@@ -127,7 +128,8 @@ class NetworkStack:
     def _log_prior(self) -> Tensor:
         """Of all networks together, up to a constant."""
         precision = self.model.prior_sd().to(self._beta).pow(-2)
-        total = -0.5 * (precision * self._beta.square()).sum()
+        location = self.model.prior_location().to(self._beta)
+        total = -0.5 * (precision * (self._beta - location).square()).sum()
         if self._space.size:
             total = total + sum(self._space.log_prior(nu) for nu in self._nuisance)
         return total
@@ -163,12 +165,11 @@ def prepared(
     """A copy with the pool's statistics and the prompt intercepts that these preferences ask for; not trained."""
     require_no_program(model)
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
-    fitted.encoder.fit_pool(pool)
-    if fitted.encoder.named:
-        fitted.encoder.measure()
+    fitted.fit_pool(pool)
     fitted.encoder.eval()
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
+    fitted.suggested_scale = suggest_scales(fitted, pool, preferences, device)
     return fitted
 
 

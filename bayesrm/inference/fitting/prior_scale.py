@@ -20,6 +20,10 @@ Beside linear features, whose σ evidence chooses without the network, the netwo
 they share the prior variance of a reward: σ² of the network is multiplied by ρ, that of the linear features by 1 − ρ.
 Labels across prompts teach a network about prompts before they teach it about responses, so ρ is larger within.
 
+Several blocks of one embedding, such as its hidden layers, are alike, and a few labels cannot tell which of them
+matters: there log σ of each has a Normal prior, see :class:`ScalePrior`, and what is maximised is the evidence plus its
+log density.
+
 The search is over the prior standard deviation of a typical reward, σ · rms‖φ − φ̄‖, between 1/30 and 30
 logits, so that neither no labels nor separable ones lead to a degenerate prior.
 """
@@ -27,12 +31,13 @@ logits, so that neither no labels nor separable ones lead to a degenerate prior.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import brentq, minimize, minimize_scalar
 from torch import Tensor
 
 from bayesrm.inference.fitting.nested import find_mode
@@ -54,6 +59,42 @@ BLOCK_TOLERANCE = 0.1
 SCALE_RESPONSES = 2048
 MOST_UPDATES = 50
 
+
+@dataclass(frozen=True)
+class ScalePrior:
+    """A Normal prior of the log of a spread: what a block adds to a typical reward a priori, in logits.
+
+    Parameters
+    ----------
+    mean, sd
+        Of log spread.
+    """
+
+    mean: float
+    sd: float
+
+    def slope(self, log_spread: float) -> float:
+        """The derivative of the log density."""
+        return (self.mean - log_spread) / self.sd**2
+
+    def log_density(self, log_spread: float) -> float:
+        """Up to a constant."""
+        return -0.5 * ((log_spread - self.mean) / self.sd) ** 2
+
+
+TOTAL_SPREAD, SPREAD_SD = 0.7, 0.5
+"""Of several blocks of one embedding together, in logits; and the sd of the log spread of each."""
+
+
+def scale_priors(encoder_blocks: Sequence[str]) -> dict[str, ScalePrior]:
+    """The prior of the scale of each block of an encoder that shares its job with others; none where it has one."""
+    count = len(encoder_blocks)
+    if count < 2:
+        return {}
+    each = ScalePrior(math.log(TOTAL_SPREAD) - 0.5 * math.log(count), SPREAD_SD)
+    return dict.fromkeys(encoder_blocks, each)
+
+
 Score = Callable[[Float[Tensor, "feature"]], Float[Tensor, "_"]]
 """From a prior precision to the log probabilities whose sum is maximised, in nats: one, or one for each label."""
 
@@ -65,8 +106,8 @@ def prior_precision(trained: Trained, pool: ResponsePool) -> Float[Tensor, "feat
         chosen = model.prior_scale
         if chosen is None:
             model.prior_scale = scales_of_blocks(trained, pool)
-        elif not isinstance(chosen, dict) and model.prompt_intercept:
-            # One number is for the weights of features; the intercepts' spread stays open.
+        elif not isinstance(chosen, dict) and (model.prompt_intercept or len(model.covariates)):
+            # One number is for the weights of features; the spread of what stands beside them stays open.
             model.prior_scale = choose_prior_scale(trained, pool, dict.fromkeys(model.encoder.blocks, chosen))
     return model.prior_sd().to(device).pow(-2)
 
@@ -76,7 +117,7 @@ def choose_prior_scale(
     pool: ResponsePool,
     given: dict[str, float] | None = None,
     coarse: bool = False,
-    without: str | None = None,
+    without: Sequence[str] = (),
 ) -> float | dict[str, float]:
     """σ by held-out labels where the encoder was trained, else by evidence; 1 logit of spread without labels.
 
@@ -91,7 +132,7 @@ def choose_prior_scale(
     coarse
         Whether a rough search will do.
     without
-        A block, of given scale, that the labels are not predicted with.
+        Blocks, of given scale, that the labels are not predicted with.
 
     Returns
     -------
@@ -108,7 +149,7 @@ def choose_prior_scale(
         return fixed | {name: unit[name] * math.exp(log_spread[name]) for name in free}
 
     if len(trained.data.outcome) and free:
-        columns = [block for name, block in model.blocks.items() if name != without]
+        columns = [block for name, block in model.blocks.items() if name not in without]
         score = _held_out(model, trained.splits, columns) if trained.splits else _evidence(model, trained.data)
 
         def scored(log_spread: dict[str, float]) -> Float[Tensor, "_"]:
@@ -131,19 +172,19 @@ def choose_prior_scale(
             )
             spread = dict(zip(free, np.atleast_1d(found.x).tolist(), strict=True))
         if trained.splits:
-            spread = _cautious(scored, spread, [name for name in free if name != "intercept"])
+            spread = _cautious(scored, spread, [name for name in free if name in model.encoder.blocks])
     return _finish(scales(spread))
 
 
 def scales_of_blocks(trained: Trained, pool: ResponsePool) -> float | dict[str, float]:
     """σ of every block; a network and the linear features beside it share the prior variance of a reward."""
-    given = trained.scales
-    if "linear" not in given:
+    given, linear = trained.scales, trained.model.encoder.linear_blocks
+    if not linear or linear[0] not in given:
         return choose_prior_scale(trained, pool, given)
-    scales = choose_prior_scale(trained, pool, given, without="linear")
+    scales = choose_prior_scale(trained, pool, given, without=linear)
     assert isinstance(scales, dict)
-    for name in set(trained.model.blocks) - {"intercept"}:
-        scales[name] *= math.sqrt(1 - trained.network_share if name == "linear" else trained.network_share)
+    for name in trained.model.encoder.blocks:
+        scales[name] *= math.sqrt(1 - trained.network_share if name in linear else trained.network_share)
     return scales
 
 
@@ -170,32 +211,47 @@ def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) ->
 def _fixed_point(
     trained: Trained, fixed: dict[str, float], unit: dict[str, float], free: list[str], tolerance: float
 ) -> dict[str, float]:
-    """The largest evidence over several scales: σ_b² ← ‖β_b‖² / γ_b, γ_b = d_b − tr(Σ_bb)/σ_b² (MacKay 1992, 1995).
+    """The largest evidence over several scales: σ_b² ← ‖β_b − μ_b‖² / γ_b, γ_b = d_b − tr(Σ_bb)/σ_b² (MacKay 1992).
 
-    γ_b counts the weights of a block that the labels determine. Stops where the evidence rises by less than
-    ``tolerance`` nats.
+    γ_b counts the weights of a block that the labels determine. Where log σ_b has a prior, σ_b is where
+    ‖β_b − μ_b‖² / σ_b² − γ_b, the slope of the evidence, and the slope of the log prior add up to zero. Stops where the
+    evidence, with the log prior, rises by less than ``tolerance`` nats.
     """
     model, blocks = trained.model, trained.model.blocks
     fit = _warm_started(model, trained.data)
-    spread = dict.fromkeys(free, 0.0)
+    priors = {name: prior for name, prior in scale_priors(list(model.encoder.blocks)).items() if name in free}
+    location = model.prior_location().to(trained.beta.device)
+    spread = {name: priors[name].mean if name in priors else 0.0 for name in free}
     best, before = dict(spread), -math.inf
     for _ in range(MOST_UPDATES):
         scales = fixed | {name: unit[name] * math.exp(spread[name]) for name in free}
         mode = fit(_precision(model, scales).to(trained.beta.device))
-        if mode.log_evidence > before:
+        value = mode.log_evidence + sum(prior.log_density(spread[name]) for name, prior in priors.items())
+        if value > before:
             best = dict(spread)
-        if mode.log_evidence < before + tolerance:
+        if value < before + tolerance:
             break
-        before = mode.log_evidence
+        before = value
         variance = torch.cholesky_inverse(mode.cholesky).diagonal()
         for name in free:
             block = blocks[name]
             determined = max(1e-3, len(variance[block]) - float(variance[block].sum()) / scales[name] ** 2)
-            target = float(mode.beta[block].square().sum()) / determined
-            spread[name] = min(
-                max(0.5 * math.log(max(target, 1e-12)) - math.log(unit[name]), -LOG_RANGE), LOG_RANGE
-            )
+            squares = float((mode.beta[block] - location[block]).square().sum()) / unit[name] ** 2
+            spread[name] = _stationary(squares, determined, priors.get(name))
     return best
+
+
+def _stationary(squares: float, determined: float, prior: ScalePrior | None) -> float:
+    """The log spread s at which squares · e^(−2s) − determined + slope of the log prior is zero; it falls with s."""
+    if prior is None:
+        return min(max(0.5 * math.log(max(squares / determined, 1e-12)), -LOG_RANGE), LOG_RANGE)
+
+    def slope(s: float) -> float:
+        return squares * math.exp(-2 * s) - determined + prior.slope(s)
+
+    if slope(-LOG_RANGE) <= 0:
+        return -LOG_RANGE
+    return LOG_RANGE if slope(LOG_RANGE) >= 0 else float(brentq(slope, -LOG_RANGE, LOG_RANGE, xtol=1e-6))
 
 
 def _finish(scales: dict[str, float]) -> float | dict[str, float]:
@@ -221,7 +277,7 @@ def _evidence(model: RewardModel, data: LabelledDifferences) -> Score:
 
 def _held_out(model: RewardModel, splits: list[Split], columns: list[slice]) -> Score:
     parts = [Split(select_blocks(split.seen, columns), select_blocks(split.unseen, columns)) for split in splits]
-    fits = [_warm_started(model, part.seen) for part in parts]
+    fits = [_warm_started(model, part.seen, columns) for part in parts]
 
     def score(precision: Float[Tensor, "feature"]) -> Float[Tensor, "comparison"]:
         kept = torch.cat([precision[at] for at in columns])
@@ -259,11 +315,13 @@ def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) ->
     return data.weight * log_prob
 
 
-def _warm_started(model: RewardModel, data: LabelledDifferences) -> Callable[[Tensor], Mode]:
+def _warm_started(
+    model: RewardModel, data: LabelledDifferences, columns: list[slice] | None = None
+) -> Callable[[Tensor], Mode]:
     last: list[Mode] = []
 
     def fit(precision: Tensor) -> Mode:
-        last[:] = [find_mode(model.log_joint(data, precision), last[0] if last else None)]
+        last[:] = [find_mode(model.log_joint(data, precision, columns), last[0] if last else None)]
         return last[0]
 
     return fit

@@ -2,7 +2,9 @@ r"""Randomised MAP: approximate draws of the last layer, each the exact mode of 
 
 Draw s maximises
 
-    Σ_k e_sk v_k log p(y_k | z_skᵀβ) − ½ (β − a_s)ᵀ diag(τ) (β − a_s),   e_sk ~ Exponential(1),  a_s ~ Normal(0, τ⁻¹).
+    Σ_k e_sk v_k log p(y_k | z_skᵀβ) − ½ (β − a_s)ᵀ diag(τ) (β − a_s),   e_sk ~ Exponential(1),  a_s ~ Normal(μ, τ⁻¹),
+
+with μ the prior mean.
 
 To first order β_s − β̂ = Λ⁻¹(Σ_k (e_sk − 1) v_k s_k z_k + τ a_s), with s_k the score. Where the model holds E s_k² is
 the Fisher weight, so with v_k = 1 the covariance is Λ⁻¹(ZᵀWZ + diag(τ))Λ⁻¹ = Λ⁻¹: that of Laplace. Both
@@ -57,6 +59,7 @@ def randomised_map(
     for s, difference in enumerate(differences):
         generator = rng.stream(seed, "perturbation", s)
         anchor = torch.from_numpy(generator.standard_normal(len(precision))).to(precision) * precision.rsqrt()
+        anchor = anchor + model.prior_location().to(precision)
         weight = data.weight * torch.from_numpy(generator.exponential(size=len(data.weight))).to(data.weight)
         perturbed = replace(data, difference=difference, weight=weight)
         joint = replace(model.log_joint(perturbed, precision), prior=_anchored(anchor, precision))

@@ -56,7 +56,7 @@ def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferen
     """Feature differences of training data under a model."""
     with torch.inference_mode():
         features = model.encoder.body(part.inputs).double()
-        features = torch.cat([features, part.intercept.double()], dim=1)
+        features = torch.cat([features, part.beside.double()], dim=1)
     return LabelledDifferences(
         difference(features, part.first, part.second), part.outcome.double(), part.weight.double(), part.context
     )

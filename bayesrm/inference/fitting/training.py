@@ -45,8 +45,8 @@ Body = Callable[[Tensor], Tensor]
 class TrainingData:
     """Labelled comparisons with the inputs of their responses, each response once.
 
-    Inputs are what the body of the encoder sees. Preparing embeddings learns nothing, so it is done once and not in
-    every step.
+    Inputs are what the body of the encoder sees; beside its features stand covariates and prompt intercepts.
+    Preparing embeddings learns nothing, so it is done once and not in every step.
     """
 
     inputs: Float[Tensor, "response embedding"]
@@ -54,7 +54,7 @@ class TrainingData:
     second: Int64[Tensor, "comparison"]
     outcome: Float[Tensor, "comparison"]
     weight: Float[Tensor, "comparison"]
-    intercept: Float[Tensor, "response intercept"]
+    beside: Float[Tensor, "response beside"]
     context: Context
 
     @classmethod
@@ -69,9 +69,8 @@ class TrainingData:
         """Read and prepare the embeddings of the compared responses, and only those."""
         used, first, second = compact(preferences.first, preferences.second)
         weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
-        intercept = torch.zeros((len(used), model.features - model.encoder.features), device=device, dtype=dtype)
-        if model.intercepts is not None:
-            model.intercepts.mark(intercept, pool, used)
+        beside = torch.zeros((len(used), model.features - model.encoder.features), device=device, dtype=dtype)
+        model.fill_beside(beside, pool, used)
         with torch.no_grad():
             inputs = model.encoder.prepare(torch.from_numpy(pool.rows(used)).to(device))
         return cls(
@@ -80,7 +79,7 @@ class TrainingData:
             torch.from_numpy(second).to(device),
             torch.from_numpy(preferences.outcome).to(device, dtype),
             torch.from_numpy(weight).to(device, dtype),
-            intercept,
+            beside,
             Context.of(preferences, device),
         )
 
@@ -98,7 +97,7 @@ class TrainingData:
             local[k:],
             self.outcome[index],
             self.weight[index],
-            self.intercept[used],
+            self.beside[used],
             self.context.take(index),
         )
 
@@ -215,7 +214,8 @@ class Descent:
         self._trained = torch.ones_like(start)
         if isinstance(model.encoder.body, WithLinearFeatures):
             self._body = model.encoder.body.without_linear
-            self._trained[model.blocks["linear"]] = 0.0
+            for name in model.encoder.linear_blocks:
+                self._trained[model.blocks[name]] = 0.0
         self._free = start.requires_grad_(True)
         self._space = model.nuisance_space(data.context, data.inputs.device)
         self._nuisance = self._space.start().to(start).requires_grad_(True)
@@ -272,7 +272,7 @@ class Descent:
         return self._beta.detach(), self._nuisance.detach()
 
     def _log_joint(self, data: TrainingData, prior: bool, scale: float = 1.0) -> Float[Tensor, ""]:
-        reward = torch.cat([self._body(data.inputs), data.intercept], dim=1) @ self._beta
+        reward = torch.cat([self._body(data.inputs), data.beside], dim=1) @ self._beta
         return log_joint(self.model, self._space, data, self._nuisance, self._beta, reward, prior, scale)
 
 

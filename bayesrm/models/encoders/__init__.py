@@ -6,6 +6,7 @@ A new encoder is a new file here with an :class:`~bayesrm.models.encoders.base.E
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -28,7 +29,11 @@ ENCODERS: Registry[Encoder] = Registry(
 
 
 def make_encoder(
-    dim: int, encoder: str | nn.Module, hidden: tuple[int, ...], inputs: str | None = None
+    dim: int,
+    encoder: str | nn.Module,
+    hidden: tuple[int, ...],
+    inputs: str | None = None,
+    input_blocks: Mapping[str, slice] | None = None,
 ) -> Encoder:
     """An encoder by name, or around a user's module (which is copied).
 
@@ -42,13 +47,18 @@ def make_encoder(
         Hidden layers, for the encoders that have them.
     inputs
         What the encoder sees; None takes the encoder's default.
+    input_blocks
+        Blocks of the embedding, for the encoders that know them.
     """
     if isinstance(encoder, Encoder):
         return copy.deepcopy(encoder)
     if isinstance(encoder, nn.Module):
-        return Encoder(dim, copy.deepcopy(encoder), inputs or Encoder.default_inputs)
+        return Encoder(dim, copy.deepcopy(encoder), inputs or Encoder.default_inputs, input_blocks)
     part: Any = ENCODERS[RECOMMENDED_ENCODER if encoder == AUTO else encoder]
-    given = {"hidden": tuple(hidden)} if "hidden" in signature(part).parameters else {}
+    takes = signature(part).parameters
+    given = {
+        name: value for name, value in (("hidden", tuple(hidden)), ("input_blocks", input_blocks)) if name in takes
+    }
     made: Encoder = part(dim, inputs=inputs or part.default_inputs, **given)
     return made
 

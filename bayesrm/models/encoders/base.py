@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
-from bayesrm.models.spectrum import DEFAULT_POWER, Leading, WithinPromptSpectrum
+from bayesrm.models.spectrum import DEFAULT_POWER, BlockLeading, BlockSpectrum, Leading, WithinPromptSpectrum
 from bayesrm.models.standardize import Standardize
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.columns import as_blocks
 
 INPUTS = ("raw", "standardized", "within-prompt")
 
@@ -36,6 +37,9 @@ class Encoder(nn.Module):
     inputs : str, default "standardized"
         "raw" embeddings, for a body that was trained on them; "standardized"; or "within-prompt": standardised,
         then scaled by their spectrum within prompts, see :mod:`bayesrm.models.spectrum`.
+    input_blocks : mapping of str to slice, optional
+        Blocks of the embedding, name → columns, such as hidden layers: standardisation and spectrum are of each block.
+        Default: one block. An encoder that takes the argument ``input_blocks`` gets those of the pool.
 
     Attributes
     ----------
@@ -46,6 +50,8 @@ class Encoder(nn.Module):
     blocks : dict of str to slice
         Features in named blocks with a prior scale each, chosen from the labels. A block called "linear" beside
         others is fitted first, by evidence.
+    linear_blocks : tuple of str
+        Names of those blocks that are linear beside those of a network.
     settings : dict
         What the encoder was made with besides ``dim`` and ``inputs``, as values that JSON takes.
 
@@ -103,13 +109,24 @@ class Encoder(nn.Module):
     name: ClassVar[str]
     default_inputs: ClassVar[str] = "standardized"
 
-    def __init__(self, dim: int, body: nn.Module, inputs: str = "standardized") -> None:
+    def __init__(
+        self,
+        dim: int,
+        body: nn.Module,
+        inputs: str = "standardized",
+        input_blocks: Mapping[str, slice] | None = None,
+    ) -> None:
         super().__init__()
         if inputs not in INPUTS:
             raise InvalidInputError(f"unknown inputs {inputs!r}: there are {', '.join(INPUTS)}")
         self.dim, self.inputs = dim, inputs
-        self.standardize = None if inputs == "raw" else Standardize(dim)
-        self.spectrum = WithinPromptSpectrum(dim) if inputs == "within-prompt" else None
+        self.input_blocks = as_blocks(input_blocks, dim)
+        self.standardize = None if inputs == "raw" else Standardize(dim, list(self.input_blocks.values()))
+        self.spectrum: WithinPromptSpectrum | BlockSpectrum | None = None
+        if inputs == "within-prompt":
+            self.spectrum = (
+                WithinPromptSpectrum(dim) if len(self.input_blocks) == 1 else BlockSpectrum(self.input_blocks)
+            )
         self.body = body
         self.final = False
         """Whether labels no longer change it, as in simulations from a model."""
@@ -130,6 +147,11 @@ class Encoder(nn.Module):
         """The features in blocks that deserve a prior scale each; one block unless the body says otherwise."""
         blocks: dict[str, slice] = getattr(self.body, "blocks", {"features": slice(0, self.features)})
         return blocks
+
+    @property
+    def linear_blocks(self) -> tuple[str, ...]:
+        """Names of the blocks that are linear beside those of a network."""
+        return tuple(getattr(self.body, "linear_blocks", ()))
 
     @property
     def trainable(self) -> bool:
@@ -168,7 +190,9 @@ class Encoder(nn.Module):
         if self.spectrum is not None:
             self.spectrum.set_power(power)
             for module in self.body.modules():
-                if isinstance(module, Leading):
+                if isinstance(module, BlockLeading) and isinstance(self.spectrum, BlockSpectrum):
+                    module.direct(self.spectrum.directions)
+                elif isinstance(module, Leading) and isinstance(self.spectrum, WithinPromptSpectrum):
                     module.directions = self.spectrum.directions
             self.measure()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from bayesrm.models.encoders.base import Encoder
-from bayesrm.models.spectrum import Leading
+from bayesrm.models.spectrum import linear_features
 
 
 class Linear(Encoder):
@@ -13,5 +14,7 @@ class Linear(Encoder):
 
     name: ClassVar[str] = "linear"
 
-    def __init__(self, dim: int, inputs: str = "standardized") -> None:
-        super().__init__(dim, Leading(dim), inputs)
+    def __init__(
+        self, dim: int, inputs: str = "standardized", input_blocks: Mapping[str, slice] | None = None
+    ) -> None:
+        super().__init__(dim, linear_features(dim, input_blocks), inputs, input_blocks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import nn
@@ -19,7 +19,7 @@ class MLP(Encoder):
 
     Parameters
     ----------
-    dim, inputs
+    dim, inputs, input_blocks
         As of every encoder.
     hidden
         Sizes of the hidden layers; the last is the number of features d.
@@ -27,8 +27,14 @@ class MLP(Encoder):
 
     name: ClassVar[str] = "mlp"
 
-    def __init__(self, dim: int, hidden: Sequence[int] = HIDDEN, inputs: str = "standardized") -> None:
-        super().__init__(dim, mlp_body(dim, tuple(hidden)), inputs)
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = HIDDEN,
+        inputs: str = "standardized",
+        input_blocks: Mapping[str, slice] | None = None,
+    ) -> None:
+        super().__init__(dim, mlp_body(dim, tuple(hidden)), inputs, input_blocks)
         self.hidden = tuple(hidden)
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.mlp import HIDDEN, mlp_body
 from bayesrm.models.encoders.with_linear import WithLinearFeatures
+from bayesrm.models.spectrum import linear_features
 
 
 class MLPLinear(Encoder):
@@ -15,7 +16,7 @@ class MLPLinear(Encoder):
 
     Parameters
     ----------
-    dim, inputs
+    dim, inputs, input_blocks
         As of every encoder.
     hidden
         Sizes of the network's hidden layers.
@@ -24,8 +25,15 @@ class MLPLinear(Encoder):
     name: ClassVar[str] = "mlp+linear"
     default_inputs: ClassVar[str] = "within-prompt"
 
-    def __init__(self, dim: int, hidden: Sequence[int] = HIDDEN, inputs: str = "within-prompt") -> None:
-        super().__init__(dim, WithLinearFeatures("mlp", mlp_body(dim, tuple(hidden)), dim), inputs)
+    def __init__(
+        self,
+        dim: int,
+        hidden: Sequence[int] = HIDDEN,
+        inputs: str = "within-prompt",
+        input_blocks: Mapping[str, slice] | None = None,
+    ) -> None:
+        body = WithLinearFeatures("mlp", mlp_body(dim, tuple(hidden)), linear_features(dim, input_blocks))
+        super().__init__(dim, body, inputs, input_blocks)
         self.hidden = tuple(hidden)
 
     @property
