@@ -344,7 +344,7 @@ def _model(configuration: CampaignSettings, pool: ResponsePool, labels: Preferen
     settings = configuration.part(ModelSettings)
     if configuration.likelihood == "auto":
         settings["likelihood"] = choose_likelihood(labels).name
-    return RewardModel(pool.dim, **settings)
+    return RewardModel(pool, **settings)
 
 
 def _require_possible(configuration: CampaignSettings, pool: ResponsePool) -> None:

@@ -17,6 +17,7 @@ from bayesrm.data.golden import as_golden
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Comparisons, ResponsePool
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -75,6 +76,7 @@ def golden_pit(
     temperature: float = 1.0,
     draws: int = 500,
     seed: int = 0,
+    unexplained: bool = True,
 ) -> tuple[Float[np.ndarray, "pair"], Int64[np.ndarray, "pair"]]:
     """Places of golden logits τ(g_i − g_j) in the posterior of the logit, and the prompt of each.
 
@@ -88,6 +90,8 @@ def golden_pit(
         Posterior draws that a place is taken among.
     seed
         Root of draws, and of which :data:`MAX_PAIRS` pairs within prompts stand for all.
+    unexplained
+        Whether the truth has a part that no feature says, see :mod:`bayesrm.posteriors.unexplained`.
     """
     rewards = as_golden(golden, len(pool))
     generator = rng.stream(seed, "golden coverage")
@@ -101,5 +105,9 @@ def golden_pit(
     first, second = first[keep], second[keep]
     truth = temperature * (rewards[first] - rewards[second])
     logits = posterior.sample_logits(pool, Comparisons(first, second), draws, generator).cpu().numpy()
+    if unexplained and isinstance(posterior, LastLayerPosterior):
+        # The truth is what people think of the responses, with what no feature says of them: u_i − u_j.
+        s = posterior.unexplained.sample(draws, generator)[:, None]
+        logits = logits + s * generator.normal(size=logits.shape) * 2**0.5
     rank = (logits < truth).sum(axis=0)
     return (rank + generator.random(len(truth))) / (len(logits) + 1), pool.group[first]

@@ -23,7 +23,7 @@ from bayesrm.export.files import (
     read_tensors,
     to_device,
 )
-from bayesrm.export.reward_function import RewardFunction, embedding_blocks
+from bayesrm.export.reward_function import RewardFunction, input_blocks
 from bayesrm.export.saved_likelihood import load_likelihood
 from bayesrm.export.trl import TRLReward
 from bayesrm.inference import as_device
@@ -109,7 +109,10 @@ class LoadedRewardModel:
         mean, sd
             (response,) each; sd is 0 for a point estimate.
         """
-        parts = [_mean_and_sd(self.function.moments(rows)) for rows in embedding_blocks(self._plain(x))]
+        parts = [
+            _mean_and_sd(self.function.moments(rows, values))
+            for rows, values in input_blocks(self._plain(x), self.function.covariates.names)
+        ]
         mean, sd = (np.concatenate(column) for column in zip(*parts, strict=True))
         return mean, sd
 
@@ -141,16 +144,20 @@ class LoadedRewardModel:
         if len(left) != len(right):
             raise InvalidInputError(f"expected as many first as second, got {len(left)} and {len(right)}")
         parts = []
-        for block, other in zip(embedding_blocks(left), embedding_blocks(right), strict=True):
-            moments = self.function.moments(np.concatenate([block, other]))
-            index = torch.arange(len(block), device=self.function.device)
-            parts.append(moments.probability(self.likelihood, index, index + len(block)).cpu().numpy())
+        sides = (input_blocks(side, self.function.covariates.names) for side in (left, right))
+        for one, other in zip(*sides, strict=True):
+            rows, values = (np.concatenate(both) for both in zip(one, other, strict=True))
+            moments = self.function.moments(rows, values)
+            index = torch.arange(len(one[0]), device=self.function.device)
+            parts.append(moments.probability(self.likelihood, index, index + len(index)).cpu().numpy())
         return np.concatenate(parts)
 
     def moments(self, x: Scorable) -> RewardMoments:
         """Mean and covariance factor of rewards: their joint posterior, in 8 × features bytes a response."""
         pool = self._plain(x)
-        return self.function.moments(pool.rows(np.arange(len(pool))))
+        everything = np.arange(len(pool))
+        names = self.function.covariates.names
+        return self.function.moments(pool.rows(everything), pool.covariate_rows(names, everything))
 
     def trl(self, kappa: float = 0.0, reference: str = "pool") -> TRLReward:
         """A callable with the signature of TRL's reward functions, see :class:`~bayesrm.export.trl.TRLReward`."""

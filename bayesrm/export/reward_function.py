@@ -104,8 +104,7 @@ class RewardFunction(ABC):
             parts = []
             for start in range(0, max(1, len(embeddings)), RESPONSE_BLOCK):
                 block = slice(start, start + RESPONSE_BLOCK)
-                beside = self.covariates(torch.from_numpy(values[block]).to(self.device))
-                beside[:, held] = 0.0
+                beside = self.covariates(torch.from_numpy(values[block]).to(self.device), held)
                 parts.append(self.moments_of(torch.from_numpy(embeddings[block]).to(self.device), beside))
         draws = [part.draws for part in parts if part.draws is not None]
         return RewardMoments(
@@ -259,7 +258,9 @@ def _pool_mean(
     """The mean over all responses of a function of their embeddings and covariates."""
     with torch.inference_mode():
         total = sum(
-            function(torch.from_numpy(rows), covariates(torch.from_numpy(values).to(covariates.mean.device))).sum(0)
+            function(torch.from_numpy(rows), covariates(torch.from_numpy(values).to(covariates.mean.device))).sum(
+                0
+            )
             for rows, values in input_blocks(pool, covariates.names)
         )
     assert isinstance(total, Tensor)

@@ -21,6 +21,7 @@ from bayesrm.embedding.loading import quiet
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.export.files import Description, Tensors
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
+from bayesrm.models.encoders.layers import BlockDirections
 from bayesrm.models.spectrum import BlockLeading, Leading
 
 SAMPLE = [
@@ -47,7 +48,8 @@ def write_classifier(
     Raises
     ------
     CapabilityError
-        Where rewards depend on covariates; where the base model is half of an encoder-decoder, which has no configuration of its own.
+        Where rewards depend on covariates; where the base model is half of an encoder-decoder, which has no
+        configuration of its own.
     InvalidInputError
         Where the classifier does not give the scores that the reward model gives.
     """
@@ -70,8 +72,19 @@ def write_classifier(
 
 def linear_weights(function: RewardFunction) -> Float[Tensor, "embedding"] | None:
     """w with m(ψ) = wᵀψ + c, float64; None where the mean reward is not linear in the embedding."""
-    if not all(
-        isinstance(module, Leading | BlockLeading | nn.ModuleList | nn.Linear | nn.Identity | nn.Flatten | nn.Sequential)
+    clips = function.encoder.standardize is not None and function.encoder.standardize.clips
+    if clips or not all(
+        isinstance(
+            module,
+            BlockDirections
+            | Leading
+            | BlockLeading
+            | nn.ModuleList
+            | nn.Linear
+            | nn.Identity
+            | nn.Flatten
+            | nn.Sequential,
+        )
         for module in function.encoder.body.modules()
     ):
         return None

@@ -133,7 +133,7 @@ def _refitted(
     labels = Preferences.none()
     for record in read_records(folder)[: tree["trajectory"].sizes["round"]]:
         labels = labels.append(record.labels)
-    model = model_of_run(configuration["model"])
+    model = model_of_run(configuration["model"], pool)
     posterior = fit(model, pool, labels, configuration["inference"], rng.child(configuration["seed"], "fit"))
     if "approximation" in tree.children:
         recorded = tree["approximation"].to_dataset()["location"].values
@@ -158,8 +158,8 @@ def require_pool_of_run(configuration: dict[str, Any], pool: ResponsePool) -> No
         )
 
 
-def model_of_run(described: dict[str, Any]) -> RewardModel:
-    """The model that ``RewardModel.describe`` described."""
+def model_of_run(described: dict[str, Any], pool: ResponsePool) -> RewardModel:
+    """The model that ``RewardModel.describe`` described, for the pool of the run."""
     likelihood = described["likelihood"]
     for part, kept in (
         ("an encoder", "encoder_sha256" not in described),
@@ -172,10 +172,13 @@ def model_of_run(described: dict[str, Any]) -> RewardModel:
             )
     # Folders of a time before these settings do not have them.
     settings = {"prompt_intercept": False} | {
-        name: described[name] for name in ModelSettings.model_fields if name in described
+        name: described[name] for name in ModelSettings.model_fields if described.get(name) is not None
     }
+    # Those that the run had, whatever the pool has by now.
+    settings["covariates"] = tuple(described.get("covariates") or ())
     settings |= {"hidden": tuple(described["hidden"] or ()), "likelihood": make_likelihood(likelihood)}
-    return RewardModel(described["dim"], **settings)
+    knows_pool = settings["covariates"] or "input_blocks" in described
+    return RewardModel(pool if knows_pool else described["dim"], **settings)
 
 
 def _refit_with(inference: str, posterior: RewardPosterior, seed: int) -> RewardPosterior:

@@ -54,7 +54,7 @@ def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> 
     labels = Preferences.none()
     for record in records[:chosen]:
         labels = labels.append(record.labels)
-    model, seed = model_of_run(configuration["model"]), rng.child(configuration["seed"], "fit")
+    model, seed = model_of_run(configuration["model"], responses), rng.child(configuration["seed"], "fit")
     posterior = fit(model, responses, labels, configuration["inference"], seed)
     explanation = records[chosen].selection.explain(posterior)
     table, figure = (folder / f"round_{chosen:04d}.{suffix}" for suffix in ("csv", "png"))

@@ -3,6 +3,10 @@
 They stand beside the features of the encoder, whichever it is, so every inference and every design has them. A
 covariate that is far out, such as the length of an answer of a million characters, is taken for one of :data:`LIMIT`
 standard deviations: no single response can then decide what its weight is.
+
+Covariates that share a prior scale are standardised within prompts and turned onto the axes V of their covariance
+within prompts V diag(λ) Vᵀ, each scaled by λ^½, as embeddings are: length, words and lines are one direction then with
+most of the prior variance, and eight covariates with a few labels do as well as length alone.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from torch import Tensor, nn
 
 from bayesrm.data.covariates import LENGTHS
 from bayesrm.errors import InvalidInputError
+from bayesrm.models.robust import usual_range
 from bayesrm.types import ResponsePool
+from bayesrm.utils.remembered import remembered
 
 LENGTH = "length"
 """What stands for all of :data:`~bayesrm.data.covariates.LENGTHS`."""
@@ -48,6 +54,9 @@ class CovariateFeatures(nn.Module):
 
     mean: Tensor
     inverse_scale: Tensor
+    lower: Tensor
+    upper: Tensor
+    axes: Tensor
     location: Tensor
 
     def __init__(
@@ -65,6 +74,9 @@ class CovariateFeatures(nn.Module):
         count = len(self.names)
         self.register_buffer("mean", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("inverse_scale", torch.ones(count, dtype=torch.float64))
+        self.register_buffer("lower", torch.full((count,), -math.inf, dtype=torch.float64))
+        self.register_buffer("upper", torch.full((count,), math.inf, dtype=torch.float64))
+        self.register_buffer("axes", torch.eye(count, dtype=torch.float64))
         self.register_buffer(
             "location", torch.tensor([self.prior_mean.get(name, 0.0) for name in self.names], dtype=torch.float64)
         )
@@ -84,12 +96,36 @@ class CovariateFeatures(nn.Module):
         return blocks
 
     def fit(self, pool: ResponsePool) -> None:
-        """Take mean and standard deviation from the pool; a constant covariate is dead, and zero on new data too."""
+        """Take statistics and axes from the pool; a constant covariate is dead, and zero on new data too."""
+        if len(self.names) == 0:
+            return
+        for name, value in remembered(
+            pool, ("covariates", self.names, self.apart), lambda: self._statistics(pool)
+        ):
+            getattr(self, name).copy_(torch.from_numpy(value))
+
+    def _statistics(self, pool: ResponsePool) -> list[tuple[str, np.ndarray]]:
         values = pool.covariate_rows(self.names, np.arange(len(pool)))
+        lower, upper = usual_range(values)
+        values = np.clip(values, lower, upper)
         mean, sd = values.mean(axis=0), values.std(axis=0)
         dead = sd <= 1e-9 * np.maximum(np.abs(mean), 1e-30)
-        self.mean.copy_(torch.from_numpy(mean))
-        self.inverse_scale.copy_(torch.from_numpy(np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, sd))))
+        shared = self.blocks(0).get(TOGETHER, slice(0, 0))
+        within = _less_prompt_means(values, pool.group)
+        freedom = len(pool) - pool.n_prompts
+        if freedom > 0:
+            own = np.sqrt((within**2).sum(axis=0) / freedom)
+            known = own > 1e-9 * np.maximum(sd, 1e-30)
+            sd[shared] = np.where(known, own, sd)[shared]
+        inverse = np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, sd))
+        axes = np.eye(len(self.names))
+        if freedom > 0 and shared.stop - shared.start > 1:
+            standardised = np.clip(within * inverse, -LIMIT, LIMIT)[:, shared]
+            eigenvalues, rotation = np.linalg.eigh(standardised.T @ standardised / freedom)
+            top = np.abs(rotation).argmax(axis=0)
+            rotation = rotation * np.sign(rotation[top, np.arange(len(top))])
+            axes[shared, shared] = rotation * np.sqrt(np.maximum(eigenvalues, 0.0))
+        return [("mean", mean), ("inverse_scale", inverse), ("lower", lower), ("upper", upper), ("axes", axes)]
 
     def of(self, pool: ResponsePool, index: Int64[np.ndarray, "response"]) -> Float[Tensor, "response covariate"]:
         """The columns of some responses, float64."""
@@ -117,9 +153,22 @@ class CovariateFeatures(nn.Module):
             found += own
         return tuple(dict.fromkeys(found))
 
-    def forward(self, values: Float[Tensor, "response covariate"]) -> Float[Tensor, "response covariate"]:
-        """Standardise and clip."""
-        return ((values - self.mean) * self.inverse_scale).clamp(-LIMIT, LIMIT)
+    def forward(
+        self, values: Float[Tensor, "response covariate"], held: Sequence[int] = ()
+    ) -> Float[Tensor, "response covariate"]:
+        """Clip, standardise, and turn onto the axes; covariates at the positions ``held`` are at the pool's mean."""
+        usual = torch.maximum(torch.minimum(values, self.upper), self.lower)
+        standardised: Tensor = ((usual - self.mean) * self.inverse_scale).clamp(-LIMIT, LIMIT)
+        standardised[:, list(held)] = 0.0
+        return standardised @ self.axes
+
+
+def _less_prompt_means(
+    values: Float[np.ndarray, "response covariate"], group: Int64[np.ndarray, "response"]
+) -> Float[np.ndarray, "response covariate"]:
+    sizes = np.bincount(group)
+    means = np.stack([np.bincount(group, column) for column in values.T], axis=1) / sizes[:, None]
+    return np.asarray(values - means[group])
 
 
 def ordered(names: Sequence[str], prior_mean: Mapping[str, float] | None) -> tuple[str, ...]:

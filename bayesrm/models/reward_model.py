@@ -24,7 +24,7 @@ from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.covariates import CovariateFeatures, ordered
-from bayesrm.models.encoders import AUTO, ENCODERS, RECOMMENDED_ENCODER, Encoder, make_encoder
+from bayesrm.models.encoders import AUTO, ENCODERS, Encoder, make_encoder, recommended
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.likelihoods import LIKELIHOODS, RECOMMENDED_LIKELIHOOD
 from bayesrm.models.likelihoods.base import Likelihood
@@ -119,11 +119,11 @@ class RewardModel(PyroModule):
         if training not in TRAININGS:
             raise InvalidInputError(f"unknown training {training!r}: there are {', '.join(TRAININGS)}")
         automatic = isinstance(encoder, str) and encoder == AUTO
+        blocks = as_blocks(None if pool is None else pool.blocks, dim)
         if automatic:
-            encoder = RECOMMENDED_ENCODER
+            encoder = recommended(blocks)
         if inputs is None:
             inputs = (ENCODERS[encoder] if isinstance(encoder, str) else Encoder).default_inputs
-        blocks = as_blocks(None if pool is None else pool.blocks, dim)
         widest = max(at.stop - at.start for at in blocks.values())
         if inputs == "within-prompt" and widest > MOST_FEATURES:
             raise InvalidInputError(
@@ -162,6 +162,7 @@ class RewardModel(PyroModule):
             raise InvalidInputError(
                 f"expected covariate_blocks to be one of {', '.join(COVARIATE_BLOCKS)}, got {covariate_blocks!r}"
             )
+        self.covariates_given = covariates is not None
         named = (() if pool is None else tuple(pool.covariates)) if covariates is None else tuple(covariates)
         if pool is not None:
             pool.covariate_rows(named, np.empty(0, np.int64))
@@ -382,14 +383,15 @@ class RewardModel(PyroModule):
             "inputs": self.encoder.inputs,
             "spectrum_power": self.spectrum_power,
             "prompt_intercept": self.prompt_intercept,
+            # None where there are none, as in folders of a time when there were none.
+            "covariates": list(self.covariates.names) or ([] if self.covariates_given else None),
+            "covariate_blocks": ("apart" if self.covariates.apart else "together")
+            if len(self.covariates)
+            else None,
+            "prior_mean": self.covariates.prior_mean or None,
         }
         if len(self.input_blocks) > 1:
             settings["input_blocks"] = {name: [at.start, at.stop] for name, at in self.input_blocks.items()}
-        if len(self.covariates):
-            settings["covariates"] = list(self.covariates.names)
-            settings["covariate_blocks"] = list(self.covariates.blocks(0))
-        if self.covariates.prior_mean:
-            settings["prior_mean"] = self.covariates.prior_mean
         if encoding:
             settings["encoder_settings"] = encoding
         if self.custom_encoder:

@@ -17,7 +17,7 @@ more easily on mixed coordinates than on very unequal ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -71,10 +71,7 @@ class WithinPromptSpectrum(nn.Module):
     def learn(self, covariance: Float[Tensor, "embedding embedding"]) -> None:
         """Take V and λ from the covariance within prompts."""
         eigenvalues, rotation = torch.linalg.eigh(covariance)
-        # The sign of an eigenvector is free; fix it, so that every machine has the same features.
-        top = rotation.abs().argmax(dim=0)
-        sign = rotation[top, torch.arange(len(rotation))].sign()
-        self.rotation.copy_((rotation * sign).flip(1))
+        self.rotation.copy_(fix_signs(rotation).flip(1))
         self.eigenvalues.copy_(eigenvalues.flip(0).clamp(min=1e-12 * float(eigenvalues[-1])))
 
     def set_power(self, power: float) -> None:
@@ -161,8 +158,14 @@ class BlockSpectrum(nn.Module):
         return [part for part in self.parts if isinstance(part, WithinPromptSpectrum)]
 
 
+def fix_signs(vectors: Float[Tensor, "_ column"]) -> Float[Tensor, "_ column"]:
+    """The sign of an eigenvector is free; its largest entry is made positive, so that every machine has the same."""
+    top = vectors.abs().argmax(dim=0)
+    return vectors * vectors[top, torch.arange(vectors.shape[1])].sign()
+
+
 def within_prompt_covariance(
-    pool: ResponsePool, standardize: nn.Module, columns: Sequence[slice], device: torch.device
+    pool: ResponsePool, standardize: Callable[[Tensor], Tensor], columns: Sequence[slice], device: torch.device
 ) -> list[Float[Tensor, "embedding embedding"]]:
     """C of each block of columns, from the pool or evenly spaced prompts of a large one; none where nothing varies."""
     totals = [torch.zeros((at.stop - at.start,) * 2, dtype=torch.float64) for at in columns]

@@ -1,6 +1,7 @@
 """Embeddings standardised with the statistics of a pool, so that a prior scale means the same for every pool.
 
-A dimension that is constant in the pool is dead: it becomes zero, also on new data.
+A dimension that is constant in the pool is dead: it becomes zero, also on new data. What lies far outside of the usual
+range of a dimension is clipped, see :mod:`bayesrm.models.robust`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bayesrm.models.robust import usual_range
 from bayesrm.types import ResponsePool
+from bayesrm.utils.remembered import remembered
 
 STATISTICS_ROWS = 16_384
 """Responses that the statistics of a larger pool are taken from: a standard deviation good to 0.6%."""
 FLOAT32_NOISE = 2.5e-7
 """A standard deviation below this part of the mean is the rounding of a constant."""
+RANGE_ROWS = 2_048
+"""Responses that the usual range of a dimension is taken from."""
 _BLOCK = 128
 
 
@@ -34,22 +39,44 @@ class Standardize(nn.Module):
 
     mean: Tensor
     inverse_scale: Tensor
+    lower: Tensor | None
+    upper: Tensor | None
 
     def __init__(self, dim: int, columns: Sequence[slice] | None = None) -> None:
         super().__init__()
         self._columns = [slice(0, dim)] if columns is None else list(columns)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("inverse_scale", torch.ones(dim))
+        self.register_buffer("lower", None)
+        self.register_buffer("upper", None)
+
+    @property
+    def clips(self) -> bool:
+        """Whether the pool had responses far outside of the usual range."""
+        return self.lower is not None
 
     def fit(self, pool: ResponsePool) -> None:
-        """Take mean and standard deviation from the pool, or from evenly spaced blocks of a large one."""
+        """Take mean, standard deviation and limits from the pool, or from evenly spaced blocks of a large one."""
+        widths = tuple((at.start, at.stop) for at in self._columns)
+        mean, inverse, limits = remembered(pool, ("standardize", widths), lambda: self._statistics(pool))
+        self.mean.copy_(torch.from_numpy(mean))
+        self.inverse_scale.copy_(torch.from_numpy(inverse))
+        self.lower = self.upper = None
+        if limits is not None:
+            self.lower, self.upper = (torch.from_numpy(limit).to(self.mean) for limit in limits)
+
+    def _statistics(
+        self, pool: ResponsePool
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
         total = np.zeros(pool.dim)
         squares = np.zeros(pool.dim)
         count = 0
+        lower, upper = usual_range(pool.rows(_evenly_spaced(len(pool))).astype(np.float64))
+        limits = (lower, upper) if np.isfinite(lower).any() else None
         blocks = _statistics_blocks(len(pool))
-        centre = pool.rows(blocks[0]).mean(axis=0, dtype=np.float64)
+        centre = _clipped(pool.rows(blocks[0]), limits).mean(axis=0, dtype=np.float64)
         for block in blocks:
-            rows = pool.rows(block).astype(np.float64) - centre
+            rows = _clipped(pool.rows(block), limits).astype(np.float64) - centre
             total += rows.sum(axis=0)
             squares += (rows**2).sum(axis=0)
             count += len(rows)
@@ -57,12 +84,21 @@ class Standardize(nn.Module):
         scale = np.sqrt(np.maximum(squares / count - shift**2, 0.0))
         largest = np.concatenate([np.full(at.stop - at.start, scale[at].max()) for at in self._columns])
         dead = (scale <= 1e-6 * np.maximum(largest, 1e-30)) | (scale <= FLOAT32_NOISE * np.abs(centre))
-        self.mean.copy_(torch.from_numpy(centre + shift))
-        self.inverse_scale.copy_(torch.from_numpy(np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale))))
+        return centre + shift, np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale)), limits
 
     def forward(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
-        """Standardise."""
+        """Clip and standardise."""
+        if self.lower is not None and self.upper is not None:
+            embeddings = torch.maximum(torch.minimum(embeddings, self.upper), self.lower)
         return (embeddings - self.mean) * self.inverse_scale
+
+
+def _clipped(rows: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    return rows if limits is None else np.clip(rows, *limits)
+
+
+def _evenly_spaced(n: int) -> np.ndarray:
+    return np.linspace(0, n - 1, min(n, RANGE_ROWS)).round().astype(np.int64)
 
 
 def _statistics_blocks(n: int) -> list[np.ndarray]:

@@ -23,14 +23,16 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 from torch import Tensor
 
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.models.features import RESPONSE_BLOCK, difference
 from bayesrm.models.likelihoods.base import Likelihood, gaussian_expectation
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
-from bayesrm.types import Pairs, Preferences, ResponsePool, as_index, compact, require_within
+from bayesrm.posteriors.unexplained import Unexplained
+from bayesrm.types import Comparisons, Pairs, Preferences, ResponsePool, as_index, compact, require_within
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,63 @@ class RewardPosterior(ABC):
             )
         moments, rows, others = self._encode_pairs(pool, pairs)
         return moments.probability(self.likelihood, rows, others).cpu().numpy()
+
+    @property
+    def unexplained(self) -> Unexplained:
+        """The posterior of s, the sd of what features cannot say of a reward: :mod:`bayesrm.posteriors.unexplained`.
+
+        Raises
+        ------
+        CapabilityError
+            Where draws share no features, as those of whole networks.
+        """
+        raise CapabilityError(
+            f"what features cannot say needs a posterior of the last layer, and {type(self).__name__} has draws of "
+            "whole networks: fit with inference='laplace', 'svi', 'nuts' or 'plugin'"
+        )
+
+    def predictive_interval(
+        self, pool: ResponsePool, level: float = 0.9
+    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+        """Intervals of what people think of each response: of φᵀβ + u, and not of φᵀβ alone as :meth:`reward` has it.
+
+        Parameters
+        ----------
+        pool : ResponsePool
+            Any pool of the same embedding.
+        level : float
+            How often they are to hold the truth.
+
+        Returns
+        -------
+        low, high : (response,) float array
+            In logits, measured from the pool's mean as in :meth:`reward`.
+
+        Raises
+        ------
+        InvalidInputError
+            Where the level is not between 0 and 1.
+        CapabilityError
+            See :attr:`unexplained`.
+        """
+        if not 0 < level < 1:
+            raise InvalidInputError(f"expected a level between 0 and 1, got {level}")
+        variance = self.unexplained.variance
+        mean, sd = self.reward(pool)
+        half = float(norm.ppf((1 + level) / 2)) * np.sqrt(sd**2 + variance * (1 - 1 / len(pool)))
+        return mean - half, mean + half
+
+    def consensus_probability(
+        self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
+    ) -> Float[np.ndarray, "pair"]:
+        """The probability that people on the whole prefer the first: P(φᵀβ + u of the first is larger).
+
+        :meth:`preference_probability` is that of a single answer, with the noise of answers and without u.
+        """
+        pairs = Comparisons(as_index(first, "first"), as_index(second, "second"))
+        mean, variance = self.logit_moments(pool, pairs)
+        spread = (variance + 2 * self.unexplained.variance).sqrt()
+        return torch.special.ndtr(mean / spread).cpu().numpy()
 
     def logit_moments(
         self, pool: ResponsePool, pairs: Pairs

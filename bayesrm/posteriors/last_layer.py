@@ -29,6 +29,7 @@ from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws
+from bayesrm.posteriors.unexplained import Unexplained, unexplained
 from bayesrm.types import Preferences, ResponsePool, require_within
 
 
@@ -196,6 +197,11 @@ class LastLayerPosterior(RewardPosterior):
                 "log_evidence": float(self.log_evidence),
             },
         )
+
+    @cached_property
+    def unexplained(self) -> Unexplained:
+        """The posterior of s, by refits without a fold of the prompts each; computed when first asked for."""
+        return unexplained(self)
 
     def sample_last_layer(self, draws: int, generator: np.random.Generator) -> Float[Tensor, "draw feature"]:
         """Draws of β."""

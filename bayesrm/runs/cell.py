@@ -94,7 +94,7 @@ class Cell:
 
     def model(self) -> RewardModel:
         """The model, not fitted."""
-        return RewardModel(self.pool().dim, **self.config.part(ModelSettings))
+        return RewardModel(self.pool(), **self.config.part(ModelSettings))
 
     def tree(self) -> xr.DataTree:
         """The results of the run, opened lazily."""

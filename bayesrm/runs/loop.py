@@ -151,7 +151,7 @@ def run(
     [20, 40]
     """
     settings = LoopSettings.picked(locals())
-    model = RewardModel(pool.dim, encoder="auto") if model is None else model
+    model = RewardModel(pool, encoder="auto") if model is None else model
     return run_loop(settings, pool, annotator, test, model, None if out is None else Path(out), progress)
 
 
@@ -173,8 +173,7 @@ def run_loop(
     as_device(settings.device)
     constraints = constraints_of(settings, pool)
     constraints.require_possible(settings.batch_size)
-    if model.dim != pool.dim:
-        raise InvalidInputError(f"expected a model of embedding dimension {pool.dim}, got {model.dim}")
+    model.require_pool(pool)
     if test is not None and test[0].dim != pool.dim:
         raise InvalidInputError(
             f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "

@@ -64,6 +64,11 @@ def _scales(value: object) -> object:
     return value
 
 
+def _names(value: object) -> object:
+    """Names with commas between them; none at all for an empty text."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 def _cost(value: Any) -> Any:
     if isinstance(value, str | os.PathLike):
         return value if value == "length" else Path(value)
@@ -83,6 +88,8 @@ CountOrAll = Annotated[PositiveInt | None, BeforeValidator(_all)]
 Number = TypeVar("Number")
 Finite = Annotated[Number, Field(allow_inf_nan=False)]
 PriorScale = Annotated[PositiveFloat | dict[str, PositiveFloat] | None, BeforeValidator(_scales)]
+Names = Annotated[tuple[str, ...] | None, BeforeValidator(_names)]
+PriorMean = Annotated[dict[str, Finite[float]] | None, BeforeValidator(_scales)]
 EncoderName = Annotated[str, AfterValidator(_named("models.encoders", "ENCODERS", also=("auto",)))]
 LikelihoodName = Annotated[str, AfterValidator(_named("models.likelihoods", "LIKELIHOODS"))]
 CampaignLikelihood = Annotated[str, AfterValidator(_named("models.likelihoods", "LIKELIHOODS", also=("auto",)))]
@@ -134,6 +141,15 @@ class ModelSettings(Settings):
     likelihood: LikelihoodName = setting("bradley-terry", "See [bold]bayesrm likelihoods[/bold].")
     prior_scale: PriorScale = setting(
         None, "Prior sd of a last-layer weight, or of each block as in mlp=0.5,linear=1; default by evidence."
+    )
+    covariates: Names = setting(
+        None, "Covariates of the pool beside the encoder, as in log_characters,lines; default all that it has."
+    )
+    covariate_blocks: Literal["together", "apart"] = setting(
+        "together", "Whether covariates share a prior scale, or have one each."
+    )
+    prior_mean: PriorMean = setting(
+        None, "Prior mean of a covariate's weight in logits per sd, as in judge=0.5; default 0."
     )
 
 

@@ -259,7 +259,7 @@ def test_the_prior_covers_rewards_drawn_from_it():
     for seed in range(60):
         weights = 0.7 * np.random.default_rng(seed).standard_normal(4)
         golden = prior.features(pool).numpy() @ weights / 2.0
-        pit, prompt = golden_pit(prior, pool, golden, temperature=2.0, draws=200, seed=seed)
+        pit, prompt = golden_pit(prior, pool, golden, temperature=2.0, draws=200, seed=seed, unexplained=False)
         assert len(np.unique(prompt)) == 600
         covered.append(float(coverage(pit, prompt).sel(level=0.9)["coverage"]))
     assert abs(np.mean(covered) - 0.9) < 4 * np.std(covered, ddof=1) / np.sqrt(60)

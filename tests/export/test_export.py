@@ -34,7 +34,7 @@ SMALL = {
 
 def _elsewhere(pool):
     """The same responses, as of another pool: prompt intercepts are of the pool of the fit."""
-    return brm.ResponsePool(pool.embeddings, pool.prompt)
+    return brm.ResponsePool(pool.embeddings.copy(), pool.prompt)
 
 
 def _saved(posterior, path, **options):

@@ -153,7 +153,21 @@ def test_a_run_is_diagnosed_from_its_folder_alone_and_more_with_its_pool(run):
 @pytest.mark.parametrize("likelihood", ["bradley-terry", "flips", Flips(0.1), "davidson", "annotators"])
 def test_a_model_is_made_again_from_its_description(likelihood):
     described = brm.RewardModel(7, "mlp", (5, 4), likelihood, prior_scale=0.3, prompt_intercept=True).describe()
-    assert model_of_run(json.loads(json.dumps(described))).describe() == described
+    pool = brm.ResponsePool(np.ones((2, 7)), [0, 0])
+    assert model_of_run(json.loads(json.dumps(described)), pool).describe() == described | {"covariates": []}
+
+
+def test_a_model_of_blocks_and_covariates_is_made_again():
+    pool = brm.ResponsePool(
+        np.random.default_rng(0).normal(size=(8, 4)),
+        np.repeat([0, 1], 4),
+        blocks={"layer-0": slice(0, 2), "layer-1": slice(2, 4)},
+        covariates={"judge": np.arange(8.0), "lines": np.arange(8.0) ** 2},
+    )
+    model = brm.RewardModel(pool, "auto", prior_mean={"judge": 0.3}, covariate_blocks="apart")
+    again = model_of_run(json.loads(json.dumps(model.describe())), pool)
+    assert again.blocks == model.blocks
+    assert again.covariates.prior_mean == {"judge": 0.3}
 
 
 def own_program(features, first, second, outcome=None):
@@ -166,9 +180,10 @@ def own_program(features, first, second, outcome=None):
 def test_a_model_of_ones_own_is_not_in_its_description():
     program = brm.RewardModel(10, encoder="linear", program=own_program)
     with pytest.raises(InvalidInputError, match="a likelihood of its own"):
-        model_of_run(program.describe())
+        model_of_run(program.describe(), brm.ResponsePool(np.ones((2, 10)), [0, 0]))
+    own = brm.RewardModel(10, encoder=torch.nn.Linear(10, 2))
     with pytest.raises(InvalidInputError, match="an encoder of its own"):
-        model_of_run(brm.RewardModel(10, encoder=torch.nn.Linear(10, 2)).describe())
+        model_of_run(own.describe(), brm.ResponsePool(np.ones((2, 10)), [0, 0]))
 
 
 def test_another_pool_is_refused(run):

@@ -13,6 +13,7 @@ import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import INFERENCES
 from bayesrm.inference.fitting import prior_scale
+from bayesrm.inference.fitting.scale_prior import scale_prior
 from bayesrm.models.covariates import LIMIT, CovariateFeatures
 from bayesrm.models.features import encode
 from bayesrm.models.standardize import Standardize
@@ -33,18 +34,31 @@ def told(world: object) -> brm.ResponsePool:
     return brm.ResponsePool(world.pool.embeddings, world.pool.prompt, blocks=BLOCKS, covariates=covariates)
 
 
-def _columns(pool: brm.ResponsePool, names: list[str]) -> np.ndarray:
+def _columns(pool: brm.ResponsePool, names: list[str], apart: bool = False) -> np.ndarray:
+    """Standardised, within prompts and on their axes there unless they are apart, by brute force."""
     values = np.stack([pool.covariates[name] for name in names], axis=1)
-    return (values - values.mean(axis=0)) / values.std(axis=0)
+    if apart:
+        return (values - values.mean(axis=0)) / values.std(axis=0)
+    within = np.stack(
+        [row - values[pool.group == g].mean(axis=0) for row, g in zip(values, pool.group, strict=True)]
+    )
+    freedom = len(pool) - pool.n_prompts
+    sd = np.sqrt((within**2).sum(axis=0) / freedom)
+    standardised = (values - values.mean(axis=0)) / sd
+    if len(names) == 1:
+        return standardised
+    eigenvalues, vectors = np.linalg.eigh((within / sd).T @ (within / sd) / freedom)
+    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(names))])
+    return standardised @ vectors * np.sqrt(eigenvalues)
 
 
 # --- what the last layer sees ----------------------------------------------------------------------------
 
 
 def test_standardised_clipped_and_dead_where_constant(told: brm.ResponsePool) -> None:
-    columns = CovariateFeatures(["log_characters", "constant"])
+    columns = CovariateFeatures(["log_characters", "constant"], apart=True)
     columns.fit(told)
-    expected = _columns(told, ["log_characters"])[:, 0]
+    expected = _columns(told, ["log_characters"], apart=True)[:, 0]
     got = columns.of(told, np.arange(40)).numpy()
     np.testing.assert_allclose(got[:, 0], np.clip(expected, -LIMIT, LIMIT), atol=1e-9)
     assert not got[:, 1].any()
@@ -79,7 +93,7 @@ def test_blocks_of_every_encoder(told: brm.ResponsePool, encoder: object) -> Non
     blocks = list(brm.RewardModel(told, encoder=encoder).blocks)
     assert blocks[-1] == "covariates"
     linear = ["layer-0", "layer-1"]
-    expected = {"linear": linear, "mlp": ["features"], "mlp+linear": ["mlp", *linear], "auto": ["mlp", *linear]}
+    expected = {"linear": linear, "mlp": ["features"], "mlp+linear": ["mlp", *linear], "auto": [*linear, "mixed"]}
     assert blocks[:-1] == expected.get(encoder if isinstance(encoder, str) else "", ["features"])
 
 
@@ -102,7 +116,9 @@ def test_a_linear_covariate_is_as_good_as_a_dimension_of_the_embedding(world: ob
         world.pool.embeddings[:, :5], world.pool.prompt, covariates={"last": world.pool.embeddings[:, 5]}
     )
     inside = brm.fit(brm.RewardModel(DIM, encoder="linear", prior_scale=0.7), world.pool, world.preferences)
-    model = brm.RewardModel(beside, encoder="linear", prior_scale={"features": 0.7, "covariates": 0.7})
+    model = brm.RewardModel(
+        beside, encoder="linear", covariate_blocks="apart", prior_scale={"features": 0.7, "last": 0.7}
+    )
     outside = brm.fit(model, beside, world.preferences)
     for one, other in zip(inside.reward(world.pool), outside.reward(beside), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -164,7 +180,8 @@ def test_simulated_truth_is_found_again() -> None:
     first, second = rng.integers(0, n, (2, 6000))
     first, second = first[first != second], second[first != second]
     outcome = (rng.random(len(first)) < 1 / (1 + np.exp((x[second] - x[first]) @ weights))).astype(float)
-    posterior = brm.fit(brm.RewardModel(pool, encoder="linear"), pool, brm.Preferences(first, second, outcome))
+    model = brm.RewardModel(pool, encoder="linear", covariate_blocks="apart")
+    posterior = brm.fit(model, pool, brm.Preferences(first, second, outcome))
     sd = posterior.covariance_factor.square().sum(dim=1).sqrt().numpy()
     assert (np.abs(posterior.location.numpy() - weights) < 4 * sd).all()
     assert sd.max() < 0.1
@@ -175,7 +192,7 @@ def test_simulated_truth_is_found_again() -> None:
 
 def test_without_labels_a_prior_mean_is_the_reward(told: brm.ResponsePool) -> None:
     model = brm.RewardModel(told, encoder="linear", prior_mean={"log_characters": 1.5})
-    expected = 1.5 * _columns(told, ["log_characters"])[:, 0]
+    expected = 1.5 * _columns(told, ["log_characters"], apart=True)[:, 0]
     for inference in ("laplace", "svi", INFERENCES["ensemble"](members=100)):
         posterior = brm.fit(model, told, brm.Preferences.none(), inference)
         mean, sd = posterior.reward(told)
@@ -208,8 +225,8 @@ def test_scales_are_where_evidence_and_its_prior_are_largest(
     labels = world.preferences[:60]
     model = brm.RewardModel(told, encoder="linear", prior_mean=prior_mean, covariates=["lines", "log_characters"])
     found = brm.fit(model, told, labels).model
-    unit = prior_scale.unit_scales(found, told, torch.device("cpu"))
-    priors = prior_scale.scale_priors(["layer-0", "layer-1"])
+    unit = prior_scale.unit_scales(found, told, torch.device("cpu"), within=True)
+    prior = scale_prior(["layer-0", "layer-1"], found.covariates)
 
     def objective(scales: dict[str, float]) -> float:
         fixed = brm.RewardModel(
@@ -219,7 +236,7 @@ def test_scales_are_where_evidence_and_its_prior_are_largest(
             covariates=["lines", "log_characters"],
             prior_scale=scales,
         )
-        log_prior = sum(prior.log_density(math.log(scales[name] / unit[name])) for name, prior in priors.items())
+        log_prior = prior.log_density(np.array([math.log(scales[name] / unit[name]) for name in prior.names]))
         return brm.fit(fixed, told, labels).log_evidence + log_prior
 
     at = objective(found.prior_scale)
@@ -243,15 +260,6 @@ def test_few_labels_and_many_blocks_do_not_run_away() -> None:
     p = posterior.preference_probability(pool, prefs.first[40:], prefs.second[40:])
     loss = -np.mean(np.log(np.where(prefs.outcome[40:] == 1, p, 1 - p)))
     assert loss < math.log(2) + 0.06
-
-
-def test_the_prior_of_scales_is_for_several_blocks() -> None:
-    assert prior_scale.scale_priors(["features"]) == {}
-    four = prior_scale.scale_priors(["a", "b", "c", "d"])["a"]
-    assert math.exp(four.mean) == pytest.approx(prior_scale.TOTAL_SPREAD / 2)
-    for s in (-1.0, 0.3):
-        difference = (four.log_density(s + 1e-5) - four.log_density(s - 1e-5)) / 2e-5
-        assert four.slope(s) == pytest.approx(difference, rel=1e-6)
 
 
 # --- blocks ----------------------------------------------------------------------------------------------
@@ -290,14 +298,15 @@ def test_a_dimension_is_dead_beside_those_of_its_own_block() -> None:
 
 
 def test_held_covariates_are_at_the_mean_of_their_prompt(told: brm.ResponsePool, world: object) -> None:
-    posterior = brm.fit(brm.RewardModel(told, encoder="linear", prompt_intercept=True), told, world.preferences)
+    model = brm.RewardModel(told, encoder="linear", prompt_intercept=True, covariate_blocks="apart")
+    posterior = brm.fit(model, told, world.preferences)
     held = posterior.reward(told, without=("log_characters",))
     means = np.array([told.covariates["log_characters"][told.group == g].mean() for g in told.group])
     expected = posterior.reward(told.with_covariates({"log_characters": means}))
     for one, other in zip(held, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
     # Within a prompt: the reward less weight times the covariate.
-    columns = _columns(told, ["log_characters"])[:, 0]
+    columns = _columns(told, ["log_characters"], apart=True)[:, 0]
     weight = float(posterior.location[6])
     full = posterior.reward(told)[0]
     for g in range(told.n_prompts):
@@ -353,4 +362,6 @@ def test_settings_say_blocks_and_covariates(told: brm.ResponsePool) -> None:
     assert described["input_blocks"] == {"layer-0": [0, 2], "layer-1": [2, 6]}
     assert described["covariates"] == ["log_characters", "constant", "lines"]
     assert described["prior_mean"] == {"lines": 1.0}
-    assert not {"covariates", "input_blocks", "prior_mean"} & set(brm.RewardModel(DIM).describe())
+    plain = brm.RewardModel(DIM).describe()
+    assert "input_blocks" not in plain
+    assert plain["covariates"] is plain["prior_mean"] is plain["covariate_blocks"] is None

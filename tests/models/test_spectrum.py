@@ -185,7 +185,7 @@ def test_a_hard_prompt_does_not_read_as_a_bad_response():
 def test_the_prompts_of_another_pool_are_other_prompts():
     pool, _, preferences = _world(4, 300, across=True)
     posterior = brm.fit(brm.RewardModel(pool.dim, "linear", prompt_intercept=True), pool, preferences)
-    other = brm.ResponsePool(pool.embeddings, pool.prompt)
+    other = brm.ResponsePool(pool.embeddings.copy(), pool.prompt)
     member = pool.members[0]
     same = posterior.reward_moments(pool, member).mean, posterior.reward_moments(other, member).mean
     torch.testing.assert_close(same[0] - same[0][0], same[1] - same[1][0])

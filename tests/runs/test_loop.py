@@ -121,7 +121,7 @@ def test_settings_that_are_refused_leave_the_folder_free(world, tmp_path):
         ({"batch_size": 201}, "batch of between 1 and 200"),
         ({"inference": "exact"}, "unknown inference"),
         ({"scope": "everywhere"}, "scope: expected .within-prompt. or"),
-        ({"model": brm.RewardModel(5, "linear")}, "model of embedding dimension 8, got 5"),
+        ({"model": brm.RewardModel(5, "linear")}, "dimension 5, as the model was made for, got 8"),
         ({"seed": -1}, "seed: expected a number greater than or equal to 0"),
         ({"test": (test[0], test[1][:5])}, "golden"),
         ({"test": (test[0], np.zeros(80))}, "nothing to rank"),

@@ -24,7 +24,8 @@ OBJECTS = {"pool", "annotator", "test", "model", "out", "progress"}
 """Arguments of ``run`` that are no settings: data, objects with settings of their own, where and how to report."""
 WORDS = {
     "design": "epig", "selector": "exchange", "inference": "plugin", "encoder": "mlp+linear", "likelihood": "flips",
-    "hidden": "8,4", "prior_scale": "mlp=0.5,linear=2,intercept=1", "cost": "length", "device": "cpu",
+    "hidden": "8,4", "prior_scale": "mlp=0.5,linear=2,intercept=1,judge=1", "cost": "length", "device": "cpu",
+    "covariates": "judge", "prior_mean": "judge=0.5",
 }  # fmt: skip
 """What to ask for where a type alone does not say."""
 
@@ -70,7 +71,8 @@ def folder(tmp_path):
     for name in ("pool", "test", "targets"):
         embeddings = random.standard_normal((24, 5)).astype(np.float32)
         texts = ["words " * (1 + k % 3) for k in range(24)]
-        pool = brm.ResponsePool(embeddings, np.repeat(np.arange(6), 4), texts=texts)
+        judge = {"judge": embeddings[:, 0].astype(float)}
+        pool = brm.ResponsePool(embeddings, np.repeat(np.arange(6), 4), texts=texts, covariates=judge)
         brm.save_pool(tmp_path / name, pool, embeddings @ np.arange(5.0))
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies/one.py").write_text("")
@@ -127,7 +129,7 @@ def require_arrived(arguments, asked: dict[str, object]):
     described = model.describe()
     assert described["likelihood"]["name"] == "flips"
     assert described["hidden"] == [8, 4]
-    assert described["prior_scale"] == {"mlp": 0.5, "linear": 2.0, "intercept": 1.0}
+    assert described["prior_scale"] == {"mlp": 0.5, "linear": 2.0, "intercept": 1.0, "judge": 1.0}
     for name in ("encoder", "training", "inputs", "spectrum_power", "prompt_intercept"):
         assert described[name] == getattr(settings, name)
     assert isinstance(annotator, Crowd)

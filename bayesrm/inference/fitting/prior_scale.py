@@ -20,9 +20,9 @@ Beside linear features, whose σ evidence chooses without the network, the netwo
 they share the prior variance of a reward: σ² of the network is multiplied by ρ, that of the linear features by 1 − ρ.
 Labels across prompts teach a network about prompts before they teach it about responses, so ρ is larger within.
 
-Several blocks of one embedding, such as its hidden layers, are alike, and a few labels cannot tell which of them
-matters: there log σ of each has a Normal prior, see :class:`ScalePrior`, and what is maximised is the evidence plus its
-log density.
+Several blocks of one embedding, such as its hidden layers, and covariates are alike, and a few labels cannot tell which
+of them matters: there log σ has a prior, see :mod:`bayesrm.inference.fitting.scale_prior`, and what is maximised is the
+evidence plus its log density.
 
 The search is over the prior standard deviation of a typical reward, σ · rms‖φ − φ̄‖, between 1/30 and 30
 logits, so that neither no labels nor separable ones lead to a degenerate prior.
@@ -32,16 +32,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from scipy.optimize import brentq, minimize, minimize_scalar
+from jaxtyping import Float, Int64
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
+from bayesrm.inference.fitting.scale_prior import scale_prior
 from bayesrm.inference.fitting.trained import Split, Trained, select_blocks
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LabelledDifferences
@@ -58,41 +58,6 @@ BLOCK_TOLERANCE = 0.1
 """Several blocks are searched in turn, each more coarsely: one scale makes up for another."""
 SCALE_RESPONSES = 2048
 MOST_UPDATES = 50
-
-
-@dataclass(frozen=True)
-class ScalePrior:
-    """A Normal prior of the log of a spread: what a block adds to a typical reward a priori, in logits.
-
-    Parameters
-    ----------
-    mean, sd
-        Of log spread.
-    """
-
-    mean: float
-    sd: float
-
-    def slope(self, log_spread: float) -> float:
-        """The derivative of the log density."""
-        return (self.mean - log_spread) / self.sd**2
-
-    def log_density(self, log_spread: float) -> float:
-        """Up to a constant."""
-        return -0.5 * ((log_spread - self.mean) / self.sd) ** 2
-
-
-TOTAL_SPREAD, SPREAD_SD = 0.7, 0.5
-"""Of several blocks of one embedding together, in logits; and the sd of the log spread of each."""
-
-
-def scale_priors(encoder_blocks: Sequence[str]) -> dict[str, ScalePrior]:
-    """The prior of the scale of each block of an encoder that shares its job with others; none where it has one."""
-    count = len(encoder_blocks)
-    if count < 2:
-        return {}
-    each = ScalePrior(math.log(TOTAL_SPREAD) - 0.5 * math.log(count), SPREAD_SD)
-    return dict.fromkeys(encoder_blocks, each)
 
 
 Score = Callable[[Float[Tensor, "feature"]], Float[Tensor, "_"]]
@@ -141,7 +106,10 @@ def choose_prior_scale(
     """
     model = trained.model
     fixed = given or {}
-    unit = unit_scales(model, pool, trained.beta.device)
+    # A network and the linear features beside it share the variance of a reward in a way of their own.
+    trained_blocks = trained.splits or model.encoder.linear_blocks
+    several = not trained_blocks and scale_prior(list(model.encoder.blocks), model.covariates) is not None
+    unit = unit_scales(model, pool, trained.beta.device, within=several)
     free = [name for name in unit if name not in fixed]
     spread = dict.fromkeys(free, 0.0)
 
@@ -196,16 +164,42 @@ def network_share(pool: ResponsePool, preferences: Preferences) -> float:
     return SHARE_ACROSS + (SHARE_WITHIN - SHARE_ACROSS) * within
 
 
-def unit_scales(model: RewardModel, pool: ResponsePool, device: torch.device) -> dict[str, float]:
-    """For each block the σ at which its part of a typical response's reward has a prior sd of one logit."""
-    n = min(len(pool), SCALE_RESPONSES)
-    features = encode(model, pool, np.linspace(0, len(pool) - 1, n).round().astype(np.int64), device)
+def unit_scales(
+    model: RewardModel, pool: ResponsePool, device: torch.device, within: bool = False
+) -> dict[str, float]:
+    """For each block the σ at which its part of a typical response's reward has a prior sd of one logit.
+
+    About the mean of all responses; or about that of the responses to the same prompt, which is what preferences are
+    about and what the prior of several scales is for.
+    """
+    within = within and pool.n_prompts < len(pool)
+    index = _whole_prompts(pool) if within else _evenly_spaced(pool)
+    features = encode(model, pool, index, device)
+    centred, lost = features - features.mean(dim=0), 0
+    if within:
+        group = torch.from_numpy(np.unique(pool.group[index], return_inverse=True)[1]).to(device)
+        sizes = torch.bincount(group)
+        mean = torch.zeros((len(sizes), features.shape[1]), dtype=features.dtype, device=device)
+        mean = mean.index_add_(0, group, features) / sizes[:, None]
+        centred, lost = features - mean[group], len(sizes)
     units = {}
     for name, block in model.blocks.items():
-        part = features[:, block]
-        mean_square = float((part - part.mean(dim=0)).square().sum(dim=1).mean())
+        mean_square = float(centred[:, block].square().sum(dim=1).mean()) * len(index) / (len(index) - lost)
         units[name] = 1.0 / math.sqrt(mean_square) if mean_square > 1e-24 and name != "intercept" else 1.0
     return units
+
+
+def _evenly_spaced(pool: ResponsePool) -> Int64[np.ndarray, "response"]:
+    n = min(len(pool), SCALE_RESPONSES)
+    return np.linspace(0, len(pool) - 1, n).round().astype(np.int64)
+
+
+def _whole_prompts(pool: ResponsePool) -> Int64[np.ndarray, "response"]:
+    """All responses to evenly spaced prompts with at least two."""
+    members = [member for member in pool.members if len(member) > 1]
+    keep = max(1, int(len(members) * min(1.0, SCALE_RESPONSES / sum(map(len, members)))))
+    chosen = np.unique(np.linspace(0, len(members) - 1, keep).round().astype(int))
+    return np.sort(np.concatenate([members[k] for k in chosen]))
 
 
 def _fixed_point(
@@ -213,45 +207,46 @@ def _fixed_point(
 ) -> dict[str, float]:
     """The largest evidence over several scales: σ_b² ← ‖β_b − μ_b‖² / γ_b, γ_b = d_b − tr(Σ_bb)/σ_b² (MacKay 1992).
 
-    γ_b counts the weights of a block that the labels determine. Where log σ_b has a prior, σ_b is where
-    ‖β_b − μ_b‖² / σ_b² − γ_b, the slope of the evidence, and the slope of the log prior add up to zero. Stops where the
-    evidence, with the log prior, rises by less than ``tolerance`` nats.
+    γ_b counts the weights of a block that the labels determine. Where log σ has a prior, its slope is added, see
+    :mod:`bayesrm.inference.fitting.scale_prior`. Stops where the evidence, with the log prior, rises by less than
+    ``tolerance`` nats.
     """
     model, blocks = trained.model, trained.model.blocks
     fit = _warm_started(model, trained.data)
-    priors = {name: prior for name, prior in scale_priors(list(model.encoder.blocks)).items() if name in free}
+    prior = scale_prior(list(model.encoder.blocks), model.covariates)
+    if prior is not None and not set(prior.names) <= set(free):
+        prior = None
     location = model.prior_location().to(trained.beta.device)
-    spread = {name: priors[name].mean if name in priors else 0.0 for name in free}
+    spread = dict.fromkeys(free, 0.0)
+    if prior is not None:
+        spread |= dict(zip(prior.names, prior.mean.tolist(), strict=True))
     best, before = dict(spread), -math.inf
     for _ in range(MOST_UPDATES):
         scales = fixed | {name: unit[name] * math.exp(spread[name]) for name in free}
         mode = fit(_precision(model, scales).to(trained.beta.device))
-        value = mode.log_evidence + sum(prior.log_density(spread[name]) for name, prior in priors.items())
+        value = mode.log_evidence
+        if prior is not None:
+            value += prior.log_density(np.array([spread[name] for name in prior.names]))
         if value > before:
             best = dict(spread)
         if value < before + tolerance:
             break
         before = value
         variance = torch.cholesky_inverse(mode.cholesky).diagonal()
+        squares, determined = {}, {}
         for name in free:
             block = blocks[name]
-            determined = max(1e-3, len(variance[block]) - float(variance[block].sum()) / scales[name] ** 2)
-            squares = float((mode.beta[block] - location[block]).square().sum()) / unit[name] ** 2
-            spread[name] = _stationary(squares, determined, priors.get(name))
+            determined[name] = max(1e-3, len(variance[block]) - float(variance[block].sum()) / scales[name] ** 2)
+            squares[name] = float((mode.beta[block] - location[block]).square().sum()) / unit[name] ** 2
+            target = 0.5 * math.log(max(squares[name] / determined[name], 1e-12))
+            if prior is None or name not in prior.names:
+                spread[name] = min(max(target, -LOG_RANGE), LOG_RANGE)
+        if prior is not None:
+            q, gamma, t = (
+                np.array([values[name] for name in prior.names]) for values in (squares, determined, spread)
+            )
+            spread |= dict(zip(prior.names, prior.stationary(q, gamma, t).tolist(), strict=True))
     return best
-
-
-def _stationary(squares: float, determined: float, prior: ScalePrior | None) -> float:
-    """The log spread s at which squares · e^(−2s) − determined + slope of the log prior is zero; it falls with s."""
-    if prior is None:
-        return min(max(0.5 * math.log(max(squares / determined, 1e-12)), -LOG_RANGE), LOG_RANGE)
-
-    def slope(s: float) -> float:
-        return squares * math.exp(-2 * s) - determined + prior.slope(s)
-
-    if slope(-LOG_RANGE) <= 0:
-        return -LOG_RANGE
-    return LOG_RANGE if slope(LOG_RANGE) >= 0 else float(brentq(slope, -LOG_RANGE, LOG_RANGE, xtol=1e-6))
 
 
 def _finish(scales: dict[str, float]) -> float | dict[str, float]:

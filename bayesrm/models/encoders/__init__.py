@@ -13,12 +13,15 @@ from typing import Any
 from torch import nn
 
 from bayesrm.models.encoders.base import Encoder
+from bayesrm.models.encoders.layers import MIXED
 from bayesrm.models.encoders.with_linear import WithLinearFeatures
 from bayesrm.registry import Registry
 
 AUTO = "auto"
 RECOMMENDED_ENCODER = "mlp+linear"
 """What ``encoder="auto"`` means, with an intercept for each prompt; it stays linear unless the network helps."""
+RECOMMENDED_FOR_BLOCKS = "layers"
+"""What it means where the embedding has several blocks, such as hidden layers."""
 ENCODERS: Registry[Encoder] = Registry(
     __name__,
     Encoder,
@@ -54,7 +57,7 @@ def make_encoder(
         return copy.deepcopy(encoder)
     if isinstance(encoder, nn.Module):
         return Encoder(dim, copy.deepcopy(encoder), inputs or Encoder.default_inputs, input_blocks)
-    part: Any = ENCODERS[RECOMMENDED_ENCODER if encoder == AUTO else encoder]
+    part: Any = ENCODERS[recommended(input_blocks) if encoder == AUTO else encoder]
     takes = signature(part).parameters
     given = {
         name: value for name, value in (("hidden", tuple(hidden)), ("input_blocks", input_blocks)) if name in takes
@@ -63,7 +66,22 @@ def make_encoder(
     return made
 
 
-__all__ = ["AUTO", "ENCODERS", "RECOMMENDED_ENCODER", "Encoder", "WithLinearFeatures", "make_encoder"]
+def recommended(input_blocks: Mapping[str, slice] | None) -> str:
+    """The name of the encoder that "auto" means: for an embedding of several blocks, or of one."""
+    several = input_blocks is not None and len(input_blocks) > 1
+    return RECOMMENDED_FOR_BLOCKS if several else RECOMMENDED_ENCODER
+
+
+__all__ = [
+    "AUTO",
+    "ENCODERS",
+    "MIXED",
+    "RECOMMENDED_ENCODER",
+    "Encoder",
+    "WithLinearFeatures",
+    "make_encoder",
+    "recommended",
+]
 
 
 def __getattr__(name: str) -> Any:

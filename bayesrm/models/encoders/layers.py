@@ -1,0 +1,156 @@
+r"""Every block of an embedding, such as a hidden layer, along its own spectrum within prompts, and all of them mixed.
+
+With x_b the standardised columns of block b and C_b = V_b diag(λ_b) V_bᵀ their covariance within prompts,
+
+    f_b = c_b diag(λ_b^{a/2}) V_bᵀ x_b,    a = 2,    with c_b such that E ‖f_b − f̄_b,prompt‖² = 1,
+
+and one block more, "mixed", of the same form with a = ½ for the leading directions of all blocks together. a = 2
+expects a reward to change along the few directions in which responses to a prompt differ most, a = ½ almost along all
+of them: which is right is not known before there are labels, and a prior scale each lets them decide
+(:mod:`bayesrm.inference.fitting.scale_prior`). No label is needed for the features themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bayesrm.models.encoders.base import Encoder
+from bayesrm.models.spectrum import fix_signs, within_prompt_covariance
+from bayesrm.types import ResponsePool
+from bayesrm.utils.remembered import remembered
+
+MIXED = "mixed"
+"""The name of the block of all blocks together."""
+LAYER_POWER, MIXED_POWER = 2.0, 0.5
+LAYER_TAIL, MIXED_TAIL = 1e-3, 1e-2
+"""Trailing directions that hold less than this part of a block's prior variance are left out."""
+LEADING = 128
+"""Directions of each block that the mixed one is made from: those that responses to a prompt differ most along."""
+
+
+class BlockDirections(nn.Module):
+    """Projections of some columns each, one after the other.
+
+    Parameters
+    ----------
+    columns
+        Name → columns of the block.
+    """
+
+    def __init__(self, columns: Mapping[str, slice]) -> None:
+        super().__init__()
+        self.columns = dict(columns)
+        for at, columns_of_block in enumerate(self.columns.values()):
+            self.register_buffer(f"directions_{at}", torch.eye(columns_of_block.stop - columns_of_block.start))
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where the features of each block are."""
+        ends = np.cumsum([0, *(self.directions(at).shape[1] for at in range(len(self.columns)))]).tolist()
+        return {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(self.columns)}
+
+    def directions(self, at: int) -> Float[Tensor, "column feature"]:
+        """The projection of one block."""
+        matrix: Tensor = getattr(self, f"directions_{at}")
+        return matrix
+
+    def direct(self, at: int, matrix: Float[Tensor, "column feature"]) -> None:
+        """Change the projection of one block."""
+        setattr(self, f"directions_{at}", matrix.to(self.directions(at)))
+
+    def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
+        """Project block by block."""
+        parts = enumerate(self.columns.values())
+        return torch.cat([x[:, columns] @ self.directions(at) for at, columns in parts], dim=1)
+
+
+class Layers(Encoder):
+    """Every block of the embedding along its spectrum within prompts, and all mixed: linear, with a prior scale each.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension p of an embedding.
+    inputs : str
+        "within-prompt", or "raw" for embeddings that are not to be standardised before.
+    input_blocks : mapping of str to slice, optional
+        The blocks, such as hidden layers, see ``ResponsePool.blocks``.
+    """
+
+    name: ClassVar[str] = "layers"
+    default_inputs: ClassVar[str] = "within-prompt"
+
+    def __init__(
+        self, dim: int, inputs: str = "within-prompt", input_blocks: Mapping[str, slice] | None = None
+    ) -> None:
+        blocks = {"embedding": slice(0, dim)} if not input_blocks else dict(input_blocks)
+        columns = blocks | ({MIXED: slice(0, dim)} if len(blocks) > 1 else {})
+        super().__init__(dim, BlockDirections(columns), own_preparation(inputs), input_blocks)
+        self.inputs = inputs
+
+    def fit_pool(self, pool: ResponsePool) -> None:
+        """Statistics, and the spectra of all blocks."""
+        super().fit_pool(pool)
+        body = self.body
+        assert isinstance(body, BlockDirections)
+        key = ("layers", self.inputs, tuple((name, at.start, at.stop) for name, at in self.input_blocks.items()))
+        found = remembered(pool, key, lambda: spectral_directions(pool, self.prepare, self.input_blocks))
+        for at, matrix in enumerate(found):
+            body.direct(at, matrix)
+        self.measure()
+
+
+def own_preparation(inputs: str) -> str:
+    """How an encoder that has spectra of its own prepares embeddings before: standardised, unless they are raw."""
+    return "raw" if inputs == "raw" else "standardized"
+
+
+def spectral_directions(
+    pool: ResponsePool, prepare: Callable[[Tensor], Tensor], blocks: Mapping[str, slice]
+) -> list[Float[Tensor, "column feature"]]:
+    """The projection of each block, and of all mixed where there are several; none where nothing varies in prompts."""
+    columns = list(blocks.values())
+    device = torch.device("cpu")
+    covariances = within_prompt_covariance(pool, prepare, columns, device)
+    if not covariances:
+        return []
+    spectra = [_spectrum(covariance) for covariance in covariances]
+    found = [_scaled(*spectrum, LAYER_POWER, LAYER_TAIL) for spectrum in spectra]
+    if len(columns) > 1:
+        widest = max(at.stop for at in columns)
+        leading = [vectors[:, :LEADING] for _, vectors in spectra]
+        axes = torch.zeros((widest, sum(part.shape[1] for part in leading)), dtype=torch.float64)
+        start = 0
+        for at, part in zip(columns, leading, strict=True):
+            axes[at, start : start + part.shape[1]] = part
+            start += part.shape[1]
+        single = axes.float()
+        (covariance,) = within_prompt_covariance(
+            pool, lambda rows: prepare(rows).cpu() @ single, [slice(0, axes.shape[1])], device
+        )
+        found.append(axes @ _scaled(*_spectrum(covariance), MIXED_POWER, MIXED_TAIL))
+    return [matrix.float() for matrix in found]
+
+
+def _spectrum(
+    covariance: Float[Tensor, "column column"],
+) -> tuple[Float[Tensor, "column"], Float[Tensor, "column column"]]:
+    """Eigenvalues, the largest first, and eigenvectors of fixed sign."""
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    eigenvalues = eigenvalues.flip(0).clamp(min=1e-12 * max(float(eigenvalues[-1]), 1e-300))
+    return eigenvalues, fix_signs(vectors.flip(1))
+
+
+def _scaled(
+    eigenvalues: Float[Tensor, "column"], vectors: Float[Tensor, "column column"], power: float, tail: float
+) -> Float[Tensor, "column feature"]:
+    """V diag(c λ^{a/2}), without the trailing directions."""
+    share = eigenvalues ** (1 + power)
+    kept = int((1 - (share / share.sum()).cumsum(dim=0) > tail).sum()) + 1
+    return (vectors * (eigenvalues ** (power / 2) / share.sum().sqrt()))[:, :kept]

@@ -1,0 +1,89 @@
+"""What features cannot say: the pairs of labels that share a response, moments of residuals, recovery, coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import bayesrm as brm
+from bayesrm.errors import CapabilityError
+from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, sharing, unexplained
+
+
+def _world(seed: int, s: float, labels: int = 400, repeats: int = 1):
+    """Linear rewards with an effect of every response beside them, known to annotators alone."""
+    r = np.random.default_rng(seed)
+    x = r.normal(size=(240, 4)).astype(np.float32)
+    pool = brm.ResponsePool(x, np.repeat(np.arange(40), 6))
+    golden = x @ np.array([0.8, -0.6, 0.4, 0.3]) + s * r.normal(size=240)
+    asked = brm.candidates(pool, size=labels // repeats, seed=seed)
+    first, second = (np.tile(end, repeats) for end in (asked.first, asked.second))
+    outcome = (r.random(len(first)) < expit(golden[first] - golden[second])).astype(float)
+    return pool, golden, brm.Preferences(first, second, outcome)
+
+
+def test_labels_that_share_a_response_are_found_once():
+    first, second = np.array([0, 1, 0, 5, 0]), np.array([1, 2, 3, 6, 1])
+    left, right = sharing(first, second)
+    expected = {(k, m) for k in range(5) for m in range(k + 1, 5) if {first[k], second[k]} & {first[m], second[m]}}
+    assert set(zip(left.tolist(), right.tolist(), strict=True)) == expected
+    assert len(left) == len(expected)
+
+
+def test_without_labels_it_is_the_prior(pool):
+    prior = unexplained(brm.fit(brm.RewardModel(pool.dim, "linear"), pool, brm.Preferences.none()))
+    assert prior.products == 0
+    assert np.log(prior.sd) @ prior.probability == pytest.approx(PRIOR_MEAN, abs=0.05)
+    low, high = prior.interval(0.9)
+    assert low == pytest.approx(np.exp(PRIOR_MEAN - 1.645 * PRIOR_SD), rel=0.15)
+    assert high == pytest.approx(np.exp(PRIOR_MEAN + 1.645 * PRIOR_SD), rel=0.15)
+
+
+def test_more_is_found_where_there_is_more():
+    """Means over five worlds: ordered by the truth, and within .35 of it where answers are repeated."""
+    found = {}
+    for s in (0.2, 0.8, 1.6):
+        sds = []
+        for seed in range(5):
+            pool, _, prefs = _world(seed, s, labels=900, repeats=3)
+            sds.append(brm.fit(brm.RewardModel(pool, encoder="linear"), pool, prefs).unexplained.variance ** 0.5)
+        found[s] = float(np.mean(sds))
+    assert found[0.2] < found[0.8] < found[1.6]
+    assert found[0.8] == pytest.approx(0.8, abs=0.35)
+    assert found[1.6] == pytest.approx(1.6, abs=0.35)
+
+
+@pytest.mark.parametrize("s", [0.8, 1.4])
+def test_predictive_intervals_cover_where_those_of_the_linear_reward_do_not(s):
+    """90% intervals of 240 rewards in six worlds: between 80 and 97%, against less than 60% without u."""
+    with_u, without = [], []
+    for seed in range(6):
+        pool, golden, prefs = _world(seed, s, repeats=2)
+        posterior = brm.fit(brm.RewardModel(pool, encoder="linear"), pool, prefs)
+        truth = golden - golden.mean()
+        low, high = posterior.predictive_interval(pool, level=0.9)
+        with_u.append(np.mean((truth > low) & (truth < high)))
+        mean, sd = posterior.reward(pool)
+        without.append(np.mean(np.abs(truth - mean) < 1.645 * sd))
+    assert 0.8 < np.mean(with_u) < 0.97
+    assert np.mean(without) < 0.6
+
+
+def test_the_consensus_is_less_certain_than_the_linear_reward():
+    pool, _, prefs = _world(0, 1.0)
+    posterior = brm.fit(brm.RewardModel(pool, encoder="linear"), pool, prefs)
+    first, second = np.arange(0, 60, 2), np.arange(1, 60, 2)
+    mean, variance = (part.numpy() for part in posterior.logit_moments(pool, brm.Comparisons(first, second)))
+    from scipy.stats import norm
+
+    expected = norm.cdf(mean / np.sqrt(variance + 2 * posterior.unexplained.variance))
+    found = posterior.consensus_probability(pool, first, second)
+    np.testing.assert_allclose(found, expected)
+    assert (np.abs(found - 0.5) < np.abs(norm.cdf(mean / np.sqrt(variance)) - 0.5)).all()
+
+
+def test_whole_networks_say_that_they_have_none(pool, preferences, short_training):
+    posterior = brm.fit(brm.RewardModel(pool.dim, "mlp"), pool, preferences, "ensemble")
+    with pytest.raises(CapabilityError, match="needs a posterior of the last layer"):
+        posterior.predictive_interval(pool)
