@@ -13,7 +13,7 @@ from bayesrm.utils.wording import counted, one_or_many
 
 if TYPE_CHECKING:
     from bayesrm.data.texts import Texts
-    from bayesrm.embedding import EmbeddedPool
+    from bayesrm.embedding import EmbeddedPool, Embedder
 
 BROKEN_SHOWN = 10
 """Rows that were left out and are listed; the others are counted."""
@@ -77,11 +77,19 @@ def embed(
     pooling: Annotated[
         str | None,
         typer.Option(
-            help="last, mean or first token; default what the model's files say, else last for decoders, "
-            "mean for encoders."
+            help="last, mean or first token, or several such as mean,last, each a block; default what the model's "
+            "files say, else last for decoders, mean for encoders."
         ),
     ] = None,
-    layer: Annotated[int, typer.Option(help="Hidden layer: -1 the last, 0 the input embeddings.")] = -1,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Hidden layers, each a block of the embedding: all, last, or numbers such as 0,3,6 (0 the input "
+            "embeddings, -1 the last). Default all of an encoder, because its last layer forgets what makes a text "
+            "good and the pass computes the others anyway, and four of a decoder, evenly spaced."
+        ),
+    ] = None,
+    layer: Annotated[int | None, typer.Option(help="One hidden layer, as --layers.", hidden=True)] = None,
     template: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +115,24 @@ def embed(
     padding_side: Annotated[
         str, typer.Option(help="right or left; makes no difference but for rounding.")
     ] = "right",
+    surface: Annotated[
+        bool,
+        typer.Option(
+            "--surface/--no-surface",
+            help="Keep length, lines, list items and the like of each response as covariates beside the embedding.",
+        ),
+    ] = True,
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of numbers in SOURCE to keep as a covariate; may be given several times."),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A reward model that you have, on the hub or in a folder: its score is kept as the covariate judge. "
+            "Every shard scores all texts."
+        ),
+    ] = None,
     shard: Annotated[
         str,
         typer.Option(
@@ -123,12 +149,26 @@ def embed(
     command goes on where it was.
     """
     keeps(out)
+    from bayesrm.data.covariates import JUDGE, SURFACE
+    from bayesrm.data.source_columns import read_covariates
     from bayesrm.data.texts import read_texts
     from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts
+    from bayesrm.embedding.settings import RECOMMENDED
 
     part = _shard(shard)
+    if layer is not None and layers is not None:
+        raise InvalidInputError("expected either --layer or --layers, got both")
     settings = EmbeddingSettings(
-        model, revision, pooling, layer, template, max_tokens, padding_side, dtype, batch_tokens
+        model,
+        revision,
+        pooling,
+        template=template,
+        max_tokens=max_tokens,
+        padding_side=padding_side,
+        dtype=dtype,
+        batch_tokens=batch_tokens,
+        layers=layers or (RECOMMENDED if layer is None else str(layer)),
+        covariates=tuple(SURFACE) if surface else (),
     )
     mapping = {
         "prompt": prompt_column,
@@ -148,7 +188,17 @@ def embed(
         implicit_prompt,
     )
     _tell_texts(texts)
-    made = embed_texts(texts, Embedder(settings, device), out, part, store)
+    beside = read_covariates(source, texts, covariate or [], split, config)
+    described = None
+    if judge is not None:
+        from bayesrm.annotators.hub import HubRewardModel
+
+        scorer = HubRewardModel(judge, dtype=dtype, device=device)
+        described = scorer.describe()
+        beside[JUDGE] = scorer.score(texts.prompts, texts.responses, show_progress=True)
+    embedder = Embedder(settings, device)
+    _tell_plan(embedder, len(texts), store)
+    made = embed_texts(texts, embedder, out, part, store, covariates=beside, judge=described)
     _tell_pool(made)
     if not made.complete:
         say(f"This is shard {shard}: when all are done, run  bayesrm merge-shards SHARD… --out POOL")
@@ -207,6 +257,21 @@ def _tell_texts(texts: Texts) -> None:
             say(f"  and {len(texts.broken) - BROKEN_SHOWN:,} more")
 
 
+def _tell_plan(embedder: Embedder, texts: int, store: str) -> None:
+    """What will be made, and how large it gets, before it begins."""
+    from bayesrm.embedding.pool import size_of
+
+    blocks, size = embedder.blocks, size_of(texts, embedder, store) / 2**20
+    layers = (
+        f"hidden layers {embedder.settings.layers.replace(',', ', ')}" if embedder.settings.layers else "one layer"
+    )
+    head = "" if not len(embedder.head) else f", the last one through its {embedder.head}"
+    say(
+        f"Embedding with {layers} ({embedder.settings.pooling}){head}: {counted(len(blocks), 'block')}, "
+        f"{embedder.dim:,} numbers a response, {size:,.1f} MiB in all, twice as much while it is made."
+    )
+
+
 def _tell_pool(made: EmbeddedPool) -> None:
     lines = []
     if made.cut_prompts:
@@ -234,8 +299,10 @@ def _tell_pool(made: EmbeddedPool) -> None:
     beside = f", and {counted(made.preferences, 'label')} in preferences.parquet" if made.preferences else ""
     lines.append(
         f"{'The pool' if made.complete else 'The shard'} is {made.path}: "
-        f"{counted(made.responses, 'response')} to {counted(made.prompts, 'prompt')}, of dimension "
-        f"{made.dim:,}{beside}."
+        f"{counted(made.responses, 'response')} to {counted(made.prompts, 'prompt')}, of dimension {made.dim:,}"
+        + (f" in {made.blocks} blocks" if made.blocks > 1 else "")
+        + (f", with {counted(len(made.covariates), 'covariate')}" if made.covariates else "")
+        + f"{beside}."
     )
     for line in lines:
         say(line)

@@ -89,6 +89,13 @@ def score(
             help="The prompt is what chosen and rejected both begin with, whatever other columns there are.",
         ),
     ] = False,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            help="Covariates to hold at their mean over the pool of the fit, with commas between; length stands for "
+            "all that say how long a text is."
+        ),
+    ] = None,
     base: Annotated[
         str | None, typer.Option(help="The model that embeds texts, if it is not where MODEL says.")
     ] = None,
@@ -118,6 +125,7 @@ def score(
         kappa,
         {name: column for name, column in mapping.items() if column},
         implicit_prompt=implicit_prompt,
+        without=[name.strip() for name in (without or "").split(",") if name.strip()],
     )
     say(
         f"Read as {scored.format}: {counted(scored.responses, 'response')} in {counted(scored.rows, 'row')} scored "

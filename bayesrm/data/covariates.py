@@ -33,6 +33,9 @@ SURFACE: dict[str, Surface] = {}
 LENGTHS = ("log_characters", "log_words", "lines")
 """Those that say how long a text is: what ``without=("length",)`` holds fixed."""
 
+JUDGE = "judge"
+"""The covariate that is the score of a reward model."""
+
 _WORD = re.compile(r"\w+")
 _LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•–]|\(?(?:\d{1,3}|[A-Za-z])[.)])[ \t]+\S", re.MULTILINE)
 _CODE_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)

@@ -7,17 +7,26 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 
 from bayesrm.data.conversation import as_conversation
+from bayesrm.data.covariates import surface_covariates
 from bayesrm.embedding.batches import plan_batches
 from bayesrm.embedding.forward import inputs_of, padding_token, run
+from bayesrm.embedding.layers import LayerPlan, choose_layers
 from bayesrm.embedding.loading import Loaded, default_dtype, load
-from bayesrm.embedding.pooling import default_pooling, pool_tokens
-from bayesrm.embedding.settings import EmbeddingSettings
+from bayesrm.embedding.pooling import default_pooling
+from bayesrm.embedding.sentence_head import SentenceHead, read_head
+from bayesrm.embedding.settings import LAST, EmbeddingSettings
 from bayesrm.embedding.tokens import Tokens, tokenise
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.progress import advancing
+
+MOST_TOKENS = 65_536
+"""Tokens a batch on a GPU."""
+HIDDEN_BYTES = 4 * 2**30
+"""For hidden layers that are held at once."""
 
 
 class Embedder:
@@ -48,7 +57,7 @@ class Embedder:
         )
         self.settings = _chosen(settings, self._loaded)
         self._pad = padding_token(self._loaded.tokenizer)
-        self._layer = _require_layer(self.settings.layer, int(self._loaded.config.num_hidden_layers))
+        self.plan = self._layer_plan()
         if self.settings.padding_side == "left" and not self._loaded.is_decoder():
             raise InvalidInputError(
                 "expected padding at the right, because an encoder counts positions from the left"
@@ -67,7 +76,17 @@ class Embedder:
     @property
     def dim(self) -> int:
         """The dimension of an embedding."""
-        return int(self._loaded.config.hidden_size)
+        return max(at.stop for at in self.blocks.values())
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """The blocks of an embedding: hidden layers and their poolings, or one."""
+        return self.plan.blocks
+
+    @property
+    def head(self) -> SentenceHead:
+        """What a sentence encoder's files say is done after pooling its last layer."""
+        return self.plan.head
 
     @property
     def device(self) -> str:
@@ -76,7 +95,7 @@ class Embedder:
 
     def digest(self) -> str:
         """Of the model's weights; two models of one name differ in it."""
-        return self._loaded.digest()
+        return self._loaded.digest(self.head)
 
     def embed(
         self, prompts: Sequence[Any], responses: Sequence[str], show_progress: bool = False
@@ -125,18 +144,36 @@ class Embedder:
         """Embeddings of some of the texts, computed together."""
         pair = self.settings.template == "pair"
         inputs = inputs_of(self._loaded, tokens, texts, self.settings.padding_side, self._pad, pair)
-        assert self.settings.pooling is not None
-        if self._layer is None:
-            hidden = run(self._loaded, inputs).last_hidden_state
-        else:
-            hidden = run(self._loaded, inputs, output_hidden_states=True).hidden_states[self._layer]
-        vectors = pool_tokens(hidden, inputs["attention_mask"].bool(), self.settings.pooling).cpu().numpy()
+        outputs = run(self._loaded, inputs, output_hidden_states=not self.plan.only_last)
+        real = inputs["attention_mask"].bool()
+        with torch.inference_mode():
+            hidden = () if self.plan.only_last else outputs.hidden_states
+            vectors = self.plan.vectors(hidden, outputs.last_hidden_state, real).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise InvalidInputError(
                 f"the model {self.settings.model} gives NaN or infinity in {self.settings.dtype}: "
                 "compute in float32 or bfloat16"
             )
         return vectors
+
+    def covariates(
+        self, prompts: Sequence[Any], responses: Sequence[str]
+    ) -> dict[str, Float[np.ndarray, "response"]]:
+        """What the settings ask for of texts beside their embeddings."""
+        return surface_covariates(prompts, responses, self.settings.covariates)
+
+    def _layer_plan(self) -> LayerPlan:
+        loaded, settings = self._loaded, self.settings
+        assert settings.layers is not None
+        last = int(loaded.config.num_hidden_layers)
+        layers = choose_layers(settings.layers, last, loaded.is_decoder())
+        head = read_head(loaded) if last in layers else SentenceHead()
+        width = int(loaded.config.hidden_size)
+        declared = default_pooling(loaded) if len(head) else ""
+        head = head.to(loaded.device)
+        plan = LayerPlan(layers, last, settings.poolings, width, head, declared)
+        self.settings = replace(settings, layers=",".join(map(str, layers)), layer=layers[-1])
+        return plan
 
 
 def _chosen(settings: EmbeddingSettings, loaded: Loaded) -> EmbeddingSettings:
@@ -159,13 +196,15 @@ def _chosen(settings: EmbeddingSettings, loaded: Loaded) -> EmbeddingSettings:
         template=settings.template or ("chat" if chat else "plain"),
         max_tokens=settings.max_tokens or window,
         dtype=settings.dtype or default_dtype(loaded.device),
-        batch_tokens=settings.batch_tokens or (4096 if on_cpu else 65_536),
+        layers=settings.layers or str(settings.layer),
+        batch_tokens=settings.batch_tokens or (4096 if on_cpu else _fitting_tokens(settings, loaded)),
     )
 
 
-def _require_layer(layer: int, layers: int) -> int | None:
-    """The layer as it is counted from the input; None for the last, which every model gives without the others."""
-    if not -layers - 1 <= layer <= layers:
-        raise InvalidInputError(f"expected a layer from 0 to {layers} or from -{layers + 1} to -1, got {layer}")
-    counted = layer % (layers + 1)
-    return None if counted == layers else counted
+def _fitting_tokens(settings: EmbeddingSettings, loaded: Loaded) -> int:
+    """Tokens a batch on a GPU: fewer where the hidden layers of all of them are held at once."""
+    if settings.layers in (None, LAST) and settings.layer == -1:
+        return MOST_TOKENS
+    config = loaded.config
+    bytes_of_one = (int(config.num_hidden_layers) + 1) * int(config.hidden_size) * loaded.model.dtype.itemsize
+    return max(1024, min(MOST_TOKENS, HIDDEN_BYTES // bytes_of_one))

@@ -57,9 +57,14 @@ class Loaded:
 
     def file(self, name: str) -> Any:
         """A JSON file beside the weights, or None."""
+        path = self.path(name)
+        return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+
+    def path(self, name: str) -> Path | None:
+        """Where a file beside the weights is, or None."""
         if self.folder is not None:
             path = self.folder / name
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            return path if path.is_file() else None
         from transformers.utils.hub import cached_file
 
         found = cached_file(
@@ -69,12 +74,15 @@ class Loaded:
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )
-        return json.loads(Path(found).read_text(encoding="utf-8")) if found else None
+        return Path(found) if found else None
 
-    def digest(self) -> str:
+    def digest(self, head: torch.nn.Module | None = None) -> str:
         """Names, shapes and a sample of the numbers of all weights: tells two models of one name apart."""
         total = hashlib.sha256()
-        for name, weight in sorted(self.model.state_dict().items()):
+        weights = self.model.state_dict()
+        if head is not None:
+            weights = weights | {f"sentence head.{name}": value for name, value in head.state_dict().items()}
+        for name, weight in sorted(weights.items()):
             flat = weight.detach().reshape(-1)
             sample = flat[:: max(1, flat.numel() // SAMPLED)][:SAMPLED].double().cpu()
             total.update(f"{name}{tuple(weight.shape)}".encode())

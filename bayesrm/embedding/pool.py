@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from bayesrm.data.conversation import to_json
-from bayesrm.data.directory import CARD, EMBEDDINGS, RESPONSES, file_sums
+from bayesrm.data.directory import CARD, COVARIATES, EMBEDDINGS, RESPONSES, described_columns, file_sums
 from bayesrm.data.preferences import PREFERENCES, save_preferences
+from bayesrm.data.table import write_columns
 from bayesrm.data.texts import Texts, write_texts
 from bayesrm.embedding.batches import BatchPlan, plan_batches
 from bayesrm.embedding.embedder import Embedder
@@ -31,13 +32,14 @@ from bayesrm.embedding.work import (
     require_space,
 )
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.columns import as_covariates
 from bayesrm.utils.files import read_json, replacing, write_json
 from bayesrm.utils.progress import advancing
 from bayesrm.utils.versions import versions
 
 STORES = ("float16", "float32")
 ROWS_AT_ONCE = 8192
-_MADE_FROM = ("source", "tokens", "weights", "store")
+_MADE_FROM = ("source", "tokens", "weights", "store", "covariates")
 _PLACE, _STARTS = "place.npy", "starts.npy"
 
 
@@ -61,6 +63,8 @@ class EmbeddedPool:
         Batches that were computed now, and that an earlier run had computed.
     complete
         Whether it is a pool, and not a shard of one.
+    blocks, covariates
+        How many blocks an embedding has, and the names of covariates.
     """
 
     path: Path
@@ -74,6 +78,8 @@ class EmbeddedPool:
     computed: int
     resumed: int
     complete: bool
+    blocks: int
+    covariates: tuple[str, ...]
 
 
 def embed_texts(
@@ -83,6 +89,8 @@ def embed_texts(
     shard: tuple[int, int] = (1, 1),
     store: str = "float16",
     show_progress: bool = True,
+    covariates: Mapping[str, Float[np.ndarray, "response"]] | None = None,
+    judge: Mapping[str, Any] | None = None,
 ) -> EmbeddedPool:
     """Embed every response with its prompt into a pool directory.
 
@@ -102,6 +110,10 @@ def embed_texts(
         float16 or float32.
     show_progress
         Whether to show a bar with the time left, on a terminal.
+    covariates
+        Further covariates of the responses, beside those of the embedder's settings.
+    judge
+        What the covariate "judge" is the score of, so that new texts are scored alike.
 
     Raises
     ------
@@ -116,7 +128,12 @@ def embed_texts(
     _require_free(out)
     tokens = embedder.tokens(texts.prompts, texts.responses)
     batches = plan_batches(tokens, embedder.batch_tokens)
-    plan = _plan(texts, embedder, tokens, batches, shard, store)
+    columns = as_covariates(
+        embedder.covariates(texts.prompts, texts.responses) | dict(covariates or {}), len(texts)
+    )
+    plan = _plan(texts, embedder, tokens, batches, shard, store, columns)
+    if judge is not None:
+        plan["settings"] |= {"judge": dict(judge)}
     if (out / EMBEDDINGS).exists() and not (out / WORK / PLAN).exists():
         return _already(out, plan)
     own = range(number - 1, len(batches), shards)
@@ -128,7 +145,7 @@ def embed_texts(
         resumed = work.batches
         if not (out / WORK / _STARTS).exists():
             with explaining_full_disk(out):
-                _write_tables(out / WORK, texts, batches)
+                _write_tables(out / WORK, texts, batches, columns)
         lengths: list[float] = [float(tokens.lengths[batches.batch(batch)].sum()) for batch in own]
         with advancing("embedding", sum(lengths, 0.0), show_progress, sum(lengths[:resumed], 0.0)) as advance:
             for at in range(resumed, len(own)):
@@ -187,8 +204,19 @@ def _require_free(out: Path) -> None:
         raise InvalidInputError(f"expected a new or empty directory, but {out} is not empty: choose another name")
 
 
+def size_of(texts: int, embedder: Embedder, store: str = "float16") -> int:
+    """Bytes that the embeddings of some texts take; while they are made, twice as many."""
+    return texts * embedder.dim * np.dtype(store).itemsize
+
+
 def _plan(
-    texts: Texts, embedder: Embedder, tokens: Tokens, batches: BatchPlan, shard: tuple[int, int], store: str
+    texts: Texts,
+    embedder: Embedder,
+    tokens: Tokens,
+    batches: BatchPlan,
+    shard: tuple[int, int],
+    store: str,
+    covariates: Mapping[str, Float[np.ndarray, "response"]],
 ) -> dict[str, Any]:
     """All that the vectors depend on."""
     source = hashlib.sha256()
@@ -203,6 +231,11 @@ def _plan(
         "store": store,
         "shard": list(shard),
         "dim": embedder.dim,
+        "covariates": {
+            name: hashlib.sha256(np.ascontiguousarray(column).tobytes()).hexdigest()
+            for name, column in covariates.items()
+        },
+        "columns": described_columns(embedder.blocks, covariates),
         "responses": len(texts),
         "prompts": len(set(texts.prompt_id.tolist())),
         "unique": len(batches.order),
@@ -218,12 +251,17 @@ def _plan(
     }
 
 
-def _write_tables(work: Path, texts: Texts, batches: BatchPlan) -> None:
+def _write_tables(
+    work: Path, texts: Texts, batches: BatchPlan, covariates: Mapping[str, Float[np.ndarray, "response"]]
+) -> None:
     """What ``_finish`` needs besides the vectors; shards carry it with them."""
     with replacing(work / RESPONSES) as temporary:
         write_texts(temporary, texts)
     if texts.preferences is not None:
         save_preferences(work / PREFERENCES, texts.preferences, texts.margins)
+    if covariates:
+        with replacing(work / COVARIATES) as temporary:
+            write_columns(temporary, covariates)
     for name, array in ((_PLACE, batches.place), (_STARTS, batches.starts)):  # the last tells that all are there
         with replacing(work / name) as temporary, open(temporary, "wb") as file:
             np.save(file, array, allow_pickle=False)
@@ -239,7 +277,7 @@ def _finish(shards: Sequence[Path], out: Path) -> None:
         for number, folder in enumerate(shards):
             own = np.diff(starts)[number :: len(shards)]
             parts.append(read_vectors(folder, (int(own.sum()), plan["dim"]), plan["store"], len(own)))
-        names = [RESPONSES, PREFERENCES] if (first / PREFERENCES).exists() else [RESPONSES]
+        names = [RESPONSES, *(name for name in (PREFERENCES, COVARIATES) if (first / name).exists())]
         for name in names:
             with replacing(out / name) as temporary:
                 shutil.copyfile(first / name, temporary)
@@ -253,6 +291,7 @@ def _finish(shards: Sequence[Path], out: Path) -> None:
             "responses": plan["responses"],
             "prompts": plan["prompts"],
             "dimension": plan["dim"],
+            **plan["columns"],
             "embedding": plan["settings"],
             "texts": plan["texts"] | {"unique": plan["unique"]},
             "made_from": {key: plan[key] for key in _MADE_FROM},
@@ -319,6 +358,8 @@ def _made(out: Path, plan: dict[str, Any], computed: int, resumed: int) -> Embed
         computed=computed,
         resumed=resumed,
         complete=plan["shard"][1] == 1,
+        blocks=max(1, len(plan["columns"].get("blocks", {}))),
+        covariates=tuple(plan["columns"].get("covariates", ())),
     )
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bayesrm.embedding.loading import Loaded
+from bayesrm.embedding.sentence_head import declared_pooling
 from bayesrm.errors import InvalidInputError
 
 _SENTENCE = {
@@ -53,17 +54,12 @@ def default_pooling(loaded: Loaded) -> str:
     InvalidInputError
         Where the files ask for a pooling that there is not.
     """
-    modules = loaded.file("modules.json") or []
-    folder = next((module["path"] for module in modules if str(module.get("type", "")).endswith("Pooling")), None)
-    asked = loaded.file(f"{folder}/config.json") if folder else None
+    asked = declared_pooling(loaded)
     if asked is None:
         return "last" if loaded.is_decoder() else "mean"
-    names = [key for key, value in asked.items() if key.startswith("pooling_mode_") and value is True]
-    if isinstance(asked.get("pooling_mode"), str):
-        names = [asked["pooling_mode"]]
-    if len(names) != 1 or names[0] not in _SENTENCE:
+    if len(asked) != 1 or asked[0] not in _SENTENCE:
         raise InvalidInputError(
             f"expected a sentence encoder that takes the mean, the first or the last token, got "
-            f"{', '.join(names) or 'nothing'}: choose a pooling"
+            f"{', '.join(asked) or 'nothing'}: choose a pooling"
         )
-    return _SENTENCE[names[0]]
+    return _SENTENCE[asked[0]]

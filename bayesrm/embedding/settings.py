@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from bayesrm.data.covariates import SURFACE
 from bayesrm.errors import InvalidInputError
 
+ALL, LAST, RECOMMENDED = "all", "last", "recommended"
 POOLINGS = ("last", "mean", "first")
 TEMPLATES = ("chat", "plain", "pair")
 PADDING_SIDES = ("right", "left")
 DTYPES = ("float32", "bfloat16", "float16")
 
-_CHOICES = {"pooling": POOLINGS, "template": TEMPLATES, "padding_side": PADDING_SIDES, "dtype": DTYPES}
+_CHOICES = {"template": TEMPLATES, "padding_side": PADDING_SIDES, "dtype": DTYPES}
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class EmbeddingSettings:
     revision
         Branch, tag or commit on the hub.
     pooling
-        ``last``: the last token; ``mean``: the mean over tokens; ``first``: the first token ([CLS]). None: what a
-        sentence encoder's own files say, else ``last`` for decoders and ``mean`` for encoders.
+        ``last``: the last token; ``mean``: the mean over tokens; ``first``: the first token ([CLS]); several with
+        commas between. None: what a sentence encoder's own files say, else ``last`` for decoders and ``mean`` for
+        encoders.
     layer
         Hidden layer: -1 the last one, 0 the input embeddings.
     template
@@ -43,6 +46,11 @@ class EmbeddingSettings:
     batch_tokens
         At most so many tokens a batch, padding included; a longer text is a batch of its own. None: 4,096 on a CPU,
         65,536 elsewhere.
+    layers
+        Several hidden layers, each a block of the embedding: numbers with commas between, counted as ``layer`` is;
+        ``all``, ``last``, or ``recommended``: see :func:`bayesrm.embedding.layers.recommended`. None: ``layer`` alone.
+    covariates
+        What is computed of a text beside its embedding, see :mod:`bayesrm.data.covariates`.
 
     Raises
     ------
@@ -59,6 +67,8 @@ class EmbeddingSettings:
     padding_side: str = "right"
     dtype: str | None = None
     batch_tokens: int | None = None
+    layers: str | None = None
+    covariates: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -67,14 +77,25 @@ class EmbeddingSettings:
                 raise InvalidInputError(
                     f"expected {name.replace('_', ' ')} to be one of {', '.join(choices)}, got {value!r}"
                 )
+        if self.pooling is not None and not set(self.poolings) <= set(POOLINGS):
+            raise InvalidInputError(f"expected pooling to be one of {', '.join(POOLINGS)}, got {self.pooling!r}")
+        unknown = [name for name in self.covariates if name not in SURFACE]
+        if unknown:
+            raise InvalidInputError(f"unknown covariate {unknown[0]!r} of texts: there are {', '.join(SURFACE)}")
+        object.__setattr__(self, "covariates", tuple(self.covariates))
         for name in ("max_tokens", "batch_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidInputError(f"expected {name.replace('_', ' ')} of at least 1, got {value}")
 
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Each pooling that is asked for, once."""
+        return tuple(dict.fromkeys(part.strip() for part in (self.pooling or "").split(",")))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self)
+        return asdict(self) | {"covariates": list(self.covariates)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EmbeddingSettings:

@@ -27,7 +27,7 @@ from bayesrm.utils.files import read_json, write_json
 
 WORK = ".embedding"
 PLAN, DONE, VECTORS, LOCK = "plan.json", "done.json", "vectors.bin", "lock"
-VERSION = 1
+VERSION = 2
 CHECKPOINT_SECONDS = 2.0
 """Vectors are synced to disk after so long, and with the last batch."""
 
@@ -166,8 +166,8 @@ def require_same_plan(there: Mapping[str, Any], here: Mapping[str, Any], folder:
         if name not in _FREE and there["settings"].get(name) != plain["settings"].get(name)
     ]
     for key, words in (
-        ("source", "texts"), ("weights", "weights of the model"), ("store", "store"), ("shard", "shard"),
-        ("tokens", "tokens of the same texts"),
+        ("source", "texts"), ("covariates", "covariates"), ("weights", "weights of the model"), ("store", "store"),
+        ("shard", "shard"), ("tokens", "tokens of the same texts"),
     ):  # fmt: skip
         if there.get(key) != plain.get(key):
             differing.append((words, there.get(key), plain.get(key)))

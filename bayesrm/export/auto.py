@@ -24,7 +24,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from bayesrm.embedding.pooling import pool_tokens
+from bayesrm.embedding.layers import LayerPlan
+from bayesrm.embedding.sentence_head import SentenceHead
 from bayesrm.export.files import Description, Tensors, build_function
 from bayesrm.export.reward_function import RewardFunction
 
@@ -44,8 +45,10 @@ class BayesRMConfig(PretrainedConfig):
         The configuration of the reward model, as JSON.
     shapes
         Name → shape and dtype of its tensors.
-    pooling, layer
-        How the embedding is taken from the hidden layers.
+    layers, poolings
+        How the embedding is put together from hidden layers.
+    head, declared
+        What is done after pooling the last layer so, see :mod:`bayesrm.embedding.sentence_head`.
     kappa
         The logit is mean − κ·sd.
     """
@@ -57,15 +60,22 @@ class BayesRMConfig(PretrainedConfig):
         base: dict[str, Any] | None = None,
         reward: str = "",
         shapes: dict[str, list[Any]] | None = None,
-        pooling: str = "last",
-        layer: int = -1,
+        layers: list[int] | None = None,
+        poolings: list[str] | None = None,
+        head: list[dict[str, Any]] | None = None,
+        declared: str = "",
         kappa: float = 0.0,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("num_labels", 1)
         super().__init__(**kwargs)
         self.base, self.reward, self.shapes = base or {}, reward, shapes or {}
-        self.pooling, self.layer, self.kappa = pooling, layer, kappa
+        # Files of before there were several layers have "pooling" and "layer".
+        self.layers, self.poolings = (
+            layers or [kwargs.get("layer", -1)],
+            poolings or [kwargs.get("pooling", "last")],
+        )
+        self.head, self.declared, self.kappa = head or [], declared, kappa
         if self.base and getattr(self, "pad_token_id", None) is None:
             self.pad_token_id = self.base.get("pad_token_id")
 
@@ -112,6 +122,7 @@ class BayesRMForSequenceClassification(PreTrainedModel):
         self.num_labels = 1
         base = dict(config.base)
         self.model = AutoModel.from_config(AutoConfig.for_model(base.pop("model_type"), **base))
+        self.sentence_head = SentenceHead(config.head)
         self.score = RewardHead(json.loads(config.reward), config.shapes, config.kappa)
         self.post_init()
 
@@ -130,12 +141,18 @@ class BayesRMForSequenceClassification(PreTrainedModel):
         if attention_mask is None:
             pad = self.config.pad_token_id
             attention_mask = torch.ones_like(input_ids) if pad is None else (input_ids != pad).long()
-        last = self.config.layer in (-1, None)
-        outputs = self.model(
-            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=not last, **kwargs
+        config = self.config
+        text = self.model.config.get_text_config()
+        last = int(text.num_hidden_layers)
+        layers = tuple(layer % (last + 1) for layer in config.layers)
+        plan = LayerPlan(
+            layers, last, tuple(config.poolings), int(text.hidden_size), self.sentence_head, config.declared
         )
-        hidden = outputs.last_hidden_state if last else outputs.hidden_states[self.config.layer]
-        logits = self.score(pool_tokens(hidden, attention_mask.bool(), self.config.pooling))
+        outputs = self.model(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=not plan.only_last, **kwargs
+        )
+        hidden = () if plan.only_last else outputs.hidden_states
+        logits = self.score(plan.vectors(hidden, outputs.last_hidden_state, attention_mask.bool()))
         return SequenceClassifierOutput(logits=logits) if return_dict in (None, True) else (logits,)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from bayesrm.annotators.hub import HubRewardModel
+from bayesrm.data.covariates import JUDGE, surface_covariates
 from bayesrm.embedding import Embedder, EmbeddingSettings
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.export.files import (
@@ -64,6 +66,7 @@ class LoadedRewardModel:
         self.description, self.function, self.likelihood = description, function, likelihood
         self._device = device
         self._embedder: Embedder | None = None
+        self._judge: HubRewardModel | None = None
 
     def __repr__(self) -> str:
         labels, model = self.description["labels"]["comparisons"], self.description["model"]["encoder"]
@@ -75,6 +78,11 @@ class LoadedRewardModel:
     def dim(self) -> int:
         """The dimension p of an embedding."""
         return self.function.encoder.dim
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """What it reads of a response beside its embedding."""
+        return self.function.covariates.names
 
     @property
     def embedder(self) -> Embedder:
@@ -95,7 +103,9 @@ class LoadedRewardModel:
             self._embedder = Embedder(EmbeddingSettings.from_dict(settings), device=self._device)
         return self._embedder
 
-    def reward(self, x: Scorable) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+    def reward(
+        self, x: Scorable, without: Sequence[str] = ()
+    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
         """Posterior mean and standard deviation of each reward, in logits, measured from the average pool response.
 
         Parameters
@@ -103,6 +113,9 @@ class LoadedRewardModel:
         x : object
             Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response): each prompt a text or
             a list of messages with role and content.
+        without : sequence of str
+            Covariates that are held at their mean over the pool of the fit; "length" stands for all that say how long
+            a text is. Two responses to one prompt then differ by what ``posterior.reward(pool, without)`` says.
 
         Returns
         -------
@@ -110,15 +123,17 @@ class LoadedRewardModel:
             (response,) each; sd is 0 for a point estimate.
         """
         parts = [
-            _mean_and_sd(self.function.moments(rows, values))
-            for rows, values in input_blocks(self._plain(x), self.function.covariates.names)
+            _mean_and_sd(self.function.moments(rows, values, without))
+            for rows, values in input_blocks(self._plain(x), self.covariates)
         ]
         mean, sd = (np.concatenate(column) for column in zip(*parts, strict=True))
         return mean, sd
 
-    def lower_bound(self, x: Scorable, kappa: float = 1.0) -> Float[np.ndarray, "response"]:
+    def lower_bound(
+        self, x: Scorable, kappa: float = 1.0, without: Sequence[str] = ()
+    ) -> Float[np.ndarray, "response"]:
         """mean − κ·sd: what a policy cannot raise by going where the reward model knows nothing."""
-        mean, sd = self.reward(x)
+        mean, sd = self.reward(x, without)
         return mean - kappa * sd
 
     def preference_probability(self, first: Scorable, second: Scorable) -> Float[np.ndarray, "pair"]:
@@ -144,7 +159,7 @@ class LoadedRewardModel:
         if len(left) != len(right):
             raise InvalidInputError(f"expected as many first as second, got {len(left)} and {len(right)}")
         parts = []
-        sides = (input_blocks(side, self.function.covariates.names) for side in (left, right))
+        sides = (input_blocks(side, self.covariates) for side in (left, right))
         for one, other in zip(*sides, strict=True):
             rows, values = (np.concatenate(both) for both in zip(one, other, strict=True))
             moments = self.function.moments(rows, values)
@@ -152,16 +167,23 @@ class LoadedRewardModel:
             parts.append(moments.probability(self.likelihood, index, index + len(index)).cpu().numpy())
         return np.concatenate(parts)
 
-    def moments(self, x: Scorable) -> RewardMoments:
+    def moments(self, x: Scorable, without: Sequence[str] = ()) -> RewardMoments:
         """Mean and covariance factor of rewards: their joint posterior, in 8 × features bytes a response."""
         pool = self._plain(x)
         everything = np.arange(len(pool))
-        names = self.function.covariates.names
-        return self.function.moments(pool.rows(everything), pool.covariate_rows(names, everything))
+        return self.function.moments(
+            pool.rows(everything), pool.covariate_rows(self.covariates, everything), without
+        )
 
-    def trl(self, kappa: float = 0.0, reference: str = "pool") -> TRLReward:
+    def trl(self, kappa: float = 0.0, reference: str = "pool", without: Sequence[str] = ()) -> TRLReward:
         """A callable with the signature of TRL's reward functions, see :class:`~bayesrm.export.trl.TRLReward`."""
-        return TRLReward(self.embedder.embed, self.function.moments, kappa, reference)
+        held = self.function.covariates.chosen(without)
+        _ = self.embedder  # which says what is missing where texts cannot be embedded
+
+        def moments(prompts: list[Any], responses: list[str]) -> RewardMoments:
+            return self.moments(list(zip(prompts, responses, strict=True)), held)
+
+        return TRLReward(moments, kappa, reference)
 
     def _plain(self, x: Scorable) -> ResponsePool:
         """What is scored, as a pool without texts, whose embeddings are checked as they are read."""
@@ -174,7 +196,7 @@ class LoadedRewardModel:
             and len(x)
             and all(isinstance(text, tuple | list) and len(text) == 2 for text in x)
         ):
-            x = self.embedder.embed([prompt for prompt, _ in x], [response for _, response in x])
+            return self.read([prompt for prompt, _ in x], [response for _, response in x])
         if isinstance(x, np.ndarray) and x.ndim == 2 and len(x):
             return ResponsePool(x, np.zeros(len(x), dtype=np.int64))
         shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else ""
@@ -182,6 +204,69 @@ class LoadedRewardModel:
             f"expected embeddings (response, {self.dim}), a ResponsePool or a list of (prompt, response), "
             f"got {type(x).__name__}{shape}"
         )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Covariates that do not follow from texts: columns of the user's table."""
+        judged = (JUDGE,) if (self.description.get("embedding") or {}).get(JUDGE) else ()
+        return tuple(name for name in self.covariates if name not in (*self.embedder.settings.covariates, *judged))
+
+    def read(
+        self,
+        prompts: Sequence[Any],
+        responses: Sequence[str],
+        given: Mapping[str, Sequence[float]] | None = None,
+    ) -> ResponsePool:
+        """Embeddings of texts and their covariates, as a pool to score.
+
+        Parameters
+        ----------
+        prompts, responses : sequence
+            One of each a response.
+        given : mapping of str to sequence of float, optional
+            Covariates that do not follow from texts, see :attr:`columns`.
+
+        Raises
+        ------
+        InvalidInputError
+            Where one of those is missing.
+        """
+        pool = ResponsePool(self.embedder.embed(prompts, responses), np.zeros(len(responses), dtype=np.int64))
+        known = [name for name in self.covariates if name in self.embedder.settings.covariates]
+        made = surface_covariates(prompts, responses, known)
+        made |= {name: np.asarray(values, dtype=np.float64) for name, values in (given or {}).items()}
+        if JUDGE in self.covariates and JUDGE not in made and self.judge is not None:
+            made[JUDGE] = self.judge.score(prompts, responses)
+        if beside := [name for name in self.covariates if name not in made]:
+            raise InvalidInputError(
+                f"expected a ResponsePool with the covariates {', '.join(self.covariates)}, got texts, from which "
+                f"{', '.join(beside)} cannot be computed"
+            )
+        return pool.with_covariates(made)
+
+    @property
+    def judge(self) -> HubRewardModel | None:
+        """The reward model whose score is the covariate "judge"; None where the files do not name one.
+
+        Raises
+        ------
+        InvalidInputError
+            Where it cannot be loaded, or its weights are others than they were.
+        """
+        described = (self.description.get("embedding") or {}).get(JUDGE)
+        if self._judge is None and described:
+            self._judge = HubRewardModel(
+                described["model"],
+                template=described["template"],
+                max_tokens=described["max_tokens"],
+                device=self._device,
+            )
+            if self._judge.describe()["weights"] != described["weights"]:
+                raise InvalidInputError(
+                    f"the judge {described['model']} has other weights than when the pool was embedded: put the old "
+                    "ones back, or embed the pool again"
+                )
+        return self._judge
 
 
 def load_reward_model(

@@ -21,6 +21,7 @@ import torch
 
 from bayesrm.data.formats.base import Item, Told
 from bayesrm.data.reading import SAMPLE, Notes, Reader, open_reader
+from bayesrm.data.source_columns import row_numbers
 from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.texts import BrokenRow
 from bayesrm.errors import InvalidInputError
@@ -72,6 +73,7 @@ def score_file(
     mapping: Mapping[str, str] | None = None,
     show_progress: bool = True,
     implicit_prompt: bool = False,
+    without: Sequence[str] = (),
 ) -> Scored:
     """Score every response of a file, a few hundred rows at a time, and write it whole or not at all.
 
@@ -91,6 +93,9 @@ def score_file(
         Whether to show a bar with the time left, on a terminal.
     implicit_prompt
         Whether the prompt is what chosen and rejected both begin with, whatever other columns there are.
+
+    without
+        Covariates that are held at their mean over the pool of the fit, see :meth:`LoadedRewardModel.reward`.
 
     Raises
     ------
@@ -120,7 +125,7 @@ def score_file(
             f"expected rows that can be scored one by one, and those of {source} are {reader.form.name}, where the "
             "answers to a prompt stand in several: write prompt and response a row"
         )
-    scoring = _Scoring(model, reader, kappa)
+    scoring = _Scoring(model, reader, kappa, without)
     scoring.look_at(sample, source)
     total = sum(1.0 for _ in read_rows(str(source)))
     with explaining_failed_write(target, "scores"), replacing(target) as temporary, ExitStack() as stack:
@@ -151,8 +156,11 @@ def score_file(
 class _Scoring:
     """Scores of blocks of rows, and what was wrong with some."""
 
-    def __init__(self, model: LoadedRewardModel, reader: Reader, kappa: float | None) -> None:
+    def __init__(
+        self, model: LoadedRewardModel, reader: Reader, kappa: float | None, without: Sequence[str]
+    ) -> None:
         self.model, self.reader, self.kappa = model, reader, kappa
+        self.without = model.function.covariates.chosen(without)
         self.several = self.pairs = False
         self.broken: list[BrokenRow] = []
         self.notes = Notes()
@@ -178,7 +186,11 @@ class _Scoring:
             (item.prompt, answer.text) for _, item in items if isinstance(item, Item) for answer in item.answers
         ]
         self.rows, self.responses = self.rows + len(items), self.responses + len(texts)
-        moments = self.model.moments(texts) if texts else None
+        moments = None
+        if texts:
+            given = {name: self._given(block, items, name) for name in self.model.columns}
+            pool = self.model.read([prompt for prompt, _ in texts], [response for _, response in texts], given)
+            moments = self.model.moments(pool, self.without)
         scored, at = [], 0
         for row, item in items:
             assert not isinstance(row, InvalidInputError)
@@ -203,6 +215,8 @@ class _Scoring:
                 raise InvalidInputError(
                     f"expected one response, as in the rows at the beginning, got {_places(item)}"
                 )
+            for name in self.model.columns:
+                row_numbers(row, name, len(item.answers), number)
         except InvalidInputError as error:
             self.broken.append(BrokenRow(number, str(error)))
             if isinstance(row, InvalidInputError):
@@ -211,6 +225,18 @@ class _Scoring:
             return str(error)
         self.notes.add(item.notes, number)
         return item
+
+    def _given(
+        self, block: Sequence[SourceRow], items: Sequence[tuple[Any, Item | str]], name: str
+    ) -> list[float]:
+        """A column of the file as a covariate of the responses that are scored."""
+        numbers = {id(row): number for number, row in block}
+        return [
+            value
+            for row, item in items
+            if isinstance(item, Item)
+            for value in row_numbers(row, name, len(item.answers), numbers[id(row)])
+        ]
 
     def _probability(self, moments: RewardMoments, index: slice, item: Item) -> float | None:
         if len(item.answers) != 2 or _places(item) != 2 or self.model.likelihood is None:

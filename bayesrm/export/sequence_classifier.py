@@ -104,7 +104,7 @@ def _write_native(directory: Path, weights: Float[Tensor, "embedding"], embedder
 
     settings = embedder.settings
     pad = _padding(embedder.tokenizer)
-    if settings.pooling != "last" or settings.layer != -1 or pad is None:
+    if settings.pooling != "last" or not embedder.plan.only_last or len(embedder.head) or pad is None:
         return False
     config = type(embedder.model.config).from_dict(embedder.model.config.to_dict())
     config.num_labels, config.pad_token_id = 1, embedder.tokenizer.convert_tokens_to_ids(pad)
@@ -139,13 +139,15 @@ def _write_registered(directory: Path, embedder: Embedder, described: Descriptio
         base=base.config.to_dict(),
         reward=json.dumps({key: described[key] for key in ("kind", "encoder")}),
         shapes=shapes_of(tensors),
-        pooling=settings.pooling or "last",
-        layer=settings.layer,
+        layers=list(embedder.plan.layers),
+        poolings=list(embedder.plan.poolings),
+        head=embedder.head.steps,
+        declared=embedder.plan.declared,
         pad_token_id=embedder.tokenizer.pad_token_id,
     )
     with torch.device("meta"):
         classifier = BayesRMForSequenceClassification(config)
-    classifier.model = base
+    classifier.model, classifier.sentence_head = base, embedder.head
     for name, value in tensors.items():
         classifier.score.register_buffer(name.replace(".", DOT), value.detach().cpu().clone())
     classifier.save_pretrained(directory)

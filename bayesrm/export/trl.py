@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from bayesrm.data.conversation import Turn, as_turns
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardMoments
 
 REFERENCES = ("pool", "prompt")
-Embed = Callable[[list[Any], list[str]], Float[np.ndarray, "response embedding"]]
 
 
 class TRLReward:
@@ -22,10 +20,8 @@ class TRLReward:
 
     Parameters
     ----------
-    embed
-        From prompts and responses to embeddings.
     moments
-        From embeddings to moments of rewards.
+        From prompts and responses to moments of rewards.
     kappa
         What is returned is mean − κ·sd. A policy that is trained on the mean alone finds responses that the reward
         model overrates because it has seen none like them; their sd is large.
@@ -42,8 +38,7 @@ class TRLReward:
 
     def __init__(
         self,
-        embed: Embed,
-        moments: Callable[[Float[np.ndarray, "response embedding"]], RewardMoments],
+        moments: Callable[[list[Any], list[str]], RewardMoments],
         kappa: float = 0.0,
         reference: str = "pool",
     ) -> None:
@@ -51,7 +46,7 @@ class TRLReward:
             raise InvalidInputError(f"expected a finite kappa of at least 0, got {kappa}")
         if reference not in REFERENCES:
             raise InvalidInputError(f"expected reference to be one of {', '.join(REFERENCES)}, got {reference!r}")
-        self._embed, self._moments, self.kappa, self.reference = embed, moments, kappa, reference
+        self._moments, self.kappa, self.reference = moments, kappa, reference
         # Trainers log a reward under the name of its function.
         self.__name__ = "bayesrm" if kappa == 0 else f"bayesrm_kappa_{kappa:g}"
 
@@ -75,7 +70,7 @@ class TRLReward:
         if not len(completions):
             return []
         asked, answered = zip(*map(_dialogue, prompts, completions), strict=True)
-        moments = self._moments(self._embed(list(asked), list(answered)))
+        moments = self._moments(list(asked), list(answered))
         mean, factor = moments.mean, moments.factor
         if self.reference == "prompt":
             group = torch.from_numpy(_groups(prompts)).to(mean.device)
