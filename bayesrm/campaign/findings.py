@@ -14,6 +14,7 @@ from bayesrm import rng
 from bayesrm.campaign.agreement import agreement
 from bayesrm.campaign.answers import NAMED_ANSWERS, choose_likelihood
 from bayesrm.campaign.campaign import Campaign
+from bayesrm.evaluation.baselines import length_share
 from bayesrm.evaluation.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
@@ -96,6 +97,8 @@ class Findings:
         None with too few answers, or where the inference cannot leave some out.
     annotators
         Where the likelihood knows them.
+    length
+        The part of the variance of rewards within prompts that length accounts for; None where lengths are not known.
     """
 
     labels: int
@@ -104,6 +107,7 @@ class Findings:
     forecast: Forecast
     held_out: HeldOut | None
     annotators: tuple[Reliability, ...]
+    length: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -124,6 +128,7 @@ class Findings:
             _forecast(values["forecast"]),
             None if held_out is None else HeldOut(**held_out),
             tuple(people),
+            values.get("length"),
         )
 
 
@@ -169,6 +174,7 @@ def find(
         outlook,
         None if predicted is None else held_out(posterior, predicted),
         people,
+        length_share(posterior.reward(campaign.pool)[0], campaign.pool),
     )
 
 

@@ -238,6 +238,8 @@ def _print_status(directory: Path, now: Status) -> None:
 
 
 def _print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> None:
+    from bayesrm.evaluation.baselines import length_sentence
+
     outlook = findings.forecast
     view = Table(
         title=f"Quality, likelihood {findings.likelihood}",
@@ -289,6 +291,8 @@ def _print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> Non
         )
     if findings.held_out is not None:
         lines.append(str(findings.held_out))
+    if findings.length is not None:
+        lines.append(length_sentence(findings.length))
     if findings.reason:
         lines.append(f"Likelihood {findings.likelihood}: {findings.reason}.")
     for person in findings.annotators:

@@ -47,7 +47,7 @@ def test_diagnose_says_the_worst_first_and_keeps_its_numbers(diagnosis, tmp_path
     assert len(repr(diagnosis).splitlines()) == 1 + len(diagnosis.verdicts)
     write_results(diagnosis.tree, tmp_path / "diagnosis.nc")
     with open_results(tmp_path / "diagnosis.nc") as tree:
-        assert set(tree.children) == checks - {"convergence"} | {"prior_sbc"}
+        assert set(tree.children) == checks - {"convergence", "length"} | {"prior_sbc"}
         assert tree["pareto_k"].attrs["verdict"] in diagnosis.verdicts
         assert [line[2] for line in json.loads(tree.attrs["verdicts"])] == diagnosis.verdicts
 
