@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bayesrm.posteriors.base import RewardPosterior
     from bayesrm.registry import register
     from bayesrm.runs.loop import RoundRecord, run
+    from bayesrm.runs.replay import replay
     from bayesrm.runs.results import open_results
     from bayesrm.types import Comparisons, Preferences, ResponsePool
 
@@ -76,6 +77,7 @@ _HOME = {
     "load_votes": "data.votes",
     "open_results": "runs.results",
     "register": "registry",
+    "replay": "runs.replay",
     "run": "runs.loop",
     "save_pool": "data",
     "save_reward_model": "export",
@@ -119,6 +121,7 @@ __all__ = [
     "load_votes",
     "open_results",
     "register",
+    "replay",
     "run",
     "save_pool",
     "save_reward_model",

@@ -192,6 +192,16 @@ class ResponsePool:
         }
         return self.with_covariates(held)
 
+    def take(self, index: Int64[np.ndarray, "row"]) -> ResponsePool:
+        """A pool of some of the responses, in this order; their embeddings are read."""
+        return ResponsePool(
+            self.rows(index),
+            self.prompt[index],
+            texts=None if self.texts is None else [self.texts[k] for k in index.tolist()],
+            blocks=self.blocks,
+            covariates={name: column[index] for name, column in self.covariates.items()},
+        )
+
     def same_responses(self, other: ResponsePool) -> bool:
         """Whether another pool has the very same responses, whatever its covariates."""
         return self is other or (self.embeddings is other.embeddings and self.prompt is other.prompt)

@@ -64,6 +64,7 @@ API = {
     "load_votes",
     "open_results",
     "register",
+    "replay",
     "run",
     "save_pool",
     "save_reward_model",

@@ -51,6 +51,7 @@ def render(results: xr.DataTree, title: str) -> str:
     trajectory = results["trajectory"].to_dataset()
     configurations: list[dict[str, Any]] = json.loads(results.attrs["configurations"])
     evaluated = "one_minus_spearman" in trajectory
+    qualities = tuple(name for name in ("log_loss", "ece") if name in trajectory)
     table = final_table(trajectory) if evaluated else None
     template = Environment(
         loader=PackageLoader("bayesrm.reports", "templates"), autoescape=True, undefined=StrictUndefined
@@ -62,7 +63,7 @@ def render(results: xr.DataTree, title: str) -> str:
         rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],
         common="" if table is None else _common(table),
         curves=svg(learning_curves(trajectory)) if evaluated else "",
-        quality=svg(learning_curves(trajectory, ("log_loss", "ece"))) if evaluated else "",
+        quality=svg(learning_curves(trajectory, qualities)) if qualities else "",
         progress=_progress(trajectory, configurations),
         settings=_shared_settings(configurations),
         versions=json.loads(results.attrs["versions"]),

@@ -1,0 +1,295 @@
+r"""Would a design have saved labels on votes that people gave already?
+
+Recorded votes become the only answers there are: a design asks pairs that were voted on, each vote is used once, and
+prompts are held out to see what was learnt. On held-out votes y ∈ {0, ½, 1} of pairs of test prompts,
+
+    vote_log_loss = mean −y log p − (1 − y) log(1 − p),   vote_accuracy = share of decided votes on the likelier side,
+
+and 1 − Spearman to the consensus of a response's votes, or to golden rewards where these are given. People disagree, so
+no model predicts all votes: the ceiling of accuracy is how often a decided vote agrees with the majority of the other
+votes on its pair (a tie among these counts half).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
+
+from bayesrm import rng
+from bayesrm.annotators.replay import ReplayAnnotator
+from bayesrm.data.golden import as_golden
+from bayesrm.data.votes import Votes
+from bayesrm.design import make_design
+from bayesrm.design.candidates import candidates
+from bayesrm.errors import InvalidInputError, NoCandidatesError
+from bayesrm.evaluation.comparison import compare, saving_sentence
+from bayesrm.evaluation.metrics import evaluate, log_loss
+from bayesrm.evaluation.names import BASELINE
+from bayesrm.inference import fit
+from bayesrm.models.reward_model import RewardModel
+from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.datatree import dataset
+from bayesrm.runs.results import write_results
+from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.utils.progress import bar
+from bayesrm.utils.versions import versions
+
+REPLAY_FILE = "replay.nc"
+MOST_CANDIDATES = 20_000
+
+
+def replay(
+    pool: ResponsePool,
+    votes: Votes,
+    test: tuple[ResponsePool, Votes | ArrayLike] | None = None,
+    designs: Sequence[str] = (BASELINE, "epig"),
+    budget: int | None = None,
+    batch_size: int = 25,
+    seeds: int | Sequence[int] = 3,
+    model: RewardModel | None = None,
+    inference: str = "laplace",
+    test_share: float = 0.25,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> xr.DataTree:
+    """Replay designs on recorded votes, each vote used once.
+
+    Parameters
+    ----------
+    pool : ResponsePool
+        What the votes are about.
+    votes : Votes
+        Every recorded vote, see ``load_votes``.
+    test : tuple, optional
+        A test pool, with its votes or its (response,) golden rewards. Without it a share of the pool's prompts is held
+        out, another one for each seed.
+    designs : sequence of str
+        What is compared; "random" is added where it is missing, as the others are held against it.
+    budget : int, optional
+        Votes that a design may use; default half of the pairs that can be asked.
+    batch_size : int
+        Votes a round.
+    seeds : int or sequence of int
+        How many seeds, or which: of what is held out, the order of votes, and every random choice.
+    model : RewardModel, optional
+        Default ``RewardModel(pool, "auto")``.
+    inference : str
+        See ``fit``; the designs' need for spread decides what is possible.
+    test_share : float
+        The share of prompts that is held out where there is no test pool.
+    out : path-like, optional
+        A folder for the results.
+    progress : bool
+        Whether to show a progress bar on a terminal.
+
+    Returns
+    -------
+    DataTree
+        ``trajectory``: dimensions ``design``, ``seed``, ``round``, coordinate ``labels``; ``vote_log_loss`` and
+        ``vote_accuracy`` of held-out votes, ``one_minus_spearman`` to the consensus. Attributes: ``sentences`` (JSON,
+        one for each design), ``ceiling`` of the accuracy.
+
+    Raises
+    ------
+    InvalidInputError
+        Where votes are about responses that the pool does not have, are too few, are all ties, or no prompt can be
+        held out.
+
+    See Also
+    --------
+    load_votes, ReplayAnnotator
+
+    Examples
+    --------
+    >>> import numpy as np, bayesrm as brm
+    >>> random = np.random.default_rng(0)
+    >>> pool = brm.ResponsePool(random.standard_normal((48, 3)), np.repeat(np.arange(8), 6))
+    >>> pairs = brm.candidates(pool)
+    >>> votes = brm.Votes(pairs.first, pairs.second, random.integers(0, 2, len(pairs.first)).astype(float))
+    >>> tree = brm.replay(pool, votes, designs=["random"], budget=20, batch_size=10, seeds=2, progress=False)
+    >>> dict(tree["trajectory"].sizes)
+    {'design': 1, 'seed': 2, 'round': 2}
+    """
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    named = list(dict.fromkeys([BASELINE, *designs]))
+    plans = {name: make_design(name) for name in named}
+    _require_votes(votes, pool, test)
+    if batch_size < 1 or not chosen or not 0 < test_share < 1:
+        raise InvalidInputError(
+            f"expected a batch of at least 1, at least one seed and a test share between 0 and 1, got {batch_size}, "
+            f"{len(chosen)} seeds and {test_share}"
+        )
+    model = RewardModel(pool, "auto") if model is None else model
+    worlds = {seed: _world(pool, votes, test, test_share, seed) for seed in chosen}
+    askable = min(len(world.train.pairs) for world in worlds.values())
+    budget = max(batch_size, askable // 2) if budget is None else min(budget, askable)
+    rounds = max(1, budget // batch_size)
+    names = ["vote_log_loss", "vote_accuracy", "one_minus_spearman"]
+    values = {name: np.full((len(named), len(chosen), rounds), np.nan) for name in names}
+    places = [(d, s) for s in range(len(chosen)) for d in range(len(named))]
+    for d, s in bar(places, "Replaying votes", len(places), show=progress):
+        seed = chosen[s]
+        world = worlds[seed]
+        annotator = ReplayAnnotator(world.train, rng.child(seed, "votes"))
+        labels = Preferences.none()
+        posterior = fit(model, pool, labels, inference, rng.child(seed, "fit"))
+        for t in range(rounds):
+            try:
+                pairs = candidates(pool, pairs=annotator.pairs, exclude=labels)
+            except NoCandidatesError:
+                break
+            size = min(batch_size, len(pairs))
+            batch = plans[named[d]].select(posterior, pairs, size, rng.child(seed, "selection", t))
+            labels = labels.append(annotator.label(batch))
+            posterior = fit(model, pool, labels, inference, rng.child(seed, "fit"))
+            for name, value in world.measure(posterior).items():
+                values[name][d, s, t] = value
+    labels_at = batch_size * np.arange(1, rounds + 1)
+    trajectory = dataset(
+        {
+            name: (("design", "seed", "round"), array)
+            for name, array in values.items()
+            if not np.isnan(array).all()
+        },
+        {"design": named, "seed": chosen, "round": np.arange(rounds), "labels": (("round",), labels_at)},
+    )
+    sentences = _sentences(trajectory, len(votes))
+    tree = xr.DataTree.from_dict({"trajectory": trajectory})
+    settings = [
+        {"design": name, "seed": seed, "inference": inference, "batch_size": batch_size, "budget": budget}
+        for name in named
+        for seed in chosen
+    ]
+    ceilings = [value for world in worlds.values() if not np.isnan(value := ceiling(world.held_out))]
+    tree.attrs.update(
+        sentences=json.dumps(sentences, ensure_ascii=False),
+        ceiling=float(np.mean(ceilings)) if ceilings else float("nan"),
+        votes=len(votes),
+        configurations=json.dumps(settings),
+        versions=json.dumps(versions()),
+    )
+    if out is not None:
+        write_results(tree, Path(out) / REPLAY_FILE)
+    return tree
+
+
+class _World:
+    """What one seed asks and is measured on.
+
+    Parameters
+    ----------
+    train
+        Votes that can be asked for.
+    test, held_out
+        The test pool and the votes on its pairs; none where only golden rewards are known.
+    golden
+        (response,) of the test pool, where known.
+    """
+
+    def __init__(self, train: Votes, test: ResponsePool, held_out: Votes, golden: np.ndarray | None) -> None:
+        self.train, self.test, self.held_out, self.golden = train, test, held_out, golden
+
+    def measure(self, posterior: RewardPosterior) -> dict[str, float]:
+        """The metrics of a round."""
+        found: dict[str, float] = {}
+        if len(self.held_out):
+            y = self.held_out.outcome
+            p = posterior.preference_probability(self.test, self.held_out.first, self.held_out.second)
+            found["vote_log_loss"] = log_loss(p, y)
+            decided = y != 0.5
+            if decided.any():
+                right = (1 + np.sign(p[decided] - 0.5) * np.sign(y[decided] - 0.5)) / 2
+                found["vote_accuracy"] = float(right.mean())
+        if self.golden is not None:
+            found["one_minus_spearman"] = evaluate(posterior, self.test, self.golden)["one_minus_spearman"]
+        return found
+
+
+def ceiling(votes: Votes) -> float:
+    """How often a decided vote agrees with the majority of the others on its pair; NaN where none has others."""
+    ends = np.sort(np.stack([votes.first, votes.second], axis=1), axis=1)
+    _, pair = np.unique(ends, axis=0, return_inverse=True)
+    towards = np.where(votes.first < votes.second, votes.outcome, 1 - votes.outcome) - 0.5
+    pair = pair.reshape(-1)
+    others = np.bincount(pair, towards)[pair] - towards
+    several = (np.bincount(pair)[pair] > 1) & (towards != 0)
+    agreement = (1 + np.sign(towards) * np.sign(others)) / 2
+    return float(agreement[several].mean()) if several.any() else float("nan")
+
+
+def _require_votes(votes: Votes, pool: ResponsePool, test: tuple[ResponsePool, Votes | ArrayLike] | None) -> None:
+    require_within(votes, pool)
+    if len(votes) < 2:
+        raise InvalidInputError(f"expected at least two recorded votes, got {len(votes)}")
+    if (votes.outcome == 0.5).all():
+        raise InvalidInputError(f"expected votes that prefer one response, and all {len(votes)} are ties")
+    if test is not None and test[0].dim != pool.dim:
+        raise InvalidInputError(
+            f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "
+            "were both embedded with the same model?"
+        )
+
+
+def _world(
+    pool: ResponsePool,
+    votes: Votes,
+    test: tuple[ResponsePool, Votes | ArrayLike] | None,
+    share: float,
+    seed: int,
+) -> _World:
+    if test is not None:
+        other, known = test
+        if isinstance(known, Votes):
+            require_within(known, other)
+            return _World(votes, *_judged(other, known))
+        return _World(votes, other, Votes.none(), as_golden(known, len(other)))
+    within = pool.group[votes.first][pool.group[votes.first] == pool.group[votes.second]]
+    prompts = np.unique(within)
+    if len(prompts) < 2:
+        raise InvalidInputError(
+            f"expected votes within at least two prompts, of which some are held out, got {len(prompts)}: give a test "
+            "pool with --test"
+        )
+    order = rng.stream(seed, "held-out prompts").permutation(prompts)
+    count = min(len(prompts) - 1, max(1, round(share * len(prompts))))
+    held_out, rest = np.sort(order[:count]), np.sort(order[count:])
+    rows = np.flatnonzero(np.isin(pool.group, held_out))
+    own = votes.of_prompts(pool, held_out)
+    moved = Votes(np.searchsorted(rows, own.first), np.searchsorted(rows, own.second), own.outcome, own.annotator)
+    return _World(votes.of_prompts(pool, rest), *_judged(pool.take(rows), moved))
+
+
+def _judged(pool: ResponsePool, votes: Votes) -> tuple[ResponsePool, Votes, Float[np.ndarray, "response"] | None]:
+    """A test pool of the responses that were voted on, its votes, and the consensus of them where it ranks any."""
+    voted = np.flatnonzero(~np.isnan(votes.consensus(pool)))
+    if len(voted) == 0:
+        return pool, votes, None
+    small = pool.take(voted)
+    own = Votes(_at(voted, votes.first), _at(voted, votes.second), votes.outcome, votes.annotator)
+    consensus = own.consensus(small)
+    ranks = any(np.ptp(consensus[member]) > 0 for member in small.members if len(member) > 1)
+    return small, own, consensus if ranks else None
+
+
+def _at(rows: Int64[np.ndarray, "row"], index: Int64[np.ndarray, "vote"]) -> Int64[np.ndarray, "vote"]:
+    return np.searchsorted(rows, index)
+
+
+def _sentences(trajectory: xr.Dataset, votes: int) -> dict[str, str]:
+    """For each design but random, what it would have saved, and whether that is shown."""
+    metric = "vote_log_loss" if "vote_log_loss" in trajectory else "one_minus_spearman"
+    table = compare(trajectory, metric)
+    told = {}
+    for _, row in table.iterrows():
+        if row["design"] == BASELINE:
+            continue
+        helps = "shown to help" if row["ratio_high"] < 1 else "not shown to help"
+        told[str(row["design"])] = f"On your {votes:,} votes, {saving_sentence(row)}: {helps}."
+    return told
