@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -64,12 +65,16 @@ _startup = _work / "ipython" / "profile_default" / "startup"
 _startup.mkdir(parents=True)
 (_startup / "where.py").write_text(
     f"""# Cells see what somebody sees who is in the root of the checkout.
-import os, tempfile
+import os, tempfile, warnings
+warnings.filterwarnings("ignore", "IProgress not found")  # progress bars of notebooks, which pages do not have
+for colours in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # pages have none
+    os.environ.pop(colours, None)
 os.chdir(tempfile.mkdtemp(dir={str(_work)!r}))
 os.symlink({str(DOCS.parent / "data")!r}, "data")
-del os, tempfile
+del os, tempfile, warnings, colours
 """
 )
+(_startup.parent / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")
 os.environ |= {
     "IPYTHONDIR": str(_work / "ipython"),
     "JUPYTER_RUNTIME_DIR": str(_work / "runtime"),
@@ -81,6 +86,9 @@ os.environ |= {
     "MKL_NUM_THREADS": "1",
     "COLUMNS": "100",
 }
+
+
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 
 def setup(app):

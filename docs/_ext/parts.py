@@ -27,6 +27,8 @@ KINDS = {
     "selectors": ("Selectors", "bayesrm.design", "SELECTORS"),
     "likelihoods": ("Likelihoods", "bayesrm.models.likelihoods", "LIKELIHOODS"),
     "inferences": ("Inferences", "bayesrm.inference", "INFERENCES"),
+    "encoders": ("Encoders", "bayesrm.models.encoders", "ENCODERS"),
+    "checks": ("Diagnostic checks", "bayesrm.diagnostics.checks", "CHECKS"),
 }
 """Page → title, and where its registry is."""
 

@@ -468,3 +468,14 @@ def test_preferences_that_are_none(tmp_path):
     (tmp_path / "other.parquet").write_text("x")
     with pytest.raises(InvalidInputError, match="cannot be read"):
         load_preferences(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_example_of_a_form_is_in_that_form(name, source):
+    """What the documentation shows of each."""
+    form = FORMATS[name]
+    assert form.example, f"give {form.__name__} an example: a row, or the rows of a prompt"
+    texts = read_texts(source(form.example))
+    assert texts.format == name
+    assert not texts.broken
+    assert len(texts.responses) >= 1

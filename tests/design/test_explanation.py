@@ -15,7 +15,7 @@ from bayesrm.runs.journal import read_records
 
 
 @pytest.fixture(scope="module")
-def parse_answer(pool) -> brm.ResponsePool:
+def told(pool) -> brm.ResponsePool:
     """The pool, with texts."""
     return brm.ResponsePool(pool.embeddings, pool.prompt, [f"response\n{k}" for k in range(len(pool))])
 

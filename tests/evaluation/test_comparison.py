@@ -179,7 +179,7 @@ def test_a_comparison_says_what_each_design_is_worth(designs):
     assert np.isinf([stuck["ratio"], stuck["ratio_high"]]).all()
     told = r"half reaches 0\.66 with 0\.\d\d× the labels of random, 95% interval 0\.\d\d–0\.\d\d"
     assert re.fullmatch(told, saving_sentence(half))
-    assert "stuck does not reach 0.66 within 1000 labels: it needs at least 2" in saving_sentence(stuck)
+    assert "stuck does not reach 0.66 within 1,000 labels: it needs at least 2" in saving_sentence(stuck)
     final = compare(designs).set_index(["pool", "design"]).loc[("pool 0", "half")]
     assert final["target"] == pytest.approx(level(1000.0), abs=0.01)
     assert 0.8 * final["ratio_low"] < 0.5 < 1.2 * final["ratio_high"]

@@ -22,6 +22,21 @@ class AlpacaEval(Format):
     columns = "instruction, output_1, output_2, preference; optional input, generator_1, generator_2, dataset"
     requires = frozenset({"prompt", *SIDES, "preference"})
     optional = frozenset({*GENERATORS, "dataset"})
+    example = (
+        {
+            "instruction": "Name a metal.",
+            "output_1": "Iron.",
+            "output_2": "Wood.",
+            "generator_1": "text_davinci_003",
+            "generator_2": "alpaca-7b",
+            "dataset": "helpful_base",
+            "annotator": "alpaca_eval_gpt4",
+            "preference": 1.0,
+            "price_per_example": 0.01,
+            "time_per_example": 0.4,
+            "raw_completion": None,
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Two answers; 2 less the preference is the probability that the first is preferred."""

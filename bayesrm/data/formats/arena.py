@@ -29,6 +29,19 @@ class Arena(Format):
     optional = frozenset(MODELS)
     dialogues = frozenset()
     own_prompt = True
+    example = (
+        {
+            "id": 1,
+            "model_a": "m1",
+            "model_b": "m2",
+            "prompt": '["Sky?"]',
+            "response_a": '["Blue."]',
+            "response_b": '["Green."]',
+            "winner_model_a": 0,
+            "winner_model_b": 1,
+            "winner_tie": 0,
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Two answers with what the person said."""

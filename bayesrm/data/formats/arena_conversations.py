@@ -25,6 +25,27 @@ class ArenaConversations(ChosenRejected):
     generators = (("model_a", "model_b"),)
     requires = frozenset({*sides, *generators[0], "winner"})
     outcomes: ClassVar[dict[str, float]] = OUTCOMES
+    example = (
+        {
+            "question_id": "q0",
+            "model_a": "koala",
+            "model_b": "vicuna",
+            "winner": "model_a",
+            "judge": "arena_user_1",
+            "conversation_a": [
+                {"role": "user", "content": "Do cats swim?"},
+                {"role": "assistant", "content": "Some do."},
+            ],
+            "conversation_b": [
+                {"role": "user", "content": "Do cats swim?"},
+                {"role": "assistant", "content": "Never."},
+            ],
+            "turn": 1,
+            "anony": True,
+            "language": "English",
+            "tstamp": 1682351591.1,
+        },
+    )
 
     def label(self, row: Row, notes: list[str]) -> Label:
         """Who won."""

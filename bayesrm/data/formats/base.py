@@ -115,6 +115,9 @@ class Format(ABC):
     ...     name = "stars"
     ...     columns = "prompt, review_1, review_2, stars_1, stars_2"
     ...     requires = frozenset({"prompt", "review_1", "review_2", "stars_1", "stars_2"})
+    ...     example = (
+    ...         {"prompt": "Name a bird.", "review_1": "Owl.", "review_2": "Trout.", "stars_1": 5, "stars_2": 1},
+    ...     )
     ...
     ...     def read(self, row: Row) -> Item:
     ...         first, second = (number(row[f"stars_{side}"], f"stars_{side}") for side in (1, 2))
@@ -125,6 +128,8 @@ class Format(ABC):
     name: ClassVar[str]
     columns: ClassVar[str]
     """In words, what it is known by, for lists and messages."""
+    example: ClassVar[tuple[Row, ...]] = ()
+    """A row in this form, or those of one prompt where they are several: what the documentation shows of it."""
     requires: ClassVar[frozenset[str]]
     """Columns that must be there. ``prompt`` may stand in a column of another name, see ``data.prompts``."""
     optional: ClassVar[frozenset[str]] = frozenset()

@@ -23,6 +23,21 @@ class Distilabel(ChosenRejected):
     )
     requires = frozenset({"prompt", *ChosenRejected.sides, "status", "rating"})
     optional = frozenset({"source"})
+    example = (
+        {
+            "system": "Be brief.",
+            "input": "Name a fruit.",
+            "chosen": "Pear.",
+            "rejected": "Stone.",
+            "generations": ["Pear.", "Stone."],
+            "order": ["chosen", "rejected"],
+            "rating": [9.0, 4.0],
+            "status": "unchanged",
+            "rationale": "r",
+            "original_chosen": "Pear.",
+            "original_rejected": "Stone.",
+        },
+    )
 
     def recognises(self, columns: frozenset[str], sample: Any) -> bool:
         """Statuses of its own kind."""

@@ -19,3 +19,16 @@ class HelpSteer2Preference(HelpSteer3):
     requires = frozenset({asked, *sides, strength})
     optional = frozenset()
     dialogues = frozenset({asked})
+    example = (
+        {
+            "split": "train",
+            "prompt": "Name a bird.",
+            "response_1": "Owl.",
+            "response_2": "Trout.",
+            "preference_strength": -2,
+            "preference_statement": "s",
+            "preference_elaboration": "e",
+            "three_most_similar_preferences": [{"statement": "s", "elaboration": "e", "strength": -2}],
+            "all_preferences_unprocessed": [{"statement": "s", "elaboration": "e", "strength": -2}],
+        },
+    )

@@ -24,6 +24,21 @@ class HelpSteer3(Format):
     requires = frozenset({asked, *sides, strength})
     optional = frozenset({"domain"})
     dialogues = frozenset({asked, *sides})
+    example = (
+        {
+            "domain": "general",
+            "language": "english",
+            "context": [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Hello"},
+                {"role": "user", "content": "What color is the sky?"},
+            ],
+            "response1": "Green.",
+            "response2": "Blue.",
+            "overall_preference": 2,
+            "individual_preference": [{"score": 2, "reasoning": "r", "feedback1": "f", "feedback2": "g"}],
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Two answers; the sign of the preference is the outcome, its size the margin."""

@@ -22,6 +22,12 @@ class HHRLHF(Format):
     columns = "chosen, rejected (dialogues within a string, turns opened by Human: and Assistant:)"
     requires = frozenset({"chosen", "rejected"})
     dialogues = frozenset()
+    example = (
+        {
+            "chosen": "\n\nHuman: Hi.\n\nAssistant: Hello.\n\nHuman: Sky?\n\nAssistant: Blue.",
+            "rejected": "\n\nHuman: Hi.\n\nAssistant: Hello.\n\nHuman: Sky?\n\nAssistant: Green.",
+        },
+    )
 
     def recognises(self, columns: frozenset[str], sample: Sequence[Row]) -> bool:
         """Strings that open with ``Human:``, and no prompt beside them."""

@@ -22,6 +22,20 @@ class Nectar(Format):
     requires = frozenset({"prompt", "answers"})
     optional = frozenset({"source"})
     containers = frozenset({"answers"})
+    example = (
+        {
+            "prompt": "\n\nHuman: Name a tree.\n\nAssistant: ",
+            "answers": [
+                {"answer": "Oak.", "model": "gpt-4", "rank": 1.0},
+                {"answer": "Grass.", "model": "llama-2-7b", "rank": 3.0},
+                {"answer": "A tree.", "model": "mistral", "rank": 2.0},
+            ],
+            "turns": 1,
+            "num_responses": 3,
+            "source": ["sharegpt"],
+            "good_natured": True,
+        },
+    )
 
     def recognises(self, columns: frozenset[str], sample: Sequence[Row]) -> bool:
         """Answers with ranks, where they are lists already."""

@@ -26,6 +26,68 @@ class OpenAssistant(Format):
     optional = frozenset({"rank", "model_name", "deleted"})
     dialogues = frozenset()
     across_rows = True
+    example = (
+        {
+            "message_id": "r",
+            "parent_id": None,
+            "text": "Name a lake.",
+            "role": "prompter",
+            "lang": "en",
+            "rank": None,
+            "message_tree_id": "r",
+            "tree_state": "ready_for_export",
+            "deleted": False,
+            "model_name": None,
+        },
+        {
+            "message_id": "a",
+            "parent_id": "r",
+            "text": "Como.",
+            "role": "assistant",
+            "lang": "en",
+            "rank": 1.0,
+            "message_tree_id": "r",
+            "tree_state": "ready_for_export",
+            "deleted": False,
+            "model_name": None,
+        },
+        {
+            "message_id": "b",
+            "parent_id": "r",
+            "text": "Garda.",
+            "role": "assistant",
+            "lang": "en",
+            "rank": 0.0,
+            "message_tree_id": "r",
+            "tree_state": "ready_for_export",
+            "deleted": False,
+            "model_name": None,
+        },
+        {
+            "message_id": "c",
+            "parent_id": "b",
+            "text": "Another?",
+            "role": "prompter",
+            "lang": "en",
+            "rank": None,
+            "message_tree_id": "r",
+            "tree_state": "ready_for_export",
+            "deleted": False,
+            "model_name": None,
+        },
+        {
+            "message_id": "d",
+            "parent_id": "c",
+            "text": "Iseo.",
+            "role": "assistant",
+            "lang": "en",
+            "rank": None,
+            "message_tree_id": "r",
+            "tree_state": "ready_for_export",
+            "deleted": False,
+            "model_name": None,
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """A row alone has no prompt."""
@@ -67,6 +129,36 @@ class OpenAssistantTrees(Format):
     containers = frozenset({"prompt"})
     own_prompt = True
     across_rows = True
+    example = (
+        {
+            "message_tree_id": "r",
+            "tree_state": "ready_for_export",
+            "prompt": {
+                "message_id": "r",
+                "text": "Name a lake.",
+                "role": "prompter",
+                "replies": [
+                    {"message_id": "a", "text": "Como.", "role": "assistant", "rank": 1, "replies": []},
+                    {
+                        "message_id": "b",
+                        "text": "Garda.",
+                        "role": "assistant",
+                        "rank": 0,
+                        "replies": [
+                            {
+                                "message_id": "c",
+                                "text": "Another?",
+                                "role": "prompter",
+                                "replies": [
+                                    {"message_id": "d", "text": "Iseo.", "role": "assistant", "replies": []}
+                                ],
+                            }
+                        ],
+                    },
+                ],
+            },
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """A tree has several prompts."""

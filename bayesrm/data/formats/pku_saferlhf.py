@@ -20,6 +20,20 @@ class PKUSafeRLHF(Format):
     columns = "prompt, response_0, response_1, better_response_id; optional response_0_source, response_1_source"
     requires = frozenset({"prompt", *SIDES, "better_response_id"})
     optional = frozenset({"prompt_source", *(f"{side}_source" for side in SIDES)})
+    example = (
+        {
+            "prompt": "How do I open a lock?",
+            "response_0": "With a key.",
+            "response_1": "With a hammer.",
+            "prompt_source": "Safer-RLHF",
+            "response_0_source": "Alpaca-7B",
+            "response_1_source": "Alpaca2-7B",
+            "is_response_0_safe": True,
+            "is_response_1_safe": False,
+            "better_response_id": 1,
+            "safer_response_id": 0,
+        },
+    )
 
     def begin(self, table: Table) -> tuple[str, ...]:
         """Say which of two labels is read."""

@@ -22,6 +22,15 @@ class Responses(Format):
     by_hand = frozenset({"response"})
     priority = -1
     lists = True
+    example = (
+        {
+            "prompt_id": 7,
+            "prompt": "What color is the sky?",
+            "response": "Blue.",
+            "generator": "a",
+            "source": "made",
+        },
+    )
 
     def recognises(self, columns: frozenset[str], sample: Sequence[Row]) -> bool:
         """Both a prompt and responses."""

@@ -20,6 +20,19 @@ class RewardBench2(Format):
     columns = "id, prompt, chosen (a list), rejected (a list), num_correct, num_incorrect"
     requires = frozenset({"prompt", "chosen", "rejected", "num_correct"})
     optional = frozenset({"subset"})
+    example = (
+        {
+            "id": "1",
+            "prompt": "What color is the sky?",
+            "chosen": ["Blue.", "It is blue."],
+            "rejected": ["Green.", "Red.", "No."],
+            "num_correct": 2,
+            "num_incorrect": 3,
+            "total_completions": 5,
+            "models": ["m", "m", "m", "m", "m"],
+            "subset": "Ties",
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """The correct answers, then the incorrect. Which of ``models`` wrote which is not documented."""

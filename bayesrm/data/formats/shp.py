@@ -20,6 +20,25 @@ class SHP(Format):
     requires = frozenset({"history", *SIDES, "labels"})
     optional = frozenset({"score_ratio", "domain"})
     dialogues = frozenset()
+    example = (
+        {
+            "post_id": "p1",
+            "domain": "askculinary_train",
+            "upvote_ratio": 0.98,
+            "history": "How long do eggs keep?",
+            "c_root_id_A": "a",
+            "c_root_id_B": "b",
+            "created_at_utc_A": 1,
+            "created_at_utc_B": 2,
+            "score_A": 10,
+            "score_B": 40,
+            "human_ref_A": "A week.",
+            "human_ref_B": "A month, cold.",
+            "labels": 0,
+            "seconds_difference": 9.0,
+            "score_ratio": 4.0,
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Two answers; the margin is the ratio of their scores."""

@@ -23,6 +23,27 @@ class SummarizeFromFeedback(Format):
     requires = frozenset({"info", "summaries", "choice"})
     dialogues = frozenset()
     containers = frozenset({"info", "summaries"})
+    example = (
+        {
+            "info": {
+                "id": "t3",
+                "post": "My cat ate my tie.",
+                "title": "Cat",
+                "subreddit": "pets",
+                "site": None,
+                "article": None,
+            },
+            "summaries": [
+                {"text": "A cat ate a tie.", "policy": "sup2", "note": "fine"},
+                {"text": "Cats eat.", "policy": "ref", "note": None},
+            ],
+            "choice": 0,
+            "worker": "w1",
+            "batch": "b",
+            "split": "train",
+            "extra": {"confidence": 7},
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Two answers, the chosen preferred."""

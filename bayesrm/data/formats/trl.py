@@ -26,3 +26,10 @@ class TRL(ChosenRejected):
     )
     by_hand = frozenset(ChosenRejected.sides)
     priority = 0
+    example = (
+        {
+            "chosen": [{"role": "user", "content": "Name a fruit."}, {"role": "assistant", "content": "Pear."}],
+            "rejected": [{"role": "user", "content": "Name a fruit."}, {"role": "assistant", "content": "Stone."}],
+            "source": "magpie",
+        },
+    )

@@ -23,6 +23,31 @@ class UltraFeedback(Format):
     requires = frozenset({"prompt", "completions"})
     optional = frozenset({"source", "models"})
     containers = frozenset({"completions", "models"})
+    example = (
+        {
+            "source": "sharegpt",
+            "instruction": "What color is the sky?",
+            "models": ["m1", "m2", "m3"],
+            "completions": [
+                {
+                    "model": "m1",
+                    "response": "Blue.",
+                    "annotations": {"helpfulness": {"Rating": "5", "Rationale": "r"}, "honesty": {"Rating": "4"}},
+                },
+                {
+                    "model": "m2",
+                    "response": "Green.",
+                    "annotations": {"helpfulness": {"Rating": "1"}, "honesty": {"Rating": "N/A"}},
+                },
+                {
+                    "model": "m3",
+                    "response": "Azure.",
+                    "annotations": {"helpfulness": {"Rating": "4"}, "honesty": {"Rating": "5"}},
+                },
+            ],
+            "correct_answers": ["None"],
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Every completion that says something, and a label for every two that were rated."""

@@ -16,3 +16,14 @@ class UltraFeedbackBinarized(ChosenRejected):
     ratings = (("score_chosen", "score_rejected"),)
     requires = frozenset({*ChosenRejected.sides, *ratings[0]})
     optional = frozenset({"prompt", "source"})
+    example = (
+        {
+            "prompt": "Name a fruit.",
+            "prompt_id": "0f1e",
+            "chosen": [{"role": "user", "content": "Name a fruit."}, {"role": "assistant", "content": "Pear."}],
+            "rejected": [{"role": "user", "content": "Name a fruit."}, {"role": "assistant", "content": "Stone."}],
+            "messages": [{"role": "user", "content": "Name a fruit."}, {"role": "assistant", "content": "Pear."}],
+            "score_chosen": 8.5,
+            "score_rejected": 6.0,
+        },
+    )

@@ -17,3 +17,21 @@ class UltraFeedbackCleaned(ChosenRejected):
     generators = (("chosen-model", "rejected-model"),)
     requires = frozenset({*ChosenRejected.sides, *ratings[0]})
     optional = frozenset({"prompt", "source", *generators[0]})
+    example = (
+        {
+            "source": "evol_instruct",
+            "prompt": "What color is the sky?",
+            "chosen": [
+                {"role": "user", "content": "What color is the sky?"},
+                {"role": "assistant", "content": "Blue."},
+            ],
+            "chosen-rating": 5.0,
+            "chosen-model": "m1",
+            "rejected": [
+                {"role": "user", "content": "What color is the sky?"},
+                {"role": "assistant", "content": "Green."},
+            ],
+            "rejected-rating": 3.5,
+            "rejected-model": "m2",
+        },
+    )

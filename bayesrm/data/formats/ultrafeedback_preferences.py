@@ -18,3 +18,14 @@ class UltraFeedbackPreferences(ChosenRejected):
     generators = (("chosen_model", "rejected_model"),)
     requires = frozenset({"prompt", *sides})
     optional = frozenset({"source", *ratings[0], *generators[0]})
+    example = (
+        {
+            "source": "evol_instruct",
+            "instruction": "Name a fruit.",
+            "chosen_response": "Pear.",
+            "rejected_response": "Stone.",
+            "chosen_avg_rating": 4.75,
+            "rejected_avg_rating": 2.25,
+            "chosen_model": "gpt-4",
+        },
+    )

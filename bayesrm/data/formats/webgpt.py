@@ -24,6 +24,19 @@ class WebGPT(Format):
     requires = frozenset({"question", *SIDES, *SCORES})
     dialogues = frozenset()
     containers = frozenset({"question"})
+    example = (
+        {
+            "question": {"dataset": "eli5", "id": "x1", "full_text": "Why is snow white?"},
+            "quotes_0": {"title": ["t"], "extract": ["e"]},
+            "answer_0": "It scatters light [1].",
+            "tokens_0": {"prefix": [1], "completion": [2]},
+            "score_0": 0.75,
+            "quotes_1": {"title": ["t"], "extract": ["e"]},
+            "answer_1": "It is cold [1].",
+            "tokens_1": {"prefix": [1], "completion": [2]},
+            "score_1": -0.75,
+        },
+    )
 
     def read(self, row: Row) -> Item:
         """Two answers; the margin is the difference of their scores."""

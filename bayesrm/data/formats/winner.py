@@ -37,6 +37,16 @@ class Winner(ChosenRejected):
     generators = (("model_a", "model_b"),)
     by_hand = frozenset({"chosen", "rejected", "winner"})
     priority = 1
+    example = (
+        {
+            "prompt": "Name a sea.",
+            "response_a": "Baltic.",
+            "response_b": "Sahara.",
+            "model_a": "m1",
+            "model_b": "m2",
+            "winner": "model_a",
+        },
+    )
 
     def __init__(self) -> None:
         super().__init__()
