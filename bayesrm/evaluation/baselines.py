@@ -14,7 +14,8 @@ given length: embeddings know it too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -120,7 +121,7 @@ def length_share(
 
 
 def length_sentence(
-    share: float | None, found: dict[str, Scores] | None = None, model: float | None = None
+    share: float | None, found: Mapping[str, Mapping[str, Any]] | None = None, model: float | None = None
 ) -> str:
     """What a report says of length: its share of the model, and what it ranks at alone.
 
@@ -140,7 +141,7 @@ def length_sentence(
             "regression on the length of the texts explains."
         )
     if found is not None and "log_characters" in found:
-        alone = found["log_characters"]["one_minus_spearman"]
+        alone = float(found["log_characters"]["one_minus_spearman"])
         text = f"Length alone, without any label, ranks at 1 − Spearman {alone:.3f}"
         if model is not None:
             gap = alone - model

@@ -5,6 +5,11 @@ from __future__ import annotations
 BASELINE = "random"
 """The design that others are compared with."""
 
+NEEDS_NO_LABEL = "baseline_"
+"""What a run calls 1 − Spearman of a ranking that needs no label, such as ``baseline_log_characters``."""
+LENGTH_SHARE = "length_share"
+"""What a run calls the part of the variance of rewards within prompts that length accounts for."""
+
 METRIC_NAMES = {
     "one_minus_spearman": ("1 − Spearman within prompts", "lower"),
     "one_minus_spearman_given_length": ("1 − Spearman within prompts, length held fixed", "lower"),

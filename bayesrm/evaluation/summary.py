@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import t
 
-from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.evaluation.baselines import length_sentence
+from bayesrm.evaluation.names import BASELINE, LENGTH_SHARE, METRIC_NAMES, NEEDS_NO_LABEL
 from bayesrm.utils.wording import counted
 
 _WITHIN_A_CELL = ("round", "n", "test_prompt")
@@ -88,6 +89,33 @@ def verdict(table: pd.DataFrame, metric: str = "one_minus_spearman") -> str:
             )
             text += f" Clearly {verb} than random with the same settings: {named}."
     return text
+
+
+def rankings_without_labels(trajectory: xr.Dataset) -> dict[str, float]:
+    """1 − Spearman of rankings that need no label, the best first; the mean where runs have different test pools."""
+    found = {
+        str(name).removeprefix(NEEDS_NO_LABEL): float(values.mean())
+        for name, values in trajectory.data_vars.items()
+        if str(name).startswith(NEEDS_NO_LABEL) and bool(values.notnull().any())
+    }
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def length_verdict(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> str:
+    """How much of the ranking is length, and what length alone does, in two sentences; "" where lengths are unknown.
+
+    Of the runs that are at the front after the last common round, as in :func:`verdict`.
+    """
+    alone = rankings_without_labels(trajectory)
+    if LENGTH_SHARE not in trajectory or not alone:
+        return ""
+    last = trajectory.isel(round=_last_common_round(trajectory, metric))
+    lower = METRIC_NAMES[metric][1] == "lower"
+    mean = last[metric].mean("seed")
+    at = mean.fillna(np.inf).argmin(...) if lower else mean.fillna(-np.inf).argmax(...)
+    share, own = (float(last[name].mean("seed").isel(at)) for name in (LENGTH_SHARE, "one_minus_spearman"))
+    found = {name: {"one_minus_spearman": value} for name, value in alone.items()}
+    return length_sentence(None if np.isnan(share) else share, found, own)
 
 
 def setting_columns(table: pd.DataFrame) -> list[str]:

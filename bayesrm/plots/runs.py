@@ -12,9 +12,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.evaluation.names import BASELINE, METRIC_NAMES, NEEDS_NO_LABEL
 from bayesrm.plots.style import BASELINE_COLOUR, COLOURS, colours_of, in_order, share_scales
 from bayesrm.utils.wording import counted
+
+LENGTH_ALONE = f"{NEEDS_NO_LABEL}log_characters"
 
 
 def learning_curves(
@@ -43,6 +45,10 @@ def learning_curves(
                 n = int(values["n"].max())
                 values, name = values.sel(n=n), name.replace("of N", f"of {n}")
             _lines(axis, values)
+            if metric == "one_minus_spearman" and LENGTH_ALONE in trajectory:
+                alone = trajectory[LENGTH_ALONE].sel(place)
+                if bool(alone.notnull().any()):
+                    axis.axhline(float(alone.mean()), color=BASELINE_COLOUR, linestyle=":", label="length alone")
             if i == 0:
                 axis.set_title(_title(place, trajectory))
             if j == 0:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
+from bayesrm.plots.runs import LENGTH_ALONE
 from bayesrm.plots.style import BASELINE_COLOUR, COLOURS, DESIGN_COLOURS, share_scales
 
 METRICS = ("one_minus_spearman", "best_of_n")
@@ -91,6 +92,7 @@ def curve_grid(
             _clean(axis)
             for line in panel.lines:
                 _curve(axis, line, metric)
+            _length_alone(axis, panel, metric)
             if i == 0:
                 axis.set_title(panel.title, fontsize=10)
             if j == 0:
@@ -294,6 +296,18 @@ def scatter_lines(
     handles = [Line2D([], [], color=COLOURS[i % len(COLOURS)], marker="o") for i in range(len(names))]
     figure.legend(handles, names, loc="outside right center", frameon=False)
     return figure
+
+
+def _length_alone(axis: Axes, panel: Panel, metric: str) -> None:
+    """What length ranks at without any label, where the runs know it."""
+    known = [line.values[LENGTH_ALONE] for line in panel.lines if LENGTH_ALONE in line.values]
+    values = [float(alone.mean()) for alone in known if bool(alone.notnull().any())]
+    if metric == "one_minus_spearman" and values:
+        height = float(np.mean(values))
+        axis.axhline(height, color=BASELINE_COLOUR, linestyle=":", linewidth=1)
+        axis.annotate(
+            "length alone", (1, height), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="bottom"
+        )
 
 
 def _curve(axis: Axes, line: Line, metric: str) -> None:

@@ -12,7 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.names import METRIC_NAMES
-from bayesrm.evaluation.summary import cell, final_table, setting, setting_columns, verdict
+from bayesrm.evaluation.summary import (
+    cell,
+    final_table,
+    length_verdict,
+    rankings_without_labels,
+    setting,
+    setting_columns,
+    verdict,
+)
 from bayesrm.plots.runs import learning_curves, svg
 from bayesrm.runs.combine import combine, run_folders
 from bayesrm.utils.files import replacing
@@ -62,6 +70,10 @@ def render(results: xr.DataTree, title: str) -> str:
         columns=[] if table is None else _metric_headers(table),
         rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],
         common="" if table is None else _common(table),
+        length=length_verdict(trajectory) if evaluated else "",
+        alone={
+            name.replace("_", " "): f"{value:.3f}" for name, value in rankings_without_labels(trajectory).items()
+        },
         curves=svg(learning_curves(trajectory)) if evaluated else "",
         quality=svg(learning_curves(trajectory, qualities)) if qualities else "",
         progress=_progress(trajectory, configurations),

@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bayesrm.evaluation.names import LENGTH_SHARE
+from bayesrm.evaluation.summary import rankings_without_labels
 from bayesrm.plots.runs import svg
 from bayesrm.reports.runs import REPORT_FILE
 from bayesrm.study import StudyResults
@@ -132,6 +134,14 @@ def _facts(results: StudyResults) -> dict[str, str]:
         "seeds": ", ".join(map(str, seeds)),
         "runs": f"{finished} finished" + (f", {len(results.failures)} failed" if results.failures else ""),
     }
+    alone = rankings_without_labels(results.trajectory)
+    if alone:
+        facts["rankings that need no label"] = "1 − Spearman " + ", ".join(
+            f"{value:.3f} ({name.replace('_', ' ')})" for name, value in alone.items()
+        )
+    if LENGTH_SHARE in results.trajectory and bool(results.trajectory[LENGTH_SHARE].notnull().any()):
+        share = float(results.trajectory[LENGTH_SHARE].mean())
+        facts["length"] = f"{share:.0%} of what the models know, on average over runs and rounds"
     if "wall" in results.seconds:
         facts["time of the last call"] = duration(results.seconds["wall"])
     spent = {name: seconds for name, seconds in results.seconds.items() if name != "wall"}

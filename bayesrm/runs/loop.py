@@ -28,7 +28,9 @@ from bayesrm.design.candidates.constraints import Constraints, Cost
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
+from bayesrm.evaluation.baselines import RANDOM, baselines, length_share
 from bayesrm.evaluation.metrics import predict, scores, spearman_by_prompt
+from bayesrm.evaluation.names import LENGTH_SHARE, NEEDS_NO_LABEL
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
@@ -210,6 +212,7 @@ def run_loop(
 
     labels = Preferences.none()
     posterior: RewardPosterior | None = None
+    alone: Metrics | None = None
     records = []
     for t in bar(range(rounds), f"{plan.criterion.name}, seed {seed}", rounds, show=progress):
         answered = journal.labels(t)
@@ -239,7 +242,11 @@ def run_loop(
         if journal.metrics(t) is None:
             posterior = posterior_after(labels)
             with stage("evaluate"):
-                measured = _measure(posterior, test, getattr(annotator, "temperature", 1.0), settings.by_prompt)
+                temperature = getattr(annotator, "temperature", 1.0)
+                measured = _measure(posterior, test, temperature, settings.by_prompt)
+                if test is not None:
+                    alone = _needs_no_label(test, temperature) if alone is None else alone
+                    measured |= alone
             with stage("keep"):
                 journal.keep_metrics(t, measured)
         records.append(journal.record(t))
@@ -326,6 +333,9 @@ def _measure(
     if test is not None:
         predicted = predict(posterior, test[0], np.asarray(test[1]), temperature)
         metrics |= scores(predicted)
+        share = length_share(predicted.reward, test[0])
+        if share is not None:
+            metrics[LENGTH_SHARE] = share
         if by_prompt:
             correlation = spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
             metrics["one_minus_spearman_by_prompt"] = (1 - correlation).tolist()
@@ -337,6 +347,12 @@ def _measure(
         metrics["log_evidence"] = posterior.log_evidence
         metrics["prior_scale"] = float(posterior.prior_precision.rsqrt().mean())
     return metrics
+
+
+def _needs_no_label(test: tuple[ResponsePool, ArrayLike], temperature: float) -> Metrics:
+    """1 − Spearman of rankings that need no label, by length and by covariates; random's is 1 whatever the pool."""
+    found = baselines(test[0], test[1], temperature)
+    return {f"{NEEDS_NO_LABEL}{name}": own["one_minus_spearman"] for name, own in found.items() if name != RANDOM}
 
 
 def _described_cost(constraints: Constraints) -> str | None:
