@@ -151,6 +151,8 @@ def read_vectors(
         raise InvalidInputError(
             f"expected all {batches} batches in {folder}, and {done} are done: run its command again to continue"
         )
+    if shape[0] == 0:  # a shard of fewer batches than shards; nothing can be mapped
+        return np.empty(shape, dtype)
     return np.memmap(folder / WORK / VECTORS, dtype=dtype, mode="r", shape=shape)
 
 

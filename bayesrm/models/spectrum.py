@@ -28,6 +28,8 @@ from bayesrm.types import ResponsePool
 
 SPECTRUM_ROWS = 16_384
 """Responses, in whole prompts, that the covariance of a larger pool is taken from."""
+NOTHING = 1e-12
+"""A variance within prompts of standardised columns that is rounding."""
 NEGLIGIBLE = 1e-3
 """Trailing directions that together hold less than this part of the prior variance of a reward are left out of linear
 features."""
@@ -135,7 +137,8 @@ class BlockSpectrum(nn.Module):
         device = self._spectra[0].rotation.device
         covariances = within_prompt_covariance(pool, standardize, self.columns, device)
         for part, covariance in zip(self._spectra, covariances, strict=bool(covariances)):
-            part.learn(covariance)
+            if float(covariance.diagonal().max()) > NOTHING:
+                part.learn(covariance)
 
     def set_power(self, power: float) -> None:
         """The same power for all blocks; a block without variation within prompts stays as it is."""

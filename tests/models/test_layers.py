@@ -110,3 +110,24 @@ def test_one_response_a_thousand_times_as_far_out_changes_little(encoder):
         scores.append(brm.evaluate(posterior, test, golden)["one_minus_spearman"])
     assert scores[0] < 0.1
     assert scores[1] < 0.1, "without limits it is above 1"
+
+
+@pytest.mark.usefixtures("short_training")
+def test_a_block_in_which_nothing_varies_does_no_harm() -> None:
+    """As of the input embeddings of a decoder at the last token, which ends every text alike."""
+    rng = np.random.default_rng(0)
+    blocks = {"layer-0": slice(0, 3), "layer-1": slice(3, 7)}
+    embeddings = np.hstack([np.full((40, 3), 0.7), rng.normal(size=(40, 4))]).astype(np.float32)
+    pool = brm.ResponsePool(embeddings, np.arange(40) % 10, blocks=blocks)
+    prefs = brm.GoldenAnnotator(embeddings[:, 3].astype(float)).label(brm.candidates(pool, size=30))
+    for encoder in ("layers", "auto", "kernel", "linear", "mlp+linear"):
+        inputs = "within-prompt" if encoder == "linear" else None
+        posterior = brm.fit(brm.RewardModel(pool, encoder=encoder, inputs=inputs), pool, prefs)
+        mean, sd = posterior.reward(pool)
+        assert np.isfinite(mean).all()
+        assert np.isfinite(sd).all()
+        assert np.corrcoef(mean, embeddings[:, 3])[0, 1] > 0.3
+    # Constant in every prompt, though not over the pool: nothing within prompts either.
+    by_prompt = np.hstack([rng.normal(size=(10, 3))[np.arange(40) % 10], embeddings[:, 3:]]).astype(np.float32)
+    apart = brm.ResponsePool(by_prompt, pool.prompt, blocks=blocks)
+    assert np.isfinite(brm.fit(brm.RewardModel(apart, encoder="layers"), apart, prefs).reward(apart)[0]).all()

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bayesrm.models.encoders.base import Encoder
-from bayesrm.models.spectrum import fix_signs, within_prompt_covariance
+from bayesrm.models.spectrum import NOTHING, fix_signs, within_prompt_covariance
 from bayesrm.types import ResponsePool
 from bayesrm.utils.remembered import remembered
 
@@ -150,7 +150,10 @@ def _spectrum(
 def _scaled(
     eigenvalues: Float[Tensor, "column"], vectors: Float[Tensor, "column column"], power: float, tail: float
 ) -> Float[Tensor, "column feature"]:
-    """V diag(c λ^{a/2}), without the trailing directions."""
+    """V diag(c λ^{a/2}), without the trailing directions; one feature that is zero where nothing varies."""
+    if float(eigenvalues[0]) <= NOTHING:
+        # Such as the input embeddings of a decoder at the last token, which ends every text.
+        return torch.zeros((len(vectors), 1), dtype=vectors.dtype)
     share = eigenvalues ** (1 + power)
     kept = int((1 - (share / share.sum()).cumsum(dim=0) > tail).sum()) + 1
     return (vectors * (eigenvalues ** (power / 2) / share.sum().sqrt()))[:, :kept]
