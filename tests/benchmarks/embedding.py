@@ -1,5 +1,7 @@
 """Embedding the texts of data/quickstart with MiniLM: as fast as sentence-transformers' ``encode`` in the same run.
 
+All hidden layers are measured beside the last one alone: they cost one pooling each, and no other forward pass.
+
     python tests/benchmarks/embedding.py                       # a few hundred texts
     python tests/benchmarks/embedding.py --texts 5000 --pool POOL --out embedding.json
 
@@ -40,12 +42,17 @@ def measure(pool: Path, texts: int, repeats: int) -> dict[str, Any]:
     prompts, responses = [prompts[at] for at in chosen], [responses[at] for at in chosen]
     joined = [as_text(prompt) + JOIN + response for prompt, response in zip(prompts, responses, strict=True)]
     embedder = Embedder(EmbeddingSettings(str(MODEL)), device="cpu")
-    ways: dict[str, Callable[[], np.ndarray]] = {"ours": lambda: embedder.embed(prompts, responses)}
+    layers = Embedder(EmbeddingSettings(str(MODEL), layers="all"), device="cpu")
+    ways: dict[str, Callable[[], np.ndarray]] = {
+        "ours": lambda: embedder.embed(prompts, responses),
+        "all layers": lambda: layers.embed(prompts, responses),
+    }
     if find_spec("sentence_transformers"):
         from sentence_transformers import SentenceTransformer
 
         sentence = SentenceTransformer(str(MODEL), device="cpu")
         ways["theirs"] = lambda: np.asarray(sentence.encode(joined, show_progress_bar=False))
+    layers.embed(prompts[:8], responses[:8])
     embedder.embed(prompts[:8], responses[:8])  # the first call of anything is slower
     if "theirs" in ways:
         sentence.encode(joined[:8], show_progress_bar=False)
@@ -61,6 +68,10 @@ def measure(pool: Path, texts: int, repeats: int) -> dict[str, Any]:
         "tokens": int(embedder.tokens(prompts, responses).lengths.sum()),
         "threads": torch.get_num_threads(),
         "seconds": seconds["ours"],
+        "all_layers_seconds": seconds["all layers"],
+        "all_layers_to_one": statistics.median(
+            every / one for every, one in zip(seconds["all layers"], seconds["ours"], strict=True)
+        ),
     }
     if "theirs" in ways:
         within = embedder.tokens(prompts, responses).lengths < embedder.settings.max_tokens
