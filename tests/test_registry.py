@@ -111,14 +111,21 @@ def test_a_file_is_a_plugin(tmp_path):
     assert [part.name for part in plugins.classes()] == ["standing"], "what a plugin imports is not its own"
 
 
-def test_a_package_is_a_plugin_by_what_it_imports_from_its_modules(tmp_path, monkeypatch):
+def test_a_package_is_a_plugin_with_all_of_its_modules(tmp_path, monkeypatch):
     package = tmp_path / "plugged_package"
     package.mkdir()
     _written(package, "one")
-    (package / "__init__.py").write_text("from plugged_package.one import Standing\n")
+    _written(package, "two", "Sitting", "sitting")
+    (package / "__init__.py").write_text("")
     monkeypatch.chdir(tmp_path)
     plugins.ask_for(["plugged_package"])
     assert CRITERIA["standing"].__module__ == "plugged_package.one"
+    assert CRITERIA["sitting"].__module__ == "plugged_package.two"
+    _written(package, "three", "Broken", "broken").write_text("import no_such_module_anywhere")
+    plugins._loaded.clear()
+    plugins._asked = None
+    with pytest.raises(InvalidInputError, match=r"plugged_package cannot be imported \(ModuleNotFoundError"):
+        plugins.load()
 
 
 def test_an_installed_package_declares_its_plugin(tmp_path, monkeypatch):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from bayesrm import rng
+from bayesrm.errors import InvalidInputError
 from bayesrm.types import Pairs, Preferences
 
 
@@ -22,25 +25,62 @@ class SupportsLabel(Protocol):
 class Annotator(ABC):
     """Answers comparisons.
 
+    Attributes
+    ----------
+    name : str
+        What it is asked for by: ``bayesrm run --annotator NAME``.
+
     See Also
     --------
     GoldenAnnotator : One that answers from golden rewards.
     ReplayAnnotator : One that answers with recorded votes.
 
+    Notes
+    -----
+    In a simulated run it is made of what the run knows: each argument of the class gets what is called so, of
+    ``golden`` rewards, ``temperature``, ``flip``, ``annotators``, ``spread`` and ``seed``; others need defaults.
+
     Examples
     --------
-    An annotator of one's own, who likes short answers:
+    A new annotator: one who does not look closely, and says that both are equal where the rewards are close.
 
-    >>> class Brief(brm.Annotator):
-    ...     def __init__(self, texts):
-    ...         self.length = np.array([len(text) for text in texts])
-    ...
+    >>> import numpy as np
+    >>> import bayesrm as brm
+    >>> class Glancing(brm.GoldenAnnotator):
+    ...     '''Prefers the better response, and says that both are equal where the golden rewards are close.'''
+    ...     name = "glancing"
+    ...     def __init__(self, golden, close=0.5):
+    ...         super().__init__(golden)
+    ...         self.close = close
     ...     def label(self, pairs):
-    ...         shorter = self.length[pairs.first] < self.length[pairs.second]
-    ...         return brm.Preferences(pairs.first, pairs.second, shorter.astype(float))
-    >>> len(Brief(pool.texts).label(brm.candidates(pool, size=5)))
-    5
+    ...         difference = self.golden_difference(pairs)
+    ...         outcome = np.where(np.abs(difference) < self.close, 0.5, (difference > 0).astype(float))
+    ...         return brm.Preferences(pairs.first, pairs.second, outcome)
+    ...     def describe(self):
+    ...         return super().describe() | {"close": self.close}
+    >>> Glancing([0.0, 0.1, 3.0]).label(brm.Comparisons([0, 0], [1, 2])).outcome
+    array([0.5, 0. ])
     """
+
+    name: ClassVar[str]
+
+    @classmethod
+    def made_of(cls, known: Mapping[str, Any]) -> Annotator:
+        """The annotator, each argument by its name from what is known.
+
+        Raises
+        ------
+        InvalidInputError
+            Where an argument without a default is not among what is known.
+        """
+        arguments = signature(cls).parameters.values()
+        missing = [each.name for each in arguments if each.default is each.empty and each.name not in known]
+        if missing:
+            raise InvalidInputError(
+                f"the annotator {cls.name!r} needs {' and '.join(missing)}, and a simulated run has "
+                f"{', '.join(known)}: make it in Python and give it to bayesrm.run"
+            )
+        return cls(**{each.name: known[each.name] for each in arguments if each.name in known})
 
     @abstractmethod
     def label(self, pairs: Pairs) -> Preferences:

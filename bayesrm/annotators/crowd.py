@@ -9,7 +9,7 @@ with ε the probability that an answer is flipped, T the temperature (a slope, a
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -41,6 +41,8 @@ class Crowd(GoldenAnnotator):
     InvalidInputError
         Where one of these is out of range.
     """
+
+    name: ClassVar[str] = "crowd"
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -45,6 +45,8 @@ class GoldenAnnotator(SeededAnnotator):
     >>> sorted(set(answers.outcome.tolist()))
     [0.0, 1.0]
     """
+
+    name: ClassVar[str] = "golden"
 
     def __init__(self, golden: ArrayLike, temperature: float = 1.0, seed: int = 0) -> None:
         self.golden: Float[np.ndarray, "response"] = np.asarray(golden, dtype=np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -153,6 +153,8 @@ class HubAnnotator(SeededAnnotator):
     seed
         Root of the draws.
     """
+
+    name: ClassVar[str] = "hub"
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from typing import Any, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from jaxtyping import Int64
@@ -50,7 +50,7 @@ class ReplayAnnotator(Annotator):
     array([2])
     """
 
-    name = "replay"
+    name: ClassVar[str] = "replay"
 
     def __init__(self, votes: Votes, seed: SupportsIndex = 0) -> None:
         if len(votes) == 0:

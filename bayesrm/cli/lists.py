@@ -21,6 +21,7 @@ KINDS = {
     "encoders": ("models.encoders", "ENCODERS", "What turns embeddings into features, --encoder"),
     "formats": ("data.formats", "FORMATS", "Forms of data sets that embed and score read, told by their columns"),
     "checks": ("diagnostics.checks", "CHECKS", "What bayesrm diagnose looks at"),
+    "annotators": ("annotators", "ANNOTATORS", "Who answers in a simulated run, --annotator"),
     "handoffs": (
         "campaign.handoff",
         "HANDOFFS",

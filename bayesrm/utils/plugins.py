@@ -1,7 +1,7 @@
 """Parts that live outside of bayesrm: in a package or a file of the user's.
 
-A plugin is a module in which classes with a ``name`` are defined: a criterion, a hand-off, a diagnostic check, … . It
-is found in three ways.
+A plugin is a module in which classes with a ``name`` are defined: a criterion, a hand-off, a diagnostic check, … ; or
+a package, whose modules are all looked through: a new part is one new file there too. It is found in three ways.
 
 - An installed package declares it as an entry point of the group ``bayesrm.plugins``.
 - ``bayesrm --plugin MODULE …`` or ``bayesrm --plugin FILE.py …`` names it on the command line.
@@ -18,6 +18,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import pkgutil
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -97,7 +98,11 @@ def load() -> None:
 
 def _imported(name: str) -> ModuleType:
     try:
-        return _from_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+        if name.endswith(".py"):
+            return _from_file(Path(name))
+        module = importlib.import_module(name)
+        _named(module)
+        return module
     except InvalidInputError:
         raise
     except Exception as error:
@@ -123,11 +128,14 @@ def _from_file(path: Path) -> ModuleType:
 
 
 def _named(module: ModuleType) -> list[type[Any]]:
-    """Classes with a name of their own that a module, or a package with its modules, defines."""
+    """Classes with a name of their own that a module, or a package in its modules, defines."""
+    modules = [module]
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        modules.append(importlib.import_module(f"{module.__name__}.{found.name}"))
     return [
         member
-        for member in vars(module).values()
-        if inspect.isclass(member)
-        and isinstance(vars(member).get("name"), str)
-        and f"{member.__module__}.".startswith(f"{module.__name__}.")
+        for member in dict.fromkeys(
+            value for each in modules for value in vars(each).values() if inspect.isclass(value)
+        )
+        if isinstance(vars(member).get("name"), str) and f"{member.__module__}.".startswith(f"{module.__name__}.")
     ]
