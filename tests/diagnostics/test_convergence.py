@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import chi2
 
 from bayesrm.diagnostics.arviz_lines import r_hat
 from bayesrm.diagnostics.convergence import MAX_R_HAT, convergence, r_hat_limit
@@ -48,6 +49,13 @@ def test_the_limit_is_where_chance_ends():
     limit = r_hat_limit(4, 100, 400.0, 20)
     assert np.mean(np.array(largest) > limit) <= 0.03
     assert limit - 1 < 1.6 * (np.quantile(largest, 0.99) - 1)
+
+
+def test_the_limit_by_hand():
+    """√(1 − 1/n + (M/S) q / (M − 1)), q what χ²_{M−1} passes with 0.01/(2K): 8 halves of 50 draws, K = 5."""
+    q = 24.3219
+    assert chi2.sf(q, 7) == pytest.approx(0.01 / 10, rel=1e-4)
+    assert r_hat_limit(4, 100, 400.0, 5) == pytest.approx(np.sqrt(1 - 1 / 50 + 8 / 400 * q / 7), rel=1e-6)
 
 
 def test_the_limit_of_many_draws_is_the_usual_one_and_few_draws_excuse_nothing():

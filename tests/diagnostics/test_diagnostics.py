@@ -11,7 +11,7 @@ import pyro.distributions as dist
 import pytest
 import xarray as xr
 from scipy.stats import beta as beta_distribution
-from scipy.stats import norm
+from scipy.stats import binom, kstest, norm
 
 import bayesrm as brm
 from bayesrm.diagnostics.arviz_lines import _arviz, _legacy, effective_draws, psis, r_hat
@@ -22,7 +22,7 @@ from bayesrm.diagnostics.draws import quantities
 from bayesrm.diagnostics.feature_rank import spectrum
 from bayesrm.diagnostics.importance import good_k, importance_weights, pareto_k, weighted_moments
 from bayesrm.diagnostics.reliability import reliability, reliability_verdict
-from bayesrm.diagnostics.sbc import calibration_verdict, simulate_calibration
+from bayesrm.diagnostics.sbc import _pit, calibration_verdict, simulate_calibration
 from bayesrm.diagnostics.sensitivity import cjs_distance, power_sensitivity, sensitivity
 from bayesrm.diagnostics.uniformity import uniform_band
 from bayesrm.errors import CapabilityError, InvalidInputError
@@ -95,6 +95,24 @@ def test_k_of_the_posterior_itself_and_of_none():
         pareto_k(make_tree(noise, log_p=density, log_q=np.where(density == density.max(), -np.inf, density)))
 
 
+def test_effective_draws_and_the_error_of_a_shift_by_hand():
+    noise = np.random.default_rng(3).standard_normal((1, 400, 2))
+    log_p, log_q = norm.logpdf(noise, 0.3, 0.9).sum(axis=2), norm.logpdf(noise).sum(axis=2)
+    data = pareto_k(make_tree(noise, log_p=log_p, log_q=log_q)).data
+    weight, k = importance_weights(log_p[0], log_q[0])
+    assert float(data["k"]) == k
+    assert float(data["effective_draws"]) == pytest.approx(1 / sum(w * w for w in weight))
+    for quantity in range(2):
+        column = noise[0, :, quantity]
+        mean = sum(column) / 400
+        # The variance of Σ (w − 1/S) (x − mean), which is what was corrected, less its expectation.
+        variance = sum((w - 1 / 400) ** 2 * (x - mean) ** 2 for w, x in zip(weight, column, strict=True))
+        assert float(data["shift_error"][quantity]) == pytest.approx(np.sqrt(variance))
+        assert float(data["corrected_mean"][quantity]) == pytest.approx(sum(weight * column))
+    # min(1 − 1/log₁₀ S, 0.7)
+    assert [good_k(count) for count in (10, 100, 1000, 10_000)] == pytest.approx([0, 0.5, 2 / 3, 0.7])
+
+
 # --- uniformity ---------------------------------------------------------------------------------------------
 
 
@@ -111,6 +129,22 @@ def test_the_band_holds_as_often_as_it_says_and_not_for_other_distributions():
     for a, b in ((2, 2), (0.5, 0.5), (1, 1.5)):
         assert not band.holds(generator.beta(a, b, 150))
         assert band.p_value(generator.beta(a, b, 150)) < 0.01
+
+
+def test_the_band_is_the_same_from_either_end_and_no_p_value_is_zero():
+    """1 − u is as uniform as u: counts of values above a point are distributed as those below its mirror image."""
+    band = uniform_band(60, 0.9, np.random.default_rng(4))
+    # A count of values ≤ z and one of values ≥ 1 − z; both ends of the band are counts.
+    np.testing.assert_allclose(band.lower, 1 - band.upper[::-1], atol=1e-12)
+    np.testing.assert_allclose(band.tail, band.tail[::-1, ::-1], rtol=1e-9)
+    counts = np.arange(61)
+    for point in (0, 17, 58):
+        z = band.points[point]
+        probability = binom.pmf(counts, 60, z)
+        for count in (0, 5, 30):
+            both = 2 * min(probability[: count + 1].sum(), probability[count:].sum())
+            assert band.tail[count, point] == pytest.approx(both)
+    assert band.p_value(np.zeros(60)) == 1 / (1 + len(band.strayed))
 
 
 # --- simulation-based calibration ----------------------------------------------------------------------------
@@ -191,6 +225,15 @@ def test_coverage_in_simulated_data(simulated, name, expected):
         assert re.match(r"The broken intervals are too narrow: 90% intervals cover 7\d\.\d% ± ", verdict.sentence)
 
 
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_the_place_of_one_more_draw_among_few_is_uniform(count):
+    """(rank + u) / (L + 1), also for a handful of draws, where a wrong denominator shows."""
+    generator = np.random.default_rng(5)
+    places = _pit(generator.standard_normal(4000), generator.standard_normal((count, 4000)), generator)
+    assert kstest(places, "uniform").pvalue > 1e-3
+    assert 0 <= places.min() < places.max() < 1
+
+
 def test_ranks_are_in_the_layout_that_arviz_reads(simulated):
     ranks = simulated["laplace"]["prior_sbc"]
     assert ranks["beta"].dims[:2] == ("chain", "draw")
@@ -263,6 +306,9 @@ def test_the_prior_covers_rewards_drawn_from_it():
         assert len(np.unique(prompt)) == 600
         covered.append(float(coverage(pit, prompt).sel(level=0.9)["coverage"]))
     assert abs(np.mean(covered) - 0.9) < 4 * np.std(covered, ddof=1) / np.sqrt(60)
+    few, _ = golden_pit(prior, pool, golden, temperature=2.0, draws=2, seed=1)
+    assert kstest(few, "uniform").statistic < 0.5
+    assert 0 <= few.min() < few.max() < 1, "the place among two draws and the truth"
     lonely = brm.ResponsePool(embeddings[:3], np.arange(3))
     with pytest.raises(InvalidInputError, match="two responses to one prompt"):
         golden_pit(prior, lonely, np.zeros(3))
@@ -316,6 +362,10 @@ def test_intervals_of_hard_answers_are_jeffreys_and_of_probabilities_bootstrappe
     np.testing.assert_allclose(
         [top["lower"], top["upper"]], beta_distribution.ppf([0.025, 0.975], 37.5, 3.5), rtol=1e-12
     )
+    assert float(data["confidence"]) == pytest.approx(0.95)
+    assert float(data["overconfidence"]) == pytest.approx(0.95 - 37 / 40)
+    # One bin and its mirror image: E|N(0, v)| = √(2v/π) with v = 40 · 0.95 · 0.05 in each, over 80 values.
+    assert float(data["ece_by_chance"]) == pytest.approx(2 * np.sqrt(2 / np.pi * 40 * 0.95 * 0.05) / 80)
     soft = reliability(np.full(40, 0.95), np.full(40, 0.9), np.arange(40) % 4)
     assert float(soft["ece"]) == pytest.approx(0.05)
     assert float(soft["ece_error"]) == pytest.approx(0, abs=1e-12)
@@ -378,6 +428,24 @@ def test_power_scaling_agrees_with_arviz():
     expected = float(az.psens(data, component="prior")["x"])
     ours = power_sensitivity(draws.reshape(-1, 1), prior.reshape(-1), np.zeros(1200))
     assert ours[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_power_scaling_is_the_same_for_a_quantity_and_its_negative():
+    """Of a skewed quantity the distance of x and that of −x differ, and the larger one counts."""
+    generator = np.random.default_rng(15)
+    draws = generator.gamma(1.5, size=(500, 1))
+    component = np.log(draws[:, 0]) - draws[:, 0]
+    ours = power_sensitivity(draws, component, np.zeros(500))
+    assert power_sensitivity(-draws, component, np.zeros(500)) == pytest.approx(ours)
+    one_way = []
+    for sign in (1, -1):
+        total = 0.0
+        for power in (1 / 1.01, 1.01):
+            scaled = np.exp(psis((power - 1) * component)[0])
+            total += cjs_distance(sign * draws, np.full(500, 1 / 500), scaled)[0]
+        one_way.append(total / (2 * np.log2(1.01)))
+    assert one_way[0] != pytest.approx(one_way[1], rel=0.01)
+    assert ours[0] == pytest.approx(max(one_way), rel=0.02)
 
 
 def test_sensitivity_names_what_matters():
@@ -459,3 +527,18 @@ def test_distance_to_a_reference():
         distance(make_tree(near[..., :2]), reference)
     with pytest.raises(InvalidInputError, match="with draws, got 1"):
         distance(make_tree(near[:1, :1]), reference)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.8])
+def test_errors_of_a_distance_are_those_of_repeated_experiments(scale):
+    """In units of what is stated, mean shifts and ratios of sds vary with a standard deviation of 1."""
+    generator = np.random.default_rng(16)
+    shifts, ratios = [], []
+    for _ in range(25):
+        ours, exact = scale * generator.standard_normal((1, 60, 12)), generator.standard_normal((1, 300, 12))
+        data = distance(make_tree(ours), make_tree(exact, "nuts")).data
+        shifts.append(data["mean_shift"] / data["shift_error"])
+        ratios.append((data["sd_ratio"] - scale) / data["ratio_error"])
+    # 300 values each: a standard deviation is good to 4%; effective draws are estimates, and vary.
+    assert np.std(shifts) == pytest.approx(1, abs=0.17)
+    assert np.std(ratios) == pytest.approx(1, abs=0.17)

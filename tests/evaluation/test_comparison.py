@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import t as student
 from sklearn.isotonic import IsotonicRegression
 
+from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.comparison import (
     area_under_curve,
@@ -98,6 +100,62 @@ def test_student_by_hand():
     assert interval.estimate == pytest.approx(0.2)
     assert interval.high - 0.2 == pytest.approx(4.302653 * 0.1 / np.sqrt(3))
     assert 0.2 - interval.low == pytest.approx(interval.high - 0.2)
+
+
+def _components(table: np.ndarray) -> tuple[float, float, float]:
+    """Variances of seeds' means, of prompts' means and of what is left, summed cell by cell."""
+    n, prompts = table.shape
+    mean = sum(table[s, p] for s in range(n) for p in range(prompts)) / (n * prompts)
+    row, column = table.mean(axis=1), table.mean(axis=0)
+    left = sum((table[s, p] - row[s] - column[p] + mean) ** 2 for s in range(n) for p in range(prompts))
+    of_seeds = sum((row[s] - mean) ** 2 for s in range(n)) / (n - 1)
+    of_prompts = sum((column[p] - mean) ** 2 for p in range(prompts)) / (prompts - 1)
+    return of_seeds, of_prompts, left / ((n - 1) * (prompts - 1))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["the rest alone", "seeds and prompts"])
+def test_student_over_seeds_and_prompts_by_hand(share):
+    """V = s²_seed/n + s²_prompt/P − s²_rest/(nP), not below either part, with Satterthwaite's degrees of freedom."""
+    random = np.random.default_rng(6)
+    table = share * (random.standard_normal((3, 1)) + random.standard_normal((1, 7))) + random.standard_normal(
+        (3, 7)
+    )
+    of_seeds, of_prompts, rest = _components(table)
+    a, b = of_seeds / 3, of_prompts / 7
+    variance = max(a + b - rest / 21, a, b)
+    assert (variance > max(a, b)) == bool(share), "one case for either bound"
+    freedom = (a + b) ** 2 / (a**2 / 2 + b**2 / 6)
+    interval = mean_interval(table, level=0.9, method="student")
+    assert interval.estimate == pytest.approx(table.mean())
+    assert interval.high - table.mean() == pytest.approx(student.ppf(0.95, freedom) * np.sqrt(variance))
+    assert table.mean() - interval.low == pytest.approx(student.ppf(0.95, freedom) * np.sqrt(variance))
+
+
+@pytest.mark.parametrize("prompts", [1, 6])
+def test_the_bootstrap_by_brute_force(prompts):
+    """t = (mean* − mean) / √V* of resamples that are written out; skewed values tell one end from the other."""
+    random = np.random.default_rng(7)
+    table = random.gamma(1.0, size=(5, prompts)) + 2 * random.gamma(1.0, size=(5, 1))
+    draw = rng.stream(3, "bootstrap")
+    times = draw.multinomial(5, np.full(5, 0.2), size=400)
+    prompt_times = draw.multinomial(prompts, np.full(prompts, 1 / prompts), size=400)
+
+    def error(values: np.ndarray) -> float:
+        if prompts == 1:
+            return float(np.sqrt(values.var(ddof=1) / 5))
+        of_seeds, of_prompts, rest = _components(values)
+        a, b = of_seeds / 5, of_prompts / prompts
+        return float(np.sqrt(max(a + b - max(rest, 0.0) / (5 * prompts), a, b)))
+
+    t = []
+    for of_seed, of_prompt in zip(times, prompt_times, strict=True):
+        again = table[np.repeat(np.arange(5), of_seed)][:, np.repeat(np.arange(prompts), of_prompt)]
+        t.append((again.mean() - table.mean()) / error(again))
+    low, high = np.quantile(t, [0.05, 0.95], method="nearest")
+    interval = mean_interval(table, level=0.9, resamples=400, seed=3)
+    assert interval.low == pytest.approx(table.mean() - high * error(table))
+    assert interval.high == pytest.approx(table.mean() - low * error(table))
+    assert abs(high + low) > 0.02, "or nothing tells one end from the other"
 
 
 def test_one_seed_says_nothing_and_equal_seeds_leave_no_doubt():
@@ -260,6 +318,10 @@ def test_batches_of_different_size_are_compared_where_both_have_labels():
     assert table.loc[table["design"] == "dopt", "difference"].tolist() == pytest.approx([-0.05, -0.05])
     across = compare(data.sel(design="dopt", drop=True), over="batch_size", baseline=50)
     assert across["difference"].tolist() == pytest.approx([0, 0])
+    # Areas are over the labels that both have: 50 to 200 of the baseline with itself, and 100 to 200.
+    small, large = level(np.array([50.0, 100.0, 150.0, 200.0])) - 0.05, level(np.array([100.0, 200.0])) - 0.05
+    expected = [(small[0] / 2 + small[1] + small[2] + small[3] / 2) / 3, large.mean()]
+    assert across["area"].tolist() == pytest.approx(expected)
 
 
 def test_ranks_over_settings(designs):
@@ -273,6 +335,21 @@ def test_ranks_over_settings(designs):
     assert (partly["settings"] == 1).all()
     with pytest.raises(InvalidInputError, match="nothing can be ranked"):
         ranks(designs.sel(pool=["pool 1"]))
+
+
+def test_an_interval_of_a_rank_is_over_settings_where_there_are_four_else_over_seeds():
+    random = np.random.default_rng(8)
+    values = random.standard_normal((4, 3, 6, 1)) + np.array([0.0, 0.4, 0.8])[:, None, None]
+    whole = trajectory(dict(zip("abc", values.transpose(1, 0, 2, 3), strict=True)))
+    rank = 1 + (values[..., 0][:, :, None] > values[..., 0][:, None]).sum(axis=2)  # (setting, design, seed)
+    for settings, averaged in ((4, 1), (2, 0)):
+        table = ranks(whole.isel(pool=slice(settings))).set_index("design")
+        for i, design in enumerate("abc"):
+            expected = mean_interval(rank[:settings, i].mean(axis=averaged))
+            row = table.loc[design, ["rank", "rank_low", "rank_high"]].tolist()
+            assert row == pytest.approx([expected.estimate, expected.low, expected.high])
+    upside_down = trajectory(dict(zip("abc", -values.transpose(1, 0, 2, 3), strict=True)), "pairwise_accuracy")
+    pd.testing.assert_frame_equal(ranks(upside_down, "pairwise_accuracy"), ranks(whole))
 
 
 def test_what_is_not_there_is_said(designs):

@@ -46,6 +46,15 @@ def test_mean_error_and_paired_difference():
             {"random": [0.6, 0.6], "dopt": [0.586, 0.594]},
             "No 95% interval .* leaves out zero",
         ),
+        # Differences of mean −0.025 and standard error 0.01: 2.5 of them, where Student's t of four degrees asks 2.78
+        # for 95%, and 2.13 for 90%.
+        (
+            {
+                "random": [0.6] * 5,
+                "dopt": [0.575 + 0.01 * 5**0.5 * z for z in (-1.2649, -0.6325, 0, 0.6325, 1.2649)],
+            },
+            "No 95% interval .* leaves out zero",
+        ),
         ({"random": [0.6] * 5, "dopt": [0.5, 0.51, 0.49, 0.5, 0.52]}, "Clearly better than random .*: dopt"),
         ({"random": [0.6] * 5, "dopt": [0.7, 0.71, 0.69, 0.7, 0.72]}, "Clearly worse than random .*: dopt"),
         ({"xtx": [0.6, 0.7], "dopt": [0.1, 0.2]}, "Random was not run"),
