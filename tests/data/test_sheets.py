@@ -36,7 +36,7 @@ ROW = {"prompt": "Was, bitte?", "response": "Käse, Öl & „Brot“", "note": "
         (b"sep=;\r\n" + GERMAN.encode(), "rows.csv"),
         (GERMAN.replace(";", "\t").encode(), "rows.tsv"),
         (GERMAN.replace(";", "\t").encode("utf-16"), "rows.csv"),
-        (gzip.compress(GERMAN.encode()), "rows.csv.gz"),
+        (gzip.compress(GERMAN.encode(), mtime=0), "rows.csv.gz"),
         ('prompt,response,note\n"Was, bitte?","Käse, Öl & „Brot“","1,5"\n'.encode(), "rows.csv"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_letter_across_blocks_is_seen(rows, monkeypatch):
         (b"prompt,response,response\na,b,c\n", "rows.csv", "got response twice"),
         (b'prompt,response\na,"b\nc,d\n', "rows.csv", "line 3 is none"),
         (GERMAN.encode("utf-16")[:-1], "rows.csv", "expected UTF-16"),
-        (gzip.compress(GERMAN.encode() * 99)[:60], "rows.csv.gz", "cannot be read to its end"),
+        (gzip.compress(GERMAN.encode() * 99, mtime=0)[:60], "rows.csv.gz", "cannot be read to its end"),
         (b"no gzip", "rows.jsonl.gz", "cannot be read to its end"),
         (b'[{"a": 1}', "rows.json", "damaged"),
     ],
