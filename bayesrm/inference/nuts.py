@@ -270,15 +270,21 @@ def _run(tasks: list[_Chain], sampling: Sampling) -> list[_Drawn]:
     workers = min(sampling.workers, len(tasks))
     if workers > 1 and _can_leave(tasks[0]):
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
-            jobs = [executor.submit(_draw_chain, task) for task in tasks]
+            # As bytes: torch would share tensors through a socket in the temporary folder, whose path can be too long.
+            jobs = [executor.submit(_draw_elsewhere, pickle.dumps(task)) for task in tasks]
             try:
                 for _ in bar(as_completed(jobs), "Sampling chains", len(jobs)):
                     pass
-                return [job.result() for job in jobs]
+                return [pickle.loads(job.result()) for job in jobs]
             finally:
                 executor.shutdown(cancel_futures=True)
     work = len(tasks) * (sampling.warmup + sampling.draws) * tasks[0].potential.comparisons
     return [_draw_chain(task) for task in bar(tasks, "Sampling chains", len(tasks), show=work > LONG_WORK)]
+
+
+def _draw_elsewhere(packed: bytes) -> bytes:
+    """:func:`_draw_chain` in another process."""
+    return pickle.dumps(_draw_chain(pickle.loads(packed)))
 
 
 def _can_leave(task: _Chain) -> bool:
