@@ -1,0 +1,18 @@
+"""``bayesrm campaign``: ask people, take their answers, fit, look whether it is worth going on, and again.
+
+One file a command.
+"""
+
+from importlib import import_module
+
+COMMANDS = (
+    "init",
+    "ask",
+    "tell",
+    "fit",
+    "status",
+)
+"""The modules of this package that define a command, in the order in which ``--help`` lists them."""
+
+for _command in COMMANDS:
+    import_module(f"bayesrm.cli.campaign.{_command}")

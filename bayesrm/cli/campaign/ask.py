@@ -1,0 +1,76 @@
+"""``bayesrm campaign ask``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bayesrm.cli.app import say
+from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
+from bayesrm.cli.options import Device, from_options, with_options
+from bayesrm.errors import InvalidInputError
+from bayesrm.runs.settings import AskSettings
+from bayesrm.utils.wording import counted
+
+
+@campaign_app.command(epilog="Example:  [bold]bayesrm campaign ask runs/labels --size 20 --to label-studio[/bold]")
+@with_options(AskSettings)
+def ask(
+    directory: Folder,
+    to: Annotated[str, typer.Option(help="As which files, see [bold]bayesrm handoffs[/bold].")] = "csv",
+    annotator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who answers, NAME or NAME=QUOTA. Repeat it, and each gets a file of their own.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; default batches/ in the campaign.")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Choose nothing new: write the files of this batch once more."),
+    ] = None,
+    pool: Moved = None,
+    device: Device = None,
+    **settings: Any,
+) -> None:
+    """Choose the pairs to ask about next, and write them for annotators. No pair is ever asked twice.
+
+    Which response stands left and which right is random and remembered. What to do with the files is said when they
+    are written; then tell what comes back, all at once or in parts.
+    """
+    from bayesrm.campaign import Campaign
+    from bayesrm.campaign.asking import Request
+    from bayesrm.campaign.handoff import HANDOFFS
+
+    campaign = Campaign.open(directory, pool, device)
+    campaign.require_texts()
+    form = HANDOFFS[to]
+    if batch is None:
+        people = dict(_quota(words) for words in annotator or [])
+        request = from_options(Request, settings | {"annotators": people})
+        if request.overlap > 1 and not people and not form.identifies_annotators:
+            raise InvalidInputError(
+                f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: add "
+                "--annotator NAME for each of them, or use a tool that has users"
+            )
+        questions = campaign.ask(request)
+        batch = questions[0].batch
+        few = "" if len(questions) == request.size else f" (no more are left, {request.size} were wanted)"
+        say(f"Batch {batch} asks about {counted(len(questions), 'pair')}{few}.")
+    files = campaign.hand_out(to, batch, out)
+    say(f"Written: {', '.join(map(str, files))}.")
+    say(form.next_step.format(directory=directory))
+
+
+def _quota(words: str) -> tuple[str, int | None]:
+    name, has, number = words.rpartition("=")
+    if not has:
+        return words, None
+    if not number.isdigit():
+        raise InvalidInputError(f"expected an annotator as NAME or NAME=QUOTA with a whole number, got {words}")
+    return name, int(number)

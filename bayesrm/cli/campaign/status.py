@@ -1,0 +1,84 @@
+"""``bayesrm campaign status``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from bayesrm.cli.app import say, show
+from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
+from bayesrm.cli.campaign.outlook import print_outlook
+from bayesrm.cli.options import Device
+from bayesrm.utils.wording import counted, one_or_many
+
+if TYPE_CHECKING:
+    from bayesrm.campaign.status import Status
+
+
+@campaign_app.command(epilog="Example:  [bold]bayesrm campaign status runs/labels --aside[/bold]")
+def status(
+    directory: Folder,
+    aside: Annotated[
+        bool, typer.Option("--aside", help="List every row that was set aside, with its reason.")
+    ] = False,
+    refit: Annotated[
+        bool, typer.Option("--fit/--no-fit", help="Whether to fit first where answers came since the last fit.")
+    ] = True,
+    pool: Moved = None,
+    device: Device = None,
+) -> None:
+    """What was asked and answered, how far annotators agree, how good the ranking is, and whether to go on."""
+    from bayesrm.campaign import Campaign
+    from bayesrm.campaign.rounds import fit_round
+    from bayesrm.campaign.status import status as look
+
+    campaign = Campaign.open(directory, pool, device)
+    now = look(campaign)
+    if refit and not now.current and now.used:
+        fit_round(campaign)
+        now = look(campaign)
+    _print_status(directory, now)
+    if aside:
+        for name, place, reason in campaign.store.asides():
+            say(f"{name}, {place}: {reason}")
+
+
+def _print_status(directory: Path, now: Status) -> None:
+    view = Table(title=f"Campaign {directory}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for header in ("batch", "asked", "design"):
+        view.add_column(header)
+    for header in ("pairs", "answers wanted", "answered", "still open"):
+        view.add_column(header, justify="right")
+    for entry in now.batches:
+        figures = (entry.questions, entry.wanted, entry.answered, entry.open)
+        view.add_row(str(entry.number), entry.asked[:10], entry.design, *(str(figure) for figure in figures))
+    show(view)
+    lines = [
+        f"{counted(now.used, 'answer')} {one_or_many(now.used, 'is', 'are')} used, {now.ties} of them "
+        f"{one_or_many(now.ties, 'a tie', 'ties')}; {counted(now.skips, 'skip')} and "
+        f"{counted(now.superseded, 'answer')} that their annotator changed later are not. "
+        f"{counted(now.files, 'file')} {one_or_many(now.files, 'was', 'were')} told.",
+    ]
+    if now.aside:
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in now.aside.items())
+        lines.append(f"Set aside: {reasons}. With --aside each is listed.")
+    if now.left_of:
+        lines.append(
+            f"The left response was preferred in {now.left_share:.0%} of {counted(now.left_of, 'decided answer')}."
+        )
+    named = {name or "unnamed": count for name, count in now.people.items()}
+    if len(named) > 1:
+        lines.append(f"Annotators: {', '.join(f'{name} ({count})' for name, count in named.items())}.")
+        lines.append(f"{now.agreement} Annotators differ on {counted(now.conflicts, 'question')}.")
+    for line in lines:
+        say(line)
+    if not now.rounds:
+        say("Nothing was fitted yet: tell answers, then bayesrm campaign fit.")
+        return
+    if not now.current:
+        say("\nAnswers came since the last fit, which does not know them:")
+    print_outlook(now.rounds[-1], now.rounds[:-1])

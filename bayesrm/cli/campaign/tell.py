@@ -1,0 +1,38 @@
+"""``bayesrm campaign tell``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesrm.cli.app import say
+from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
+
+
+@campaign_app.command(
+    epilog="Example:  [bold]bayesrm campaign tell runs/labels runs/labels/batches/batch-001.csv[/bold]"
+)
+def tell(
+    directory: Folder,
+    files: Annotated[
+        list[Path], typer.Argument(help="Files that came back, in any of the formats, whole or in part.")
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option("--from", help="Their format, see [bold]bayesrm handoffs[/bold]; default recognised."),
+    ] = None,
+    annotator: Annotated[str, typer.Option(help="Who answered, where a file does not say.")] = "",
+    pool: Moved = None,
+) -> None:
+    """Take what annotators answered. A file goes in whole or, where this is killed, not at all: then tell it again.
+
+    Partial files, late ones, repetitions, corrections (an annotator's later answer counts), ties and skips are all
+    taken. Unknown ids and broken rows are listed, and the rest of the file goes in. A file told twice changes nothing.
+    """
+    from bayesrm.campaign import Campaign
+
+    campaign = Campaign.open(directory, pool)
+    for file in files:
+        say(str(campaign.tell(file, form, annotator)))
