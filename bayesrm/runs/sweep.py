@@ -8,13 +8,10 @@ all processes of a machine share the pages. Workers on other machines need the s
 
 from __future__ import annotations
 
-import logging
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -25,6 +22,7 @@ from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import Cell
 from bayesrm.runs.combine import combine_parts
 from bayesrm.runs.config import RunConfig
+from bayesrm.runs.local_cluster import local_cluster
 from bayesrm.runs.worker import Outcome, carry_out
 from bayesrm.utils.files import replacing
 from bayesrm.utils.progress import following
@@ -37,8 +35,6 @@ RUNS, FAILURES = "runs", "failures"
 ROUNDS_DONE = "rounds/*.metrics.json"
 """In the folder of a run: the last file of each of its rounds."""
 SECONDS_TO_CONNECT = 10
-WORKER_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
-"""Bytes. Dask has workers return memory to the system at every turn, and getting it back takes half of their time."""
 
 
 def cells_of(configs: Sequence[RunConfig], out: Path) -> list[Cell]:
@@ -177,8 +173,7 @@ def _from_workers(client: Client, cells: Sequence[Cell]) -> Iterator[Outcome]:
 @contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
     """A client of the scheduler, or of a cluster of this machine that lives as long as the context."""
-    import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     if scheduler is not None:
         try:
@@ -193,44 +188,5 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                 print(f"The scheduler at {scheduler} has no workers yet: waiting for them.", file=sys.stderr)
             yield client
         return
-    environment = {
-        f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in WORKER_ENVIRONMENT.items()
-    }
-    with ExitStack() as running:
-        with _holding_back_ctrl_c():
-            running.enter_context(dask.config.set(environment))
-            cluster = running.enter_context(
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    # Port 0 is a free one: without it, a second cluster on the machine warns that 8787 is taken.
-                    dashboard_address="127.0.0.1:0",
-                    # Pages of mapped pools count as a worker's memory, though the system takes them back when it
-                    # needs to.
-                    memory_limit=None,
-                    silence_logs=logging.ERROR,
-                )
-            )
-            client = running.enter_context(Client(cluster, set_as_default=False))
+    with local_cluster(workers) as client:
         yield client
-
-
-@contextmanager
-def _holding_back_ctrl_c() -> Iterator[None]:
-    """Threads and processes that start in here never hear Ctrl-C; this one hears it when they have started.
-
-    A terminal sends it to all processes at once: workers that died of it would fill the screen with what each of them
-    was doing, where one sentence of this process, which stops the workers, is enough.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    # Where Python starts this one by itself, it lets the signal through to the next process.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

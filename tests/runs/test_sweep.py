@@ -21,7 +21,7 @@ import bayesrm as brm
 from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import CELL_FILE, Cell
 from bayesrm.runs.config import RunConfig
-from bayesrm.runs.sweep import _client, _rounds_done, combined, sweep
+from bayesrm.runs.sweep import _rounds_done, combined, sweep
 from bayesrm.runs.worker import carry_out
 
 CELLS = 4
@@ -203,16 +203,3 @@ def test_a_scheduler_that_is_not_there(pools, tmp_path, monkeypatch):
     monkeypatch.setattr("bayesrm.runs.sweep.SECONDS_TO_CONNECT", 1)
     with pytest.raises(InvalidInputError, match="there is no Dask scheduler at tcp"):
         sweep(cells(pools, tmp_path), tmp_path, scheduler="tcp://127.0.0.1:1")
-
-
-def test_two_clusters_on_a_machine_do_not_mind_each_other():
-    """Neither takes a port that the other wants; warnings are errors here."""
-    with _client(1, None) as one, _client(1, None) as other:
-        assert (one.submit(int, "1").result(), other.submit(int, "2").result()) == (1, 2)
-        # Ctrl-C reaches this process, and none of the workers.
-        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        assert all(signal.SIGINT in blocked for blocked in one.run(_blocked_signals).values())
-
-
-def _blocked_signals():
-    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
