@@ -9,6 +9,7 @@ from bayesrm.campaign.agreement import Agreement, agreement
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign, labels_digest
 from bayesrm.campaign.findings import Findings
+from bayesrm.campaign.store import GIVEN_HERE
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def status(campaign: Campaign) -> Status:
     digest = labels_digest(campaign.preferences())
     return Status(
         tuple(batches),
-        files=len(campaign.store.sources()),
+        files=sum(source["format"] not in GIVEN_HERE for source in campaign.store.sources()),
         used=sum(answer.verdict != "skip" for answer in standing),
         ties=sum(answer.verdict == "tie" for answer in standing),
         skips=sum(answer.verdict == "skip" for answer in standing),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from bayesrm.utils.files import replacing
 STORE_FILE = "campaign.sqlite"
 BUSY_SECONDS = 60
 """How long a command waits for another one that is writing."""
+GIVEN_HERE = ("page", "terminal")
+"""Formats of answers that came from no file."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / STORE_FILE
+        self._kept: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
         if not self.path.exists():
             raise InvalidInputError(
                 f"expected a campaign in {directory}, and there is none: make one with bayesrm campaign init"
@@ -194,6 +199,25 @@ class Store:
                 f"{directory} holds a campaign already: choose another folder, or go on with it"
             )
 
+    def keep_open(self) -> None:
+        """From now on use one connection, one thread after another: for a server, whose rows are few at a time."""
+        if self._kept is None:
+            self._kept = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            _set_up(self._kept)
+
+    def close(self) -> None:
+        """End what :meth:`keep_open` began."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def version(self) -> int:
+        """A number that changes when somebody else wrote; of a store that is kept open."""
+        ((number,),) = self._rows("PRAGMA data_version")
+        return int(number)
+
     def settings(self) -> dict[str, Any]:
         """What the campaign was made with."""
         return {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM setting")}
@@ -226,6 +250,17 @@ class Store:
         )
         return [(Answer(*row[:-4]), Retraction(*row[-4:])) for row in rows]
 
+    def on_screens(self) -> dict[str, dict[str, str]]:
+        """Question → annotator → until when it is kept for them, of what is on a screen now."""
+        rows = self._rows("SELECT question, annotator, until FROM shown ORDER BY id")
+        latest = {(question, annotator): until for question, annotator, until in rows}
+        at = now()
+        found: dict[str, dict[str, str]] = {}
+        for (question, annotator), until in latest.items():
+            if until > at:
+                found.setdefault(question, {})[annotator] = until
+        return found
+
     def sources(self) -> list[dict[str, Any]]:
         """Every file that was told, with what became of it."""
         rows = self._rows("SELECT name, format, told, counts FROM source ORDER BY id")
@@ -245,17 +280,10 @@ class Store:
 
     def add_batch(self, number: int, design: str, settings: dict[str, Any], questions: Sequence[Question]) -> None:
         """Keep a batch that is about to be asked."""
-        rows = [
-            (
-                q.id, q.batch, q.place, q.first, q.second, int(q.first_is_left), q.gain, json.dumps(q.annotators),
-                q.wanted,
-            )
-            for q in questions
-        ]  # fmt: skip
         try:
             with self._transaction() as db:
                 db.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", (number, now(), design, json.dumps(settings)))
-                db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                _insert(db, questions)
         except sqlite3.IntegrityError as error:
             raise InvalidInputError(
                 "another command asked a batch at the same time, so this one was given up and nothing was asked: "
@@ -280,10 +308,11 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
 
     def _rows(self, query: str) -> list[tuple]:
         with self._connection() as db:
@@ -292,10 +321,12 @@ class Store:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
+            if self._kept is not None:
+                with self._lock:
+                    yield self._kept
+                return
             with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                db.execute("PRAGMA foreign_keys = ON")
+                _set_up(db)
                 yield db
         except sqlite3.IntegrityError:
             raise
@@ -334,6 +365,40 @@ class Telling:
             [(answer, at, by, reason) for answer in answers],
         ).rowcount
 
+    def answer(self, answer: Answer, form: str) -> Answer:
+        """Keep one answer with a key, given on the page or in the terminal; the row of this key where there is one."""
+        query = f"SELECT {_ANSWER} FROM answer WHERE key = ?"
+        there = self._db.execute(query, (answer.key,)).fetchone()
+        if there is not None:
+            return Answer(*there)
+        told = now()
+        self._db.execute(
+            "INSERT OR IGNORE INTO source (name, sha256, format, annotator, told, counts) VALUES (?, ?, ?, ?, ?, '{}')",
+            (form, form, form, answer.annotator, told),
+        )
+        self._db.execute(
+            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, key, seconds) "
+            "SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ? FROM source WHERE sha256 = ? AND annotator = ?",
+            (
+                answer.question, answer.annotator, answer.verdict, told, answer.place, answer.comment, told, answer.key,
+                answer.seconds, form, answer.annotator,
+            ),
+        )  # fmt: skip
+        return Answer(*self._db.execute(query, (answer.key,)).fetchone())
+
+    def show(self, question: str, annotator: str, until: str) -> None:
+        """Note that a question is on somebody's screen, and until when it is kept for them."""
+        row = question, annotator, now(), until
+        self._db.execute("INSERT INTO shown (question, annotator, shown, until) VALUES (?, ?, ?, ?)", row)
+
+    def ask(self, question: Question) -> bool:
+        """Add a question to a batch that is there; False where its pair was asked before."""
+        try:
+            _insert(self._db, [question])
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
     def add(
         self,
         name: str,
@@ -357,6 +422,22 @@ class Telling:
         )
         rows = [(source, place, reason) for place, reason in asides]
         self._db.executemany("INSERT INTO aside (source, place, reason) VALUES (?, ?, ?)", rows)
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        db.execute(f"PRAGMA {setting}")
+
+
+def _insert(db: sqlite3.Connection, questions: Sequence[Question]) -> None:
+    rows = [
+        (
+            q.id, q.batch, q.place, q.first, q.second, int(q.first_is_left), q.gain, json.dumps(q.annotators),
+            q.wanted,
+        )
+        for q in questions
+    ]  # fmt: skip
+    db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 _ANSWER = "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds"

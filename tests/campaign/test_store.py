@@ -83,3 +83,53 @@ def test_a_store_of_the_first_format_goes_on_with_all_its_rows(store, tmp_path, 
             assert db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
     tell(opened, Answer("q1", "bo", "first"))
     assert len(opened.answers()) == 2
+
+
+def test_an_answer_of_the_page_that_is_sent_again_is_there_once_also_after_it_was_taken_back(store):
+    given = Answer(QUESTIONS[0].id, "ana", "second", key="k1", seconds=2.5)
+    for _ in range(3):
+        with store.telling() as telling:
+            row = telling.answer(given, "page")
+            assert (row.id, row.key, row.seconds, row.verdict) == (1, "k1", 2.5, "second")
+            assert row.answered == row.told
+    assert len(store.answers()) == len(store.sources()) == 1
+    with store.telling() as telling:
+        telling.retract([1], "ana", "undo")
+        assert telling.answer(given, "page").id == 1
+    assert store.answers() == []
+
+
+def test_what_is_on_a_screen_is_kept_until_its_time_or_until_it_is_let_go(store):
+    first, second, third = (question.id for question in QUESTIONS)
+    with store.telling() as telling:
+        telling.show(first, "ana", "2999-01-01")
+        telling.show(second, "ana", "2001-01-01")
+        telling.show(third, "bo", "2999-01-01")
+        telling.show(third, "bo", "2001-01-01")
+    assert store.on_screens() == {first: {"ana": "2999-01-01"}}
+
+
+def test_a_question_joins_a_batch_unless_its_pair_was_asked(store):
+    with store.telling() as telling:
+        assert telling.ask(Question("qabcde-1-4", 1, 4, 20, 21, True, 0.5))
+        assert not telling.ask(Question("qabcde-1-5", 1, 5, 21, 20, True, 0.5))
+    assert [question.place for question in store.questions()] == [1, 2, 3, 4]
+
+
+def test_a_store_that_is_kept_open_sees_what_others_write_and_is_seen(store, tmp_path):
+    store.keep_open()
+    before = store.version()
+    with store.telling() as telling:
+        telling.answer(Answer(QUESTIONS[0].id, "ana", "tie", key="k1"), "page")
+    assert store.version() == before
+    other = Store(tmp_path)
+    assert len(other.answers()) == 1
+    tell(other, Answer(QUESTIONS[1].id, "bo", "tie"))
+    assert store.version() != before
+    assert len(store.answers()) == 2
+    with pytest.raises(ZeroDivisionError), store.telling() as telling:
+        telling.show(QUESTIONS[0].id, "ana", "2999")
+        1 / 0
+    assert store.on_screens() == {}
+    store.close()
+    assert len(store.answers()) == 2
