@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, latest
-from bayesrm.campaign.store import Answer
+from bayesrm.campaign.records import Answer
 from bayesrm.utils.wording import counted, one_or_many
 
 RESAMPLES = 1000

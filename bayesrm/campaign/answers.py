@@ -1,7 +1,7 @@
 """From rows of the store to preferences: which answer counts, and which likelihood fits what there is.
 
-An annotator's latest answer to a question counts; where files give no times, the one told last. Skips count as answers
-given and say nothing of rewards. Ties are outcomes of ½.
+Of an annotator's answers to a question the one told last counts, whatever times stand in files: a clock may be wrong.
+Skips count as answers given and say nothing of rewards. Ties are outcomes of ½.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesrm.campaign.store import Answer, Question
+from bayesrm.campaign.records import Answer, Question
 from bayesrm.types import Preferences
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -24,13 +24,8 @@ TIES = 10
 
 
 def latest(answers: Iterable[Answer]) -> dict[tuple[str, str], Answer]:
-    """The answer that counts, for each question and annotator."""
-    current: dict[tuple[str, str], Answer] = {}
-    for answer in answers:
-        key = answer.question, answer.annotator
-        if key not in current or answer.when >= current[key].when:
-            current[key] = answer
-    return current
+    """The answer that counts, for each question and annotator, of answers in order of telling."""
+    return {(answer.question, answer.annotator): answer for answer in answers}
 
 
 def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> Preferences:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import model_validator
 
 from bayesrm import rng
-from bayesrm.campaign.store import Question
+from bayesrm.campaign.records import Question
 from bayesrm.design.base import Design
 from bayesrm.design.candidates.constraints import Constraints
 from bayesrm.design.selection import Selection

@@ -20,8 +20,9 @@ from bayesrm.campaign.answers import as_preferences, choose_likelihood
 from bayesrm.campaign.asking import Request, questions_of
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Sheet
+from bayesrm.campaign.records import Question, now
 from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets
-from bayesrm.campaign.store import Question, Store, now
+from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.data import load_pool

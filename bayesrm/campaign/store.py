@@ -11,134 +11,22 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bayesrm.campaign.names import Names
+from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
 from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
+from bayesrm.campaign.writing import ANSWER, STANDING, Telling, insert_questions, standing_names
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
 STORE_FILE = "campaign.sqlite"
 BUSY_SECONDS = 60
 """How long a command waits for another one that is writing."""
+
 GIVEN_HERE = ("page", "terminal")
 """Formats of answers that came from no file."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A pair as it is asked.
-
-    Parameters
-    ----------
-    id
-        What answers refer to; no other campaign has it.
-    batch, place
-        The number of the batch, from 1, and the place in it, from 1.
-    first, second
-        Indices of the two responses in the pool.
-    first_is_left
-        Whether the first stands on the left.
-    gain
-        What the design expected of it.
-    annotators
-        Who is to answer it; empty where anybody may.
-    wanted
-        How many annotators are to answer it.
-    """
-
-    id: str
-    batch: int
-    place: int
-    first: int
-    second: int
-    first_is_left: bool
-    gain: float
-    annotators: tuple[str, ...] = ()
-    wanted: int = 1
-
-    @property
-    def left(self) -> int:
-        """The response on the left."""
-        return self.first if self.first_is_left else self.second
-
-    @property
-    def right(self) -> int:
-        """The response on the right."""
-        return self.second if self.first_is_left else self.first
-
-    def verdict(self, side: str) -> str:
-        """What "left", "right", "tie" or "skip" says of first and second."""
-        if side in ("left", "right"):
-            return "first" if (side == "left") == self.first_is_left else "second"
-        return side
-
-
-@dataclass(frozen=True)
-class Retraction:
-    """An answer that was taken back.
-
-    Parameters
-    ----------
-    answer
-        The number of its row.
-    retracted
-        When, in ISO 8601 and UTC.
-    by
-        Who took it back: an annotator's name, or "owner".
-    reason
-        Why.
-    """
-
-    answer: int
-    retracted: str
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A row of the store: what an annotator said of a question, once.
-
-    Parameters
-    ----------
-    question, annotator
-        Who said it of what; the annotator is "" where nobody is named.
-    verdict
-        "first", "second", "tie" or "skip".
-    answered
-        When, in ISO 8601 and UTC, where the file says so.
-    place
-        Where in its file it stands.
-    comment
-        What else was said.
-    told
-        When it was told.
-    id
-        The number of its row, counted from 1; 0 before there is one.
-    key
-        What the page or the terminal called it, so that sending it again adds nothing; None of answers from files.
-    seconds
-        How long the question was on the screen, where that is known.
-    """
-
-    question: str
-    annotator: str
-    verdict: str
-    answered: str | None = None
-    place: str = ""
-    comment: str | None = None
-    told: str = ""
-    id: int = 0
-    key: str | None = None
-    seconds: float | None = None
-
-    @property
-    def when(self) -> str:
-        """What later answers are later than: the time of the answer, or else of its telling."""
-        return self.answered or self.told
 
 
 class Store:
@@ -188,8 +76,10 @@ class Store:
 
     def _upgrade(self) -> None:
         """Add what older formats have not, whole or not at all; nothing of what is there changes."""
-        with self._transaction() as db:
-            add_missing(db)
+        with self._connection() as db:
+            db.execute("PRAGMA foreign_keys = OFF")
+            with _writing(db):
+                add_missing(db)
 
     @staticmethod
     def refuse_second(directory: Path) -> None:
@@ -228,10 +118,10 @@ class Store:
             "SELECT id, batch, place, first, second, first_is_left, gain, annotators, wanted FROM question "
             "ORDER BY batch, place"
         )
-        return [
+        return self.names().assigned(
             Question(name, batch, place, first, second, bool(left), gain, tuple(json.loads(who)), wanted)
             for name, batch, place, first, second, left, gain, who, wanted in rows
-        ]
+        )
 
     def batches(self) -> list[dict[str, Any]]:
         """Number, time, design and settings of each batch."""
@@ -239,16 +129,37 @@ class Store:
         return [{"number": n, "asked": at, "design": by, **json.loads(more)} for n, at, by, more in rows]
 
     def answers(self) -> list[Answer]:
-        """Every answer that was told and not taken back, in order of telling."""
-        return [Answer(*row) for row in self._rows(_STANDING)]
+        """Every answer that was told and not taken back, in order of telling, under the names of now."""
+        return self.names().apply(Answer(*row) for row in self._rows(STANDING))
+
+    def names(self) -> Names:
+        """Who is called what now."""
+        with self._connection() as db:
+            return standing_names(db)
+
+    def renamings(self) -> list[Renaming]:
+        """The renamings that stand, in the order in which they were made."""
+        return list(self.names().renamings)
 
     def retracted(self) -> list[tuple[Answer, Retraction]]:
         """The answers that were taken back, in order of taking back."""
         rows = self._rows(
-            f"SELECT {_ANSWER}, retraction.answer, retracted, by, reason FROM answer "
+            f"SELECT {ANSWER}, retraction.answer, retracted, by, reason, scope FROM answer "
             "JOIN retraction ON retraction.answer = answer.id ORDER BY retraction.id"
         )
-        return [(Answer(*row[:-4]), Retraction(*row[-4:])) for row in rows]
+        answers = self.names().apply(Answer(*row[:-5]) for row in rows)
+        return [(answer, Retraction(*row[-5:])) for answer, row in zip(answers, rows, strict=True)]
+
+    def released(self) -> dict[str, Release]:
+        """Question → the decision that it is no longer waited for and may be asked again."""
+        rows = self._rows("SELECT question, released, by, reason FROM release ORDER BY id")
+        return {row[0]: Release(*row) for row in rows}
+
+    def closed(self) -> dict[int, Closing]:
+        """Batch → the decision that no further answers to it are taken."""
+        rows = self._rows("SELECT batch, closed, decided, by, reason FROM closing ORDER BY id")
+        last = {batch: (closed, Closing(batch, at, by, reason)) for batch, closed, at, by, reason in rows}
+        return {batch: decision for batch, (closed, decision) in last.items() if closed}
 
     def on_screens(self) -> dict[str, dict[str, str]]:
         """Question → annotator → until when it is kept for them, of what is on a screen now."""
@@ -283,7 +194,7 @@ class Store:
         try:
             with self._transaction() as db:
                 db.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", (number, now(), design, json.dumps(settings)))
-                _insert(db, questions)
+                insert_questions(db, questions)
         except sqlite3.IntegrityError as error:
             raise InvalidInputError(
                 "another command asked a batch at the same time, so this one was given up and nothing was asked: "
@@ -304,15 +215,8 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._connection() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+        with self._connection() as db, _writing(db):
+            yield db
 
     def _rows(self, query: str) -> list[tuple]:
         with self._connection() as db:
@@ -341,115 +245,19 @@ class Store:
             ) from error
 
 
-class Telling:
-    """The taking of one file, inside its transaction."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def known(self, sha256: str, annotator: str) -> str | None:
-        """When a file of this content was told, if it was."""
-        query = "SELECT told FROM source WHERE sha256 = ? AND annotator = ?"
-        row = self._db.execute(query, (sha256, annotator)).fetchone()
-        return None if row is None else row[0]
-
-    def answers(self) -> list[Answer]:
-        """Every answer told before and not taken back."""
-        return [Answer(*row) for row in self._db.execute(_STANDING)]
-
-    def retract(self, answers: Sequence[int], by: str, reason: str) -> int:
-        """Take back answers by the numbers of their rows, and say how many of them were not taken back before."""
-        at = now()
-        return self._db.executemany(
-            "INSERT OR IGNORE INTO retraction (answer, retracted, by, reason) VALUES (?, ?, ?, ?)",
-            [(answer, at, by, reason) for answer in answers],
-        ).rowcount
-
-    def answer(self, answer: Answer, form: str) -> Answer:
-        """Keep one answer with a key, given on the page or in the terminal; the row of this key where there is one."""
-        query = f"SELECT {_ANSWER} FROM answer WHERE key = ?"
-        there = self._db.execute(query, (answer.key,)).fetchone()
-        if there is not None:
-            return Answer(*there)
-        told = now()
-        self._db.execute(
-            "INSERT OR IGNORE INTO source (name, sha256, format, annotator, told, counts) VALUES (?, ?, ?, ?, ?, '{}')",
-            (form, form, form, answer.annotator, told),
-        )
-        self._db.execute(
-            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, key, seconds) "
-            "SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ? FROM source WHERE sha256 = ? AND annotator = ?",
-            (
-                answer.question, answer.annotator, answer.verdict, told, answer.place, answer.comment, told, answer.key,
-                answer.seconds, form, answer.annotator,
-            ),
-        )  # fmt: skip
-        return Answer(*self._db.execute(query, (answer.key,)).fetchone())
-
-    def show(self, question: str, annotator: str, until: str) -> None:
-        """Note that a question is on somebody's screen, and until when it is kept for them."""
-        row = question, annotator, now(), until
-        self._db.execute("INSERT INTO shown (question, annotator, shown, until) VALUES (?, ?, ?, ?)", row)
-
-    def ask(self, question: Question) -> bool:
-        """Add a question to a batch that is there; False where its pair was asked before."""
-        try:
-            _insert(self._db, [question])
-        except sqlite3.IntegrityError:
-            return False
-        return True
-
-    def add(
-        self,
-        name: str,
-        sha256: str,
-        form: str,
-        annotator: str,
-        counts: dict[str, int],
-        answers: Sequence[Answer],
-        asides: Sequence[tuple[str, str]],
-    ) -> None:
-        """The file, its answers, and what of it is set aside for which reason."""
-        told = now()
-        source = self._db.execute(
-            "INSERT INTO source (name, sha256, format, annotator, told, counts) VALUES (?, ?, ?, ?, ?, ?)",
-            (name, sha256, form, annotator, told, json.dumps(counts)),
-        ).lastrowid
-        self._db.executemany(
-            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source) for a in answers],
-        )
-        rows = [(source, place, reason) for place, reason in asides]
-        self._db.executemany("INSERT INTO aside (source, place, reason) VALUES (?, ?, ?)", rows)
-
-
 def _set_up(db: sqlite3.Connection) -> None:
     for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         db.execute(f"PRAGMA {setting}")
 
 
-def _insert(db: sqlite3.Connection, questions: Sequence[Question]) -> None:
-    rows = [
-        (
-            q.id, q.batch, q.place, q.first, q.second, int(q.first_is_left), q.gain, json.dumps(q.annotators),
-            q.wanted,
-        )
-        for q in questions
-    ]  # fmt: skip
-    db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-
-_ANSWER = "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds"
-_STANDING = f"SELECT {_ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
-
-
-def now() -> str:
-    """The time in ISO 8601 and UTC, so that texts order like times."""
-    return as_text(datetime.now(UTC))
-
-
-def as_text(moment: datetime) -> str:
-    """A time in the one form that the store has; one without a zone is taken as UTC."""
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")
+@contextmanager
+def _writing(db: sqlite3.Connection) -> Iterator[None]:
+    """A transaction: all of what is written in it, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the tables; a store of an older format is brought up to it when it is opened."""
 
 
@@ -18,7 +18,10 @@ def make_tables(db: sqlite3.Connection) -> None:
 
 
 def add_missing(db: sqlite3.Connection) -> None:
-    """What formats after the one of this file added; rows that are there stay as they are."""
+    """What formats after the one of this file added; rows that are there stay as they are.
+
+    Foreign keys must not be enforced meanwhile: a table that others refer to may be made anew.
+    """
     (there,) = db.execute("PRAGMA user_version").fetchone()
     for number in range(there + 1, FORMAT + 1):
         for statement in _ADDED[number]:
@@ -26,11 +29,12 @@ def add_missing(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def _only_added(table: str) -> list[str]:
+def _only_added(*tables: str) -> list[str]:
     """Triggers that refuse to change or delete rows."""
     return [
         f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
         f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are only ever added'); END"
+        for table in tables
         for change in ("UPDATE", "DELETE")
     ]
 
@@ -66,7 +70,39 @@ _ADDED: dict[int, tuple[str, ...]] = {
         "CREATE INDEX shown_until ON shown (until)",
         "CREATE TABLE retraction (id INTEGER PRIMARY KEY, answer INTEGER NOT NULL UNIQUE REFERENCES answer (id), "
         "retracted TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL)",
-        *(trigger for table in ("shown", "retraction") for trigger in _only_added(table)),
-    )
+        *_only_added("shown", "retraction"),
+    ),
+    3: (
+        "ALTER TABLE retraction ADD COLUMN scope TEXT NOT NULL DEFAULT ''",
+        # A file that was taken back can be told again, so its content is no longer unique.
+        "CREATE TABLE told_source (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
+        "format TEXT NOT NULL, annotator TEXT NOT NULL, told TEXT NOT NULL, counts TEXT NOT NULL)",
+        "INSERT INTO told_source SELECT id, name, sha256, format, annotator, told, counts FROM source",
+        "DROP TABLE source",
+        "ALTER TABLE told_source RENAME TO source",
+        "CREATE INDEX source_content ON source (sha256)",
+        # A pair that was released can be asked again.
+        "CREATE TABLE release (id INTEGER PRIMARY KEY, question TEXT NOT NULL UNIQUE REFERENCES question (id), "
+        "released TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL)",
+        "DROP INDEX one_question_a_pair",
+        "CREATE INDEX questions_about ON question (min(first, second), max(first, second))",
+        "CREATE TRIGGER one_question_a_pair BEFORE INSERT ON question WHEN EXISTS (SELECT 1 FROM question AS asked "
+        "WHERE min(asked.first, asked.second) = min(new.first, new.second) "
+        "AND max(asked.first, asked.second) = max(new.first, new.second) "
+        "AND asked.id NOT IN (SELECT question FROM release)) "
+        "BEGIN SELECT RAISE(ABORT, 'a pair is asked once unless it was released'); END",
+        "CREATE TABLE closing (id INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch (number), "
+        "closed INTEGER NOT NULL, decided TEXT NOT NULL, by TEXT NOT NULL, reason TEXT NOT NULL)",
+        "CREATE TABLE renaming (id INTEGER PRIMARY KEY, old TEXT NOT NULL, new TEXT NOT NULL, renamed TEXT NOT NULL, "
+        "by TEXT NOT NULL, reason TEXT NOT NULL, everything INTEGER NOT NULL)",
+        "CREATE TABLE renamed (renaming INTEGER NOT NULL REFERENCES renaming (id), "
+        "answer INTEGER NOT NULL REFERENCES answer (id), PRIMARY KEY (renaming, answer))",
+        "CREATE TABLE renaming_undone (renaming INTEGER PRIMARY KEY REFERENCES renaming (id), undone TEXT NOT NULL, "
+        "by TEXT NOT NULL, reason TEXT NOT NULL)",
+        # What the pool was when it was looked at; the first row is the pool that the campaign is about.
+        "CREATE TABLE pool (id INTEGER PRIMARY KEY, checked TEXT NOT NULL, path TEXT NOT NULL, files TEXT NOT NULL, "
+        "content TEXT NOT NULL)",
+        *_only_added("source", "release", "closing", "renaming", "renamed", "renaming_undone", "pool"),
+    ),
 }
 """Format → what it has that the one before has not."""

@@ -13,7 +13,9 @@ from pathlib import Path
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
-from bayesrm.campaign.store import Answer, Question, Store, Telling
+from bayesrm.campaign.records import Answer, Question
+from bayesrm.campaign.store import Store
+from bayesrm.campaign.writing import Telling
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -146,9 +148,9 @@ def _take(
     questions: dict[str, Question],
 ) -> TellReport:
     sha256 = hashlib.sha256(data).hexdigest()
-    already = telling.known(sha256, annotator)
-    if already is not None:
-        return TellReport(name, form, already=already)
+    for there in telling.known(sha256):
+        if there.annotator == annotator and not there.taken_back:
+            return TellReport(name, form, already=there.told)
     before = telling.answers()
     current = latest(before)
     history = {(a.question, a.annotator, a.verdict, a.answered) for a in before}
@@ -168,9 +170,7 @@ def _take(
             still_open += 1
             continue
         who = part.annotator or annotator
-        answer = Answer(
-            question.id, who, question.verdict(part.side), part.answered, part.place, part.comment, told=_LATER
-        )
+        answer = Answer(question.id, who, question.verdict(part.side), part.answered, part.place, part.comment)
         standing = current.get((question.id, who))
         said = (question.id, who, answer.verdict, part.answered)
         if (part.answered is not None and said in history) or (
@@ -182,8 +182,7 @@ def _take(
         taken.append(answer)
         late += question.batch < newest
         corrected += standing is not None
-        if standing is None or answer.when >= standing.when:
-            current[question.id, who] = answer
+        current[question.id, who] = answer
     report = TellReport(
         name,
         form,
@@ -198,10 +197,6 @@ def _take(
     )
     telling.add(name, sha256, form, annotator, report.counts(), taken, aside)
     return report
-
-
-_LATER = "9999"
-"""Stands for the time of telling of an answer that is being told: after that of all others."""
 
 
 def _bracketed(details: list[str]) -> str:

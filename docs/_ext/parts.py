@@ -107,7 +107,7 @@ def write_samples(app: Sphinx) -> None:
 
 def _handoff(name: str, part: type) -> str:
     from bayesrm.campaign.handoff.base import Sheet
-    from bayesrm.campaign.store import Question
+    from bayesrm.campaign.records import Question
 
     example = Question("mine1-0001", 1, 0, 1, True, 1, ())
     sheet = Sheet(example, "How do I keep basil fresh?", "Stand it in water.", "Put it in the fridge.", "")

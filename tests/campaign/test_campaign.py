@@ -19,9 +19,10 @@ from bayesrm.campaign.agreement import agreement, krippendorff_alpha
 from bayesrm.campaign.answers import choose_likelihood, latest
 from bayesrm.campaign.asking import Request
 from bayesrm.campaign.findings import Findings, predict_held_out, reliabilities
+from bayesrm.campaign.records import Answer
 from bayesrm.campaign.rounds import fit_round
 from bayesrm.campaign.status import status
-from bayesrm.campaign.store import STORE_FILE, Answer, Store
+from bayesrm.campaign.store import STORE_FILE, Store
 from bayesrm.data.directory import RESPONSES
 from bayesrm.errors import InvalidInputError
 
@@ -130,12 +131,12 @@ def test_corrections_count_and_the_old_answer_stays(campaign):
     assert status(campaign).superseded == 2
 
 
-def test_of_answers_with_times_the_latest_counts_in_whatever_order_they_come(campaign):
+def test_the_answer_told_last_counts_whatever_the_times_in_files_say(campaign):
     (question,) = campaign.ask(1)
     for side, day in (("right", "2026-01-02"), ("left", "2026-01-01")):
         line = {"question": question.id, "answer": side, "annotator": "ann", "answered": day}
         assert tell(campaign, json.dumps(line).encode(), f"{day}.jsonl").new == 1
-    assert campaign.preferences().outcome.tolist() == [float(question.verdict("right") == "first")]
+    assert campaign.preferences().outcome.tolist() == [float(question.verdict("left") == "first")]
 
 
 def test_several_annotators_late_answers_unknown_ids_and_broken_rows(campaign):

@@ -11,7 +11,7 @@ import pytest
 
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import SIDES, Broken, ParsedAnswer, Sheet, side_of, time_of
-from bayesrm.campaign.store import Question
+from bayesrm.campaign.records import Question
 from bayesrm.campaign.tell import recognised
 from bayesrm.errors import InvalidInputError
 

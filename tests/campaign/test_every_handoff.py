@@ -8,7 +8,7 @@ import pytest
 
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Sheet
-from bayesrm.campaign.store import Question
+from bayesrm.campaign.records import Question
 from bayesrm.campaign.tell import recognised
 from bayesrm.errors import InvalidInputError
 

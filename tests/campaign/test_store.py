@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from bayesrm.campaign import tables
-from bayesrm.campaign.store import STORE_FILE, Answer, Question, Store
+from bayesrm.campaign.records import Answer, Question
+from bayesrm.campaign.store import STORE_FILE, Store
 from bayesrm.campaign.tables import FORMAT
 
 QUESTIONS = [Question(f"qabcde-1-{k}", 1, k, 2 * k, 2 * k + 1, True, 0.0) for k in (1, 2, 3)]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bayesrm.campaign.store import Question, as_text
+from bayesrm.campaign.records import Question, as_text
 from bayesrm.errors import InvalidInputError
 
 SIDES = {

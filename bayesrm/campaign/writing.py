@@ -1,0 +1,198 @@
+"""What is written to a campaign's store: files with their answers, and decisions about answers and questions.
+
+All of it happens inside a transaction that the store opens, see :meth:`bayesrm.campaign.store.Store.telling`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bayesrm.campaign.names import Names
+from bayesrm.campaign.records import Answer, Question, Renaming, now
+
+ANSWER = "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds"
+STANDING = f"SELECT {ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
+
+
+def standing_names(db: sqlite3.Connection) -> Names:
+    """The renamings that were not undone."""
+    rows = db.execute(
+        "SELECT id, old, new, renamed, by, reason, everything FROM renaming "
+        "WHERE id NOT IN (SELECT renaming FROM renaming_undone) ORDER BY id"
+    ).fetchall()
+    listed: dict[int, set[int]] = {}
+    for renaming, answer in db.execute("SELECT renaming, answer FROM renamed") if rows else ():
+        listed.setdefault(renaming, set()).add(answer)
+    return Names(
+        [
+            Renaming(id, old, new, at, by, reason, None if everything else frozenset(listed.get(id, ())))
+            for id, old, new, at, by, reason, everything in rows
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class ToldFile:
+    """A file that was told.
+
+    Parameters
+    ----------
+    id
+        The number of its row.
+    name
+        Its own.
+    annotator
+        Who was said to have answered where the file does not say; "" where nobody was named.
+    told
+        When, in ISO 8601 and UTC.
+    taken_back
+        Whether it brought answers of which none stands.
+    """
+
+    id: int
+    name: str
+    annotator: str
+    told: str
+    taken_back: bool
+
+
+class Telling:
+    """One transaction of a campaign's store.
+
+    Parameters
+    ----------
+    db
+        A connection, inside of its transaction.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def names(self) -> Names:
+        """Who is called what now."""
+        return standing_names(self._db)
+
+    def answers(self) -> list[Answer]:
+        """Every answer told before and not taken back, under the names of now."""
+        return self.names().apply(Answer(*row) for row in self._db.execute(STANDING))
+
+    def known(self, sha256: str) -> list[ToldFile]:
+        """The files of this content that were told, oldest first."""
+        rows = self._db.execute(
+            "SELECT id, name, annotator, told, (SELECT count(*) FROM answer WHERE source = source.id), "
+            "(SELECT count(*) FROM answer JOIN retraction ON retraction.answer = answer.id WHERE source = source.id) "
+            "FROM source WHERE sha256 = ? ORDER BY id",
+            (sha256,),
+        )
+        return [
+            ToldFile(id, name, annotator, told, taken_back=0 < answers == back)
+            for id, name, annotator, told, answers, back in rows
+        ]
+
+    def retract(self, answers: Sequence[int], by: str, reason: str, scope: str = "") -> int:
+        """Take back answers by the numbers of their rows, and say how many of them were not taken back before."""
+        at = now()
+        return self._db.executemany(
+            "INSERT OR IGNORE INTO retraction (answer, retracted, by, reason, scope) VALUES (?, ?, ?, ?, ?)",
+            [(answer, at, by, reason, scope) for answer in answers],
+        ).rowcount
+
+    def release(self, questions: Sequence[str], by: str, reason: str) -> int:
+        """Wait for these questions no longer, and say how many of them were waited for before."""
+        at = now()
+        return self._db.executemany(
+            "INSERT OR IGNORE INTO release (question, released, by, reason) VALUES (?, ?, ?, ?)",
+            [(question, at, by, reason) for question in questions],
+        ).rowcount
+
+    def close(self, batch: int, closed: bool, by: str, reason: str) -> None:
+        """Take no further answers to a batch, or take them again."""
+        row = (batch, int(closed), now(), by, reason)
+        self._db.execute("INSERT INTO closing (batch, closed, decided, by, reason) VALUES (?, ?, ?, ?, ?)", row)
+
+    def rename(self, old: str, new: str, answers: Sequence[int] | None, by: str, reason: str) -> None:
+        """Let a name stand for another one: everywhere, or in these rows alone."""
+        row = (old, new, now(), by, reason, int(answers is None))
+        renaming = self._db.execute(
+            "INSERT INTO renaming (old, new, renamed, by, reason, everything) VALUES (?, ?, ?, ?, ?, ?)", row
+        ).lastrowid
+        self._db.executemany("INSERT INTO renamed VALUES (?, ?)", [(renaming, answer) for answer in answers or ()])
+
+    def undo_renaming(self, renaming: int, by: str, reason: str) -> None:
+        """Let a renaming no longer stand."""
+        self._db.execute("INSERT INTO renaming_undone VALUES (?, ?, ?, ?)", (renaming, now(), by, reason))
+
+    def answer(self, answer: Answer, form: str) -> Answer:
+        """Keep one answer with a key, given on the page or in the terminal; the row of this key where there is one."""
+        query = f"SELECT {ANSWER} FROM answer WHERE key = ?"
+        there = self._db.execute(query, (answer.key,)).fetchone()
+        if there is not None:
+            return Answer(*there)
+        told = now()
+        own = (form, form, form, answer.annotator)
+        self._db.execute(
+            "INSERT INTO source (name, sha256, format, annotator, told, counts) SELECT ?, ?, ?, ?, ?, '{}' "
+            "WHERE NOT EXISTS (SELECT 1 FROM source WHERE sha256 = ? AND annotator = ?)",
+            (*own, told, *own[2:]),
+        )
+        self._db.execute(
+            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, key, seconds) "
+            "SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ? FROM source WHERE sha256 = ? AND annotator = ?",
+            (
+                answer.question, answer.annotator, answer.verdict, told, answer.place, answer.comment, told, answer.key,
+                answer.seconds, *own[2:],
+            ),
+        )  # fmt: skip
+        return Answer(*self._db.execute(query, (answer.key,)).fetchone())
+
+    def show(self, question: str, annotator: str, until: str) -> None:
+        """Note that a question is on somebody's screen, and until when it is kept for them."""
+        row = question, annotator, now(), until
+        self._db.execute("INSERT INTO shown (question, annotator, shown, until) VALUES (?, ?, ?, ?)", row)
+
+    def ask(self, question: Question) -> bool:
+        """Add a question to a batch that is there; False where its pair was asked before."""
+        try:
+            insert_questions(self._db, [question])
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def add(
+        self,
+        name: str,
+        sha256: str,
+        form: str,
+        annotator: str,
+        counts: dict[str, int],
+        answers: Sequence[Answer],
+        asides: Sequence[tuple[str, str]],
+    ) -> None:
+        """The file, its answers, and what of it is set aside for which reason."""
+        told = now()
+        source = self._db.execute(
+            "INSERT INTO source (name, sha256, format, annotator, told, counts) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, sha256, form, annotator, told, json.dumps(counts)),
+        ).lastrowid
+        self._db.executemany(
+            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source) for a in answers],
+        )
+        rows = [(source, place, reason) for place, reason in asides]
+        self._db.executemany("INSERT INTO aside (source, place, reason) VALUES (?, ?, ?)", rows)
+
+
+def insert_questions(db: sqlite3.Connection, questions: Sequence[Question]) -> None:
+    """Add questions to batches that are there."""
+    rows = [
+        (
+            q.id, q.batch, q.place, q.first, q.second, int(q.first_is_left), q.gain, json.dumps(q.annotators),
+            q.wanted,
+        )
+        for q in questions
+    ]  # fmt: skip
+    db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
