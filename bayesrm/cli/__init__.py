@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
 
 import typer
 
-from bayesrm.cli.app import app, how_to_go_on
+from bayesrm.cli.app import app, complain, how_to_go_on
 from bayesrm.errors import BayesRMError
 
 GROUPS = ("embed", "golden", "campaign", "runs", "replay", "study", "explain", "diagnose", "export", "lists")
@@ -16,6 +18,8 @@ GROUPS = ("embed", "golden", "campaign", "runs", "replay", "study", "explain", "
 
 STOPPED = 130
 """Exit status of a command that was stopped by Ctrl-C."""
+LONGEST_PATH = 200
+"""Characters of a path in a sentence."""
 
 for _group in GROUPS:
     import_module(f"bayesrm.cli.{_group}")
@@ -25,6 +29,10 @@ def main() -> NoReturn:
     """Entry point: exit status 0 where it did what was asked, 2 with one sentence for bad input."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a character gets its number.
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Typer makes of Ctrl-C an exit status that it returns, and older versions of it an error of its own.
         if app(standalone_mode=False) == STOPPED:
@@ -33,6 +41,12 @@ def main() -> NoReturn:
         _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         _say_stopped()
+    except BrokenPipeError:
+        # Whoever read the output has closed it, such as head; nobody is left to be told, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _refuse(_of_the_system(error))
     except Exception as error:
         # Usage errors of the parser; its classes live in different places in different versions of typer.
         if not hasattr(error, "format_message"):
@@ -41,12 +55,23 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _of_the_system(error: OSError) -> str:
+    """What the system does not let anybody do, and with which file."""
+    reason = error.strerror or str(error) or type(error).__name__
+    where = "" if error.filename is None else f" {_short(str(error.filename))}"
+    return f"the system does not let this command use a file{where}: {reason}"
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= LONGEST_PATH else f"{path[: LONGEST_PATH // 2]}…{path[-LONGEST_PATH // 2 :]}"
+
+
 def _say_stopped() -> NoReturn:
-    print(f"bayesrm: {how_to_go_on()}", file=sys.stderr)
+    complain(how_to_go_on())
     sys.exit(STOPPED)
 
 
 def _refuse(message: str) -> NoReturn:
     """One sentence on stderr, and status 2."""
-    print(f"bayesrm: {' '.join(message.split())}", file=sys.stderr)
+    complain(message)
     sys.exit(2)

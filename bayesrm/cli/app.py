@@ -1,15 +1,24 @@
-"""The command-line application that every command registers with, its own options, and how it prints."""
+"""The command-line application that every command registers with, its own options, and how it prints.
+
+What is printed comes from files and from names that people gave: all of it goes through here, where it is text and
+nothing else, neither markup nor what steers a terminal.
+"""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
+
+from bayesrm.utils.terminal import printable
 
 app = typer.Typer(
     name="bayesrm",
@@ -27,6 +36,7 @@ _NO_LIMIT = 10_000
 
 def say(text: str = "", bold: bool = False) -> None:
     """Print sentences: broken between words on a terminal, and nowhere else, so that a path is always whole."""
+    text = printable(text)
     if console.is_terminal:
         lines = [
             textwrap.fill(line, console.width, break_long_words=False, break_on_hyphens=False)
@@ -36,18 +46,40 @@ def say(text: str = "", bold: bool = False) -> None:
     console.print(text, style="bold" if bold else None, highlight=False, markup=False, soft_wrap=True)
 
 
-def show(table: Table) -> None:
+def complain(sentence: str) -> None:
+    """One line on stderr."""
+    print(f"bayesrm: {printable(' '.join(sentence.split()))}", file=sys.stderr)
+
+
+class View(Table):
+    """A table of texts, which are shown as they are."""
+
+    def __init__(self, title: str | None = None, *, header: bool = True) -> None:
+        shown = None if title is None else Text(printable(title), style="table.title")
+        form, padding = (box.SIMPLE_HEAD, (0, 1)) if header else (None, (0, 2, 0, 0))
+        super().__init__(title=shown, title_justify="left", show_header=header, box=form, padding=padding)
+
+    def add_row(self, *cells: str, style: str | None = None) -> None:  # type: ignore[override]
+        """A row of plain texts."""
+        super().add_row(*(Text(printable(cell)) for cell in cells), style=style)
+
+
+def show(table: View) -> None:
     """Print a table: within the width of a terminal, and as wide as it wants to be where there is none."""
-    there = console if console.is_terminal else Console(file=console.file, width=full_width(table))
+    there = console
+    if not console.is_terminal:
+        there = Console(file=console.file, width=full_width(table))
+        if isinstance(table.title, Text):
+            table.title.no_wrap, table.title.overflow = True, "ignore"
     there.print(table)
 
 
-def fits(table: Table) -> bool:
+def fits(table: View) -> bool:
     """Whether a table is shown without breaking or cutting anything in it."""
     return not console.is_terminal or full_width(table) <= console.width
 
 
-def full_width(table: Table) -> int:
+def full_width(table: View) -> int:
     """Columns that a table takes where there is room, its title included."""
     options = console.options.update(max_width=_NO_LIMIT)
     title = 0 if table.title is None else console.measure(table.title, options=options).maximum

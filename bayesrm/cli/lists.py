@@ -5,10 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
-from bayesrm.cli.app import app, show
+from bayesrm.cli.app import View, app, show
 
 if TYPE_CHECKING:
     from bayesrm.registry import Registry
@@ -65,9 +62,9 @@ for _command, (_, _, _what) in KINDS.items():
 
 def print_lines(lines: dict[str, str], default: str | None = None) -> None:
     """Names and one line each; what is taken where nothing is asked for is marked."""
-    view = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    view = View(header=False)
     view.add_column(no_wrap=True, style="bold")
     view.add_column()
     for name, line in lines.items():
-        view.add_row(name, Text(f"(default) {line}" if name == default else line))
+        view.add_row(name, f"(default) {line}" if name == default else line)
     show(view)

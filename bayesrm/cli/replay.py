@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
-from bayesrm.cli.app import app, say, show
+from bayesrm.cli.app import View, app, say, show
 
 TITLES = {
     "vote_log_loss": "log loss of held-out votes ↓",
@@ -72,12 +70,7 @@ def replay(
     )
     trajectory = tree["trajectory"].to_dataset()
     last = trajectory.isel(round=-1).mean("seed")
-    view = Table(
-        title=f"After {int(trajectory['labels'][-1])} votes, mean of {seeds} seeds",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
+    view = View(f"After {int(trajectory['labels'][-1])} votes, mean of {seeds} seeds")
     view.add_column("design")
     metrics = [name for name in TITLES if name in last]
     for name in metrics:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich import box
-from rich.table import Table
 
-from bayesrm.cli.app import app, fits, keeps, say, show
+from bayesrm.cli.app import View, app, complain, fits, keeps, say, show
 from bayesrm.cli.options import Scheduler, Workers, from_options, with_options
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.config import RunConfig
@@ -137,7 +135,7 @@ def incomplete(failures: dict[str, str], out: Path) -> NoReturn:
     """Status 1: the rest is done, and what failed was said when it failed."""
     traces = out / "failures"
     where = f"; their tracebacks are in {traces}" if traces.is_dir() and any(traces.iterdir()) else ""
-    print(f"bayesrm: {counted(len(failures), 'run')} failed{where}.", file=sys.stderr)
+    complain(f"{counted(len(failures), 'run')} failed{where}.")
     sys.exit(1)
 
 
@@ -159,22 +157,17 @@ def _print_table(table: pd.DataFrame) -> None:
         say(f"A wider terminal shows {' and '.join(hidden)} too, and so does the report.")
 
 
-def _view(table: pd.DataFrame, shown: dict[str, str]) -> Table:
+def _view(table: pd.DataFrame, shown: dict[str, str]) -> View:
     from bayesrm.evaluation.summary import cell, setting, setting_columns
 
     seeds = table["seeds"].max()
     title = f"After {counted(table['labels'].max(), 'label')}"
-    view = Table(
-        title=title if seeds == 1 else f"{title}, mean ± standard error over {seeds} seeds",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
+    view = View(title if seeds == 1 else f"{title}, mean ± standard error over {seeds} seeds")
     view.add_column("design", no_wrap=True)
     for header in shown.values():
         view.add_column(header, justify="right", no_wrap=True)
     for _, rows in table.groupby(setting_columns(table), sort=False):
-        view.add_row(f"[bold]{setting(rows.iloc[0], table)}[/bold]")
+        view.add_row(setting(rows.iloc[0], table), style="bold")
         for _, row in rows.sort_values("one_minus_spearman").iterrows():
             view.add_row(f"  {row['design']}", *(cell(row, name) for name in shown))
         view.add_section()

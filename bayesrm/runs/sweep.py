@@ -26,6 +26,7 @@ from bayesrm.runs.local_cluster import local_cluster
 from bayesrm.runs.worker import Outcome, carry_out
 from bayesrm.utils.files import replacing
 from bayesrm.utils.progress import following
+from bayesrm.utils.terminal import printable
 from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def sweep(
                 with replacing(trace) as temporary:
                     temporary.write_text(outcome.traceback)
             if len(cells) > 1:
-                print(f"{outcome.name} failed: {' '.join(outcome.sentence.split())}", file=sys.stderr)
+                print(printable(f"{outcome.name} failed: {' '.join(outcome.sentence.split())}"), file=sys.stderr)
     if cells and len(failures) == len(cells):
         if not was_there:
             _remove_if_empty(out)
@@ -185,7 +186,10 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
             ) from error
         with client:
             if not client.scheduler_info()["workers"]:
-                print(f"The scheduler at {scheduler} has no workers yet: waiting for them.", file=sys.stderr)
+                print(
+                    printable(f"The scheduler at {scheduler} has no workers yet: waiting for them."),
+                    file=sys.stderr,
+                )
             yield client
         return
     with local_cluster(workers) as client:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
-from rich.table import Table
 
 import bayesrm as brm
 from bayesrm import cli
@@ -56,8 +59,87 @@ def test_brackets_are_text_and_no_markup(capsys):
     assert capsys.readouterr().out == "a folder named [bold] or [/x]\n"
 
 
+HOSTILE = "[red]a[/x]\x1b[2J\u202eb\ud800"
+HARMLESS = "[red]a[/x]\\x1b[2J\\u202eb\\ud800"
+
+
+def test_sentences_do_not_steer_the_terminal(terminal, capsys):
+    app.say(HOSTILE)
+    assert capsys.readouterr().out == f"{HARMLESS}\n"
+    screen = terminal(100)
+    app.say(HOSTILE, bold=True)
+    assert screen.getvalue() == f"{HARMLESS}\n"
+
+
+def test_nor_do_titles_and_cells_of_tables(capsys):
+    table = app.View(f"a campaign in {HOSTILE}")
+    table.add_column("design")
+    table.add_row(HOSTILE, style="bold")
+    app.show(table)
+    printed = capsys.readouterr().out
+    assert f"a campaign in {HARMLESS}" in printed
+    assert printed.count(HARMLESS) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("report", HOSTILE[:-1]), (HOSTILE,), ("run", f"--{HOSTILE}"), ("study", HOSTILE[:-1])]
+)
+def test_nor_do_errors(command, arguments):
+    status, printed, complaint = command(*arguments)
+    assert (status, printed) == (2, "")
+    assert "\\x1b[2J\\u202eb" in complaint
+    assert complaint.rstrip("\n").isprintable()
+
+
+def test_answers_that_people_gave_do_not_steer_the_terminal(command, tmp_path, pool, monkeypatch):
+    """From a file of answers to what status prints of it."""
+    texts = [f"an answer, number {i}" for i in range(len(pool))]
+    brm.save_pool(tmp_path / "pool", brm.ResponsePool(pool.embeddings, pool.prompt, texts))
+    folder = tmp_path / "labels [red]"
+    assert command("campaign", "init", folder, "--pool", tmp_path / "pool")[0] == 0
+    assert command("campaign", "ask", folder, "--size", 4)[0] == 0
+    with open(folder / "batches/batch-001.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, answer in zip(rows, ("left", "right", "\x1b[2J", "no\u202e"), strict=True):
+        row |= {"answer": answer, "annotator": "an \x1b]0;name\x07[/x]"}
+    with open(tmp_path / "back.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    said = [
+        command("campaign", "tell", folder, tmp_path / "back.csv"),
+        command("campaign", "status", folder, "--aside", "--no-fit"),
+    ]
+    for status, printed, complaint in said:
+        assert status == 0, complaint
+        assert all(line.isprintable() for line in printed.split("\n"))
+    assert r"\x1b[2J" in said[1][1]
+
+
+def test_a_terminal_that_lacks_a_character_gets_its_number(tmp_path):
+    """As in the C locale, and on Windows."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bayesrm.cli", "checks"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.isascii()
+    assert done.stderr == b""
+
+
+def test_output_that_nobody_reads_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "bayesrm.cli", "designs"], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_a_table_is_as_wide_as_it_wants_to_be_where_there_is_no_terminal(capsys):
-    table = Table(title=f"Campaign {LONG}", title_justify="left")
+    table = app.View(f"Campaign {LONG}")
     for name in ("design", "why"):
         table.add_column(name)
     table.add_row("within-first", "words " * 30)
@@ -69,9 +151,12 @@ def test_a_table_is_as_wide_as_it_wants_to_be_where_there_is_no_terminal(capsys)
 
 def test_nothing_prints_past_these_two():
     """So that no command breaks a path again."""
-    for file in Path(cli.__file__).parent.glob("*.py"):
+    printing = re.compile(r"console\.print|\bprint\(|typer\.echo|rich\.table")
+    for file in Path(cli.__file__).parent.glob("**/*.py"):
         if file.name != "app.py":
-            assert "console.print" not in file.read_text(), f"{file.name}: use say or show of bayesrm.cli.app"
+            assert not printing.search(file.read_text()), (
+                f"{file}: use say, show, View or complain of bayesrm.cli.app"
+            )
 
 
 def final_table() -> pd.DataFrame:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
-from bayesrm.cli.app import say, show
+from bayesrm.cli.app import View, say, show
 from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
@@ -22,12 +19,7 @@ def print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> None
     from bayesrm.evaluation.baselines import length_sentence
 
     outlook = findings.forecast
-    view = Table(
-        title=f"Quality, likelihood {findings.likelihood}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
+    view = View(f"Quality, likelihood {findings.likelihood}")
     view.add_column("labels", justify="right")
     view.add_column("1−Spearman ↓ (90%)", justify="right", no_wrap=True)
     view.add_column("regret ↓ (90%)", justify="right", no_wrap=True)
@@ -38,7 +30,7 @@ def print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> None
         figures = earlier.forecast.now
         view.add_row(f"{earlier.labels}", str(figures.one_minus_spearman), str(figures.regret))
     now = outlook.now
-    view.add_row(f"[bold]{findings.labels} now[/bold]", str(now.one_minus_spearman), str(now.regret))
+    view.add_row(f"{findings.labels} now", str(now.one_minus_spearman), str(now.regret), style="bold")
     for later in outlook.later:
         row = [f"+{later.labels}", str(later.one_minus_spearman), str(later.regret)]
         if by_design and later.random is not None:

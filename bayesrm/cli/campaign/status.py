@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
-from bayesrm.cli.app import say, show
+from bayesrm.cli.app import View, say, show
 from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
 from bayesrm.cli.campaign.outlook import print_outlook
 from bayesrm.cli.options import Device
@@ -48,7 +46,7 @@ def status(
 
 
 def _print_status(directory: Path, now: Status) -> None:
-    view = Table(title=f"Campaign {directory}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    view = View(f"Campaign {directory}")
     for header in ("batch", "asked", "design"):
         view.add_column(header)
     for header in ("pairs", "answers wanted", "answered", "still open"):
