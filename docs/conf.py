@@ -25,6 +25,7 @@ extensions = [
     "numpydoc",
     "mathml",
     "parts",
+    "new_part",
     "import_picture",
 ]
 exclude_patterns = ["_build", "_ext", "generated/handoffs.md", "generated/formats.md"]

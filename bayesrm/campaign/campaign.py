@@ -245,6 +245,7 @@ class Campaign:
             )
         folder = self.directory / BATCHES if out is None else Path(out)
         names = sorted({name for question in questions for name in question.annotators}) or [""]
+        folder.mkdir(parents=True, exist_ok=True)
         stems = _stems(names, f"batch-{number:03d}")
         written: list[Path] = []
         for name in names:

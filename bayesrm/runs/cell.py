@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +20,8 @@ import xarray as xr
 from jaxtyping import Float
 
 from bayesrm import rng
-from bayesrm.annotators.crowd import Crowd
-from bayesrm.annotators.golden import GoldenAnnotator
+from bayesrm.annotators import ANNOTATORS
+from bayesrm.annotators.base import Annotator
 from bayesrm.data import load_golden, load_pool
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
@@ -84,13 +85,24 @@ class Cell:
             return None
         return _pool(str(path), _signature(path)), _golden(str(path), _signature(path))
 
-    def annotator(self) -> GoldenAnnotator:
-        """Who answers."""
+    def annotator(self) -> Annotator:
+        """Who answers.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a setting is asked for that the annotator does not take, or it needs what a simulated run has not.
+        """
         config = self.config
-        if set(config.record(AnnotatorSettings)) <= {"temperature"}:
-            return GoldenAnnotator(self.golden(), config.temperature, config.seed)
         settings = config.part(AnnotatorSettings)
-        return Crowd(self.golden(), seed=config.seed, spread=settings.pop("annotator_spread"), **settings)
+        settings["spread"] = settings.pop("annotator_spread")
+        asked = {"spread" if each == "annotator_spread" else each for each in config.record(AnnotatorSettings)}
+        name = settings.pop("annotator") or ("golden" if asked <= {"temperature"} else "crowd")
+        part = ANNOTATORS[name]
+        ignored = sorted(asked - {"annotator"} - set(signature(part).parameters))
+        if ignored:
+            raise InvalidInputError(f"the annotator {name!r} takes no {' and no '.join(ignored)}: leave it out")
+        return part.made_of(settings | {"golden": self.golden(), "seed": config.seed})
 
     def model(self) -> RewardModel:
         """The model, not fitted."""

@@ -92,6 +92,7 @@ Names = Annotated[tuple[str, ...] | None, BeforeValidator(_names)]
 PriorMean = Annotated[dict[str, Finite[float]] | None, BeforeValidator(_scales)]
 EncoderName = Annotated[str, AfterValidator(_named("models.encoders", "ENCODERS", also=("auto",)))]
 LikelihoodName = Annotated[str, AfterValidator(_named("models.likelihoods", "LIKELIHOODS"))]
+AnnotatorName = Annotated[str, AfterValidator(_named("annotators", "ANNOTATORS"))]
 CampaignLikelihood = Annotated[str, AfterValidator(_named("models.likelihoods", "LIKELIHOODS", also=("auto",)))]
 
 if TYPE_CHECKING:
@@ -250,10 +251,14 @@ class LoopSettings(DeviceSettings, DrawSettings, FitSettings, BatchSettings):
 
 
 class AnnotatorSettings(Settings):
-    """The simulated annotators of a run on golden rewards, see :mod:`bayesrm.annotators.crowd`."""
+    """The simulated annotators of a run on golden rewards, see :mod:`bayesrm.annotators`."""
 
     heading: ClassVar[str] = "Simulated annotators"
 
+    annotator: AnnotatorName | None = setting(
+        None,
+        "Who answers, see [bold]bayesrm annotators[/bold]; default golden, or crowd with flips or several.",
+    )
     temperature: Finite[PositiveFloat] = setting(
         1.0, "Slope of their preference probability in the golden reward."
     )

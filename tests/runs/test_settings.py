@@ -25,7 +25,7 @@ OBJECTS = {"pool", "annotator", "test", "model", "out", "progress"}
 WORDS = {
     "design": "epig", "selector": "exchange", "inference": "plugin", "encoder": "mlp+linear", "likelihood": "flips",
     "hidden": "8,4", "prior_scale": "mlp=0.5,linear=2,intercept=1,judge=1", "cost": "length", "device": "cpu",
-    "covariates": "judge", "prior_mean": "judge=0.5",
+    "covariates": "judge", "prior_mean": "judge=0.5", "annotator": "crowd",
 }  # fmt: skip
 """What to ask for where a type alone does not say."""
 
@@ -55,7 +55,7 @@ def test_every_argument_of_candidates_is_a_setting():
 
 def test_every_argument_of_a_crowd_is_a_setting():
     arguments = set(defaults(Crowd.__init__)) - {"self", "golden", "seed", "spread"} | {"annotator_spread"}
-    assert arguments == set(AnnotatorSettings.model_fields)
+    assert arguments == set(AnnotatorSettings.model_fields) - {"annotator"}
 
 
 @pytest.mark.parametrize("name", sorted(RunConfig.model_fields))
@@ -134,7 +134,9 @@ def require_arrived(arguments, asked: dict[str, object]):
         assert described[name] == getattr(settings, name)
     assert isinstance(annotator, Crowd)
     crowd = annotator.describe() | {"annotator_spread": annotator.spread}
-    assert crowd == crowd | settings.part(AnnotatorSettings)
+    of_crowd = settings.part(AnnotatorSettings)
+    assert of_crowd.pop("annotator") == "crowd"
+    assert crowd == crowd | of_crowd
     assert len(test[0]) == 24
 
 

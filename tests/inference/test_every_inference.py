@@ -1,0 +1,73 @@
+"""What holds of every inference: a posterior of its name, equal to the bit for a seed, that has learned the order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import bayesrm as brm
+from bayesrm.inference import INFERENCES
+from bayesrm.inference.nuts import Nuts
+
+PROMPTS, EACH = 12, 6
+
+
+@pytest.fixture(scope="module")
+def answered(make_world):
+    return make_world(seed=4, sizes=(EACH,) * PROMPTS, dim=5, comparisons=400, spread=3.0)
+
+
+@pytest.fixture(autouse=True)
+def _short(short_training):
+    """Networks need not be good here."""
+
+
+def _inference(name: str):
+    return Nuts(chains=1, draws=40, warmup=30) if name == "nuts" else INFERENCES[name]()
+
+
+def _model(pool) -> brm.RewardModel:
+    return brm.RewardModel(pool.dim, "mlp+linear", hidden=(8,), prior_scale=1.0)
+
+
+@pytest.fixture(scope="module", params=sorted(INFERENCES))
+def name(request):
+    return request.param
+
+
+def test_same_seed_same_posterior_and_the_arguments_stay_as_they_are(answered, name):
+    model = _model(answered.pool)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    torch.manual_seed(1)
+    one = brm.fit(model, answered.pool, answered.preferences, _inference(name), seed=3)
+    torch.manual_seed(2)
+    two = brm.fit(model, answered.pool, answered.preferences, _inference(name), seed=3)
+    assert one.inference == name
+    for of_one, of_two in zip(one.reward(answered.pool), two.reward(answered.pool), strict=True):
+        np.testing.assert_array_equal(of_one, of_two)
+        assert of_one.shape == (len(answered.pool),)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert set(model.state_dict()) == set(before)
+
+
+def test_it_learns_the_order_and_says_how_sure_it_is(answered, name):
+    posterior = brm.fit(_model(answered.pool), answered.pool, answered.preferences, _inference(name), seed=0)
+    mean, sd = posterior.reward(answered.pool)
+    assert np.corrcoef(mean, answered.golden)[0, 1] > 0.5
+    assert (sd > 0).all() == ("spread" in posterior.provides)
+    first, second = answered.preferences.first[:50], answered.preferences.second[:50]
+    there = posterior.preference_probability(answered.pool, first, second)
+    back = posterior.preference_probability(answered.pool, second, first)
+    assert ((there > 0) & (there < 1)).all()
+    np.testing.assert_allclose(there + back, 1, atol=1e-6)
+
+
+def test_without_labels_nothing_is_preferred(answered, name):
+    posterior = brm.fit(_model(answered.pool), answered.pool, brm.Preferences.none(), _inference(name), seed=0)
+    mean, sd = posterior.reward(answered.pool)
+    if name in ("ensemble", "mc-dropout", "nuts", "bnn", "svi"):
+        # Means of draws, up to their Monte Carlo error.
+        assert np.abs(mean).mean() < np.sqrt((sd**2).mean())
+    else:
+        np.testing.assert_allclose(mean, 0, atol=1e-6)
