@@ -58,3 +58,13 @@ def test_answers_of_a_round_depend_on_seed_and_round_only(pairs):
 def test_what_is_out_of_range_is_refused(settings, message):
     with pytest.raises(InvalidInputError, match=message):
         Crowd([0.0, 1.0], **settings)
+
+
+def test_logarithms_of_temperatures_have_the_spread_asked_for():
+    count = 20_000
+    crowd = Crowd([0.0], temperature=1.7, seed=2, annotators=count, spread=0.6)
+    deviation = np.log(crowd.temperatures / 1.7)
+    assert abs(deviation.mean()) < 4 * 0.6 / np.sqrt(count)
+    assert abs(deviation.std() - 0.6) < 4 * 0.6 / np.sqrt(2 * count)
+    wider = Crowd([0.0], temperature=1.7, seed=2, annotators=count, spread=1.2)
+    np.testing.assert_allclose(np.log(wider.temperatures / 1.7), 2 * deviation)

@@ -71,6 +71,54 @@ def test_the_spectrum_is_that_of_the_covariance_within_prompts(make_world):
     assert (np.diff(spectrum.eigenvalues.numpy()) <= 0).all()
 
 
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_scaling_keeps_the_mean_square_of_responses_to_one_prompt(power):
+    """Of the linear features c · diag(λ^{a/2}) Vᵀ x, and of a network's inputs V diag(λ^{a/4}) Vᵀ x."""
+    covariance = torch.diag(torch.tensor([5.0, 2.0, 0.5, 0.1], dtype=torch.float64))
+    spectrum = WithinPromptSpectrum(4)
+    spectrum.learn(covariance)
+    spectrum.set_power(power)
+    x = torch.diag(covariance.diagonal().sqrt()).float()  # rows with this covariance, times four
+    inputs = spectrum(x)
+    weight = covariance.diagonal().numpy() ** (power / 2)
+    np.testing.assert_allclose((inputs**2).sum(), covariance.trace(), rtol=1e-5)
+    ratio = (inputs.diagonal() ** 2 / covariance.diagonal()).numpy()
+    np.testing.assert_allclose(ratio / ratio[0], weight / weight[0], rtol=1e-5)
+    features = inputs @ spectrum.directions
+    expected = covariance.diagonal().numpy() ** (power + 1)
+    squares = (features**2).sum(dim=0).numpy()
+    np.testing.assert_allclose(
+        squares, (expected / expected.sum() * float(covariance.trace()))[: spectrum.kept], rtol=1e-5
+    )
+
+
+def test_directions_are_left_out_that_together_hold_a_thousandth_of_the_prior_variance():
+    spectrum = WithinPromptSpectrum(4)
+    spectrum.learn(torch.diag(torch.tensor([1.0, 0.1, 0.04, 0.01], dtype=torch.float64)))
+    # Shares of the prior variance with a = 1 are λ²: 1, .01, .0016 and .0001 of 1.0117.
+    spectrum.set_power(1.0)
+    assert spectrum.kept == 3
+    spectrum.set_power(2.0)  # λ³: 1, .001, .000064, .000001 of 1.001065
+    assert spectrum.kept == 2
+    spectrum.set_power(0.0)
+    assert spectrum.kept == 4
+
+
+def test_of_a_large_pool_evenly_spaced_prompts_are_read(monkeypatch):
+    random = np.random.default_rng(0)
+    pool = brm.ResponsePool(random.normal(size=(80, 3)).astype(np.float32), np.repeat(np.arange(20), 4))
+    monkeypatch.setattr("bayesrm.models.spectrum.SPECTRUM_ROWS", 40)
+    read = []
+    rows = brm.ResponsePool.rows
+    monkeypatch.setattr(brm.ResponsePool, "rows", lambda self, at: read.append(at) or rows(self, at))
+    standardize, spectrum = Standardize(3), WithinPromptSpectrum(3)
+    standardize.fit(pool)
+    read.clear()
+    spectrum.fit(pool, standardize)
+    prompts = [int(at[0]) // 4 for at in read]
+    assert prompts == np.linspace(0, 19, 10).round().astype(int).tolist()
+
+
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0, 3.0])
 def test_linear_features_mean_a_prior_with_a_power_of_the_covariance(power, monkeypatch):
     """Cov(η) of pairs before any label is proportional to Δᵀ C^a Δ."""

@@ -33,7 +33,7 @@ class RaoKupper(Likelihood):
     Parameters
     ----------
     threshold
-        θ > 1; None to estimate it, with the prior log log θ ~ Normal(−½, 1): a tie of equals has probability 0.3 in
+        θ > 1; None to estimate it, with the prior log log θ ~ Normal(−½, 1): a tie of equals has probability 0.29 in
         its middle, and between 0.06 and 0.92 with 90%.
     """
 
