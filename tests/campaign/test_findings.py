@@ -20,7 +20,7 @@ def posterior(make_world):
 
 def test_shares_and_their_error_are_counts(posterior):
     predicted = np.array([0.9] * 20 + [0.2] * 10 + [0.4] * 16 + [0.5] * 4 + [0.7] * 10)
-    # Right: 20 of the first thirty, 16 of the next twenty, and half of the four without a prediction; ties do not count.
+    # Right: 20 of the first 30, 16 of the next 16, half of the 4 without a prediction; ties do not count.
     found = held_out(posterior, predicted)
     right = np.array([1.0] * 20 + [0.0] * 10 + [1.0] * 16 + [0.5] * 4)
     assert found.answers == 50
