@@ -115,7 +115,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
 
 def register(part: T) -> T:
-    """Add a part of one's own: a design, selector, likelihood, inference, encoder, annotator, hand-off, check, plot.
+    """Add a part: a design, selector, likelihood, inference, encoder, annotator, hand-off, check, plot.
 
     It is then asked for by its ``name`` in this process, as bayesrm's own are. On the command line, and in the worker
     processes of sweeps, parts come from modules: ``--plugin``, see :mod:`bayesrm.utils.plugins`.
@@ -137,7 +137,7 @@ def register(part: T) -> T:
 
     See Also
     --------
-    designs : The designs that there are, those of one's own among them.
+    designs : The designs that there are, registered ones included.
     Criterion, Selector, Likelihood, Inference, Encoder, Annotator : What parts are subclasses of.
 
     Examples

@@ -55,7 +55,7 @@ class HubRewardModel:
     device
         Such as "cuda"; None: a GPU where there is one.
     batch_tokens
-        At most so many tokens a batch, padding included.
+        Maximum number of tokens in a batch, padding included.
 
     Raises
     ------

@@ -240,7 +240,7 @@ class Campaign:
         questions = [question for question in self.store.questions() if question.batch == number]
         if not HANDOFFS[to].identifies_annotators and any(q.wanted > 1 and not q.annotators for q in questions):
             raise InvalidInputError(
-                f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: ask "
+                f"an overlap needs the names of annotators, which a {to} file does not have: ask "
                 "with --annotator for each of them, or in a tool that has users"
             )
         folder = self.directory / BATCHES if out is None else Path(out)

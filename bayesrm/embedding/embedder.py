@@ -136,7 +136,7 @@ class Embedder:
 
     @property
     def batch_tokens(self) -> int:
-        """At most so many tokens a batch."""
+        """Maximum number of tokens in a batch."""
         assert self.settings.batch_tokens is not None
         return self.settings.batch_tokens
 

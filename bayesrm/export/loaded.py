@@ -283,7 +283,7 @@ def load_reward_model(
     path : str or path
         Its directory.
     encoder : torch.nn.Module, optional
-        Where the encoder was a module of one's own: one of the same architecture, to take the saved weights.
+        Where the encoder was a custom module: one of the same architecture, to take the saved weights.
     likelihood : Likelihood or callable, optional
         Where the likelihood or the Pyro program was one's own: that, for probabilities.
     base : str, optional

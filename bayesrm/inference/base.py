@@ -43,6 +43,7 @@ class Inference(ABC):
     --------
     A new inference: Laplace's posterior tempered, as if every answer counted only in part.
 
+    >>> from dataclasses import replace
     >>> import numpy as np
     >>> import bayesrm as brm
     >>> from bayesrm.inference import Laplace
@@ -57,7 +58,7 @@ class Inference(ABC):
     ...             preferences.first, preferences.second, preferences.outcome, preferences.annotator,
     ...             weight * self.power,
     ...         )
-    ...         return Laplace().fit(model, pool, tempered, seed, device)
+    ...         return replace(Laplace().fit(model, pool, tempered, seed, device), inference=self.name)
     """
 
     name: ClassVar[str]

@@ -28,7 +28,7 @@ _NO_SETTING = {
     "golden_sha256",
     "annotator",
 }
-"""Settings that are ignored when runs are told apart, and what the pools imply."""
+"""Settings that are ignored when runs are distinguished, and what the pools imply."""
 
 Label = str | int | float
 
@@ -61,7 +61,7 @@ def combine(folders: Sequence[Path], posterior: bool = False) -> xr.DataTree:
     """One tree from the folders of several runs, see :func:`combine_parts`.
 
     Its dimensions are ``SETTINGS`` and every other setting in which the runs differ. A design with another selector
-    than its own is told apart by name, as in "dopt (gradient)".
+    than its own has it in its name, as in "dopt (gradient)".
     """
     started = [folder for folder in folders if (folder / RUN_FILE).exists()]
     places = _places([read_json(folder / RUN_FILE) for folder in started])

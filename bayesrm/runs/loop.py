@@ -101,7 +101,7 @@ def run(
     per_prompt : int, optional
     per_response : int, optional
     min_within : int, default 0
-        What each round's batch has to respect, see ``candidates``: at most so many pairs that touch a prompt, or that
+        What each round's batch has to respect, see ``candidates``: a maximum of pairs that touch a prompt, or that
         a response is in, and at least so many pairs within a prompt.
     cost : array_like or callable or str or path, optional
         What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost. Also

@@ -191,7 +191,7 @@ def test_overlap_and_quotas(campaign):
     with pytest.raises(InvalidInputError, match="at least 3 annotators for an overlap of 3"):
         Request(size=30, overlap=3, annotators={"ann": None})
     campaign.ask(Request(size=10, overlap=2))
-    with pytest.raises(InvalidInputError, match="annotators that can be told apart"):
+    with pytest.raises(InvalidInputError, match="names of annotators"):
         campaign.hand_out("csv")
     assert json.loads(campaign.hand_out("argilla")[1].read_text())["distribution"]["min_submitted"] == 2
 

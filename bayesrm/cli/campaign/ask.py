@@ -55,7 +55,7 @@ def ask(
         request = from_options(Request, settings | {"annotators": people})
         if request.overlap > 1 and not people and not form.identifies_annotators:
             raise InvalidInputError(
-                f"an overlap needs annotators that can be told apart, which a {to} file does not do by itself: add "
+                f"an overlap needs the names of annotators, which a {to} file does not have: add "
                 "--annotator NAME for each of them, or use a tool that has users"
             )
         questions = campaign.ask(request)

@@ -1,4 +1,4 @@
-"""Two answers and a column that says which of them won, under names of one's own.
+"""Two answers and a column that says which of them won, under custom names.
 
 The columns of the answers are those that the user maps to chosen and rejected, the first and the second, or the one
 pair of the usual names. What the values of the winner column mean is said by the user, or follows from their words:
