@@ -22,9 +22,13 @@ from jaxtyping import Float
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, latest
 from bayesrm.campaign.records import Answer
+from bayesrm.evaluation.intervals import Interval, proportion_interval
 from bayesrm.utils.wording import counted, one_or_many
 
 RESAMPLES = 1000
+LEVEL = 0.9
+FEWEST_FOR_ALPHA = 30
+"""With fewer questions the bootstrap of α says more than they know: of nine that agree, that α is 1 for certain."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,19 @@ class Agreement:
             return (
                 "No question has answers of two annotators, so their agreement is not known: ask with --overlap 2."
             )
+        share = self.share
         text = (
             f"{counted(self.questions, 'question')} {one_or_many(self.questions, 'has', 'have')} several answers, "
-            f"which are the same {self.same / self.pairs:.0%} of the time"
+            f"which are the same {share.estimate:.0%} of the time (90%: {share.low:.0%} to {share.high:.0%})"
         )
-        if np.isnan(self.alpha):
-            return f"{text}."
+        if self.questions < FEWEST_FOR_ALPHA or np.isnan(self.alpha):
+            return f"{text}; so few say little." if self.questions < FEWEST_FOR_ALPHA else f"{text}."
         return f"{text}; Krippendorff's alpha is {self.alpha:.2f} (90%: {self.low:.2f} to {self.high:.2f})."
+
+    @property
+    def share(self) -> Interval:
+        """How often two answers to one question are the same, with its 90% interval."""
+        return proportion_interval(self.same, self.pairs, LEVEL)
 
 
 def agreement(answers: Iterable[Answer]) -> Agreement:

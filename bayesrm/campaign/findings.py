@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 
 from bayesrm import rng
 from bayesrm.campaign.agreement import agreement
-from bayesrm.campaign.answers import NAMED_ANSWERS, choose_likelihood
+from bayesrm.campaign.answers import choose_likelihood
 from bayesrm.campaign.campaign import Campaign
+from bayesrm.diagnostics.annotators import records_of_annotators
 from bayesrm.evaluation.baselines import length_share
 from bayesrm.evaluation.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
 from bayesrm.posteriors.base import RewardPosterior
@@ -64,21 +65,37 @@ class Reliability:
     answers
         How many answers count.
     temperature
-        T of the likelihood "annotators", a slope: below 1 is more at random than the typical annotator.
+        T of the likelihood "annotators", a slope: below 1 is more at random than the typical annotator; None of other
+        likelihoods.
     right, expected
-        The share of their answers, held out of the fit, that go as predicted, and what it would be of the typical
-        annotator; NaN where none were held out.
+        The share of their decided answers that go as a fit to the others' answers predicts, and what it would be of the
+        typical annotator; NaN where that is not known.
     unreliable
-        Whether the answers are next to random: two standard errors above ``right`` is not half as far above ½ as
-        ``expected``.
+        Whether somebody should look at these answers, see
+        :class:`~bayesrm.diagnostics.annotators.AnnotatorRecord`.
+    low, high
+        The 90% interval of ``right``.
+    alike, shared
+        The share of pairs that others answered too on which they agree, and how many such pairs of answers there are.
+    random, confused
+        The probability that the answers are given at random, and that left and right are mixed up.
+    said
+        All of this in a sentence.
     """
 
     name: str
     answers: int
-    temperature: Estimate
+    temperature: Estimate | None
     right: float
     expected: float
     unreliable: bool
+    low: float = 0.0
+    high: float = 1.0
+    alike: float = float("nan")
+    shared: int = 0
+    random: float = float("nan")
+    confused: float = float("nan")
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +113,7 @@ class Findings:
     held_out
         None with too few answers, or where the inference cannot leave some out.
     annotators
-        Where the likelihood knows them.
+        Where at least two are named, the least reliable first.
     length
         The part of the variance of rewards within prompts that length accounts for; None where lengths are not known.
     """
@@ -118,7 +135,7 @@ class Findings:
         """From what :meth:`as_json` gave."""
         held_out = values["held_out"]
         people = [
-            Reliability(**{**entry, "temperature": Estimate(**entry["temperature"])})
+            Reliability(**{**entry, "temperature": entry["temperature"] and Estimate(**entry["temperature"])})
             for entry in values["annotators"]
         ]
         return cls(
@@ -152,7 +169,7 @@ def find(
     last: dict[str, Any] = batches[-1] if batches else {"design": None, "scope": "within-prompt"}
     seed = int(campaign.settings["seed"])
     predicted = predict_held_out(posterior, seed)
-    people = reliabilities(posterior, predicted)
+    people = reliabilities(posterior)
     unreliable = {person.name for person in people if person.unreliable}
     alike = agreement(answer for answer in campaign.store.answers() if answer.annotator not in unreliable)
     outlook = forecast(
@@ -205,30 +222,45 @@ def held_out(posterior: RewardPosterior, predicted: Float[np.ndarray, "compariso
     return HeldOut(len(right), float(right.mean()), error, float(np.maximum(p, 1 - p).mean()))
 
 
-def reliabilities(
-    posterior: RewardPosterior, predicted: Float[np.ndarray, "comparison"] | None, draws: int = 1024
-) -> tuple[Reliability, ...]:
-    """Each annotator of a likelihood that knows them, the most reliable first; none where it does not."""
-    labels = posterior.preferences
-    if posterior.model.likelihood.name != "annotators" or labels.annotator is None:
+def reliabilities(posterior: RewardPosterior, draws: int = 1024) -> tuple[Reliability, ...]:
+    """Each annotator, the least reliable first; none where fewer than two are named."""
+    records = records_of_annotators(posterior)
+    if not records:
         return ()
+    names = np.asarray(posterior.preferences.annotator).astype(str)
+    slopes = _slopes(posterior, draws)
+    return tuple(
+        Reliability(
+            record.name,
+            int((names == record.name).sum()),
+            slopes.get(record.name),
+            record.right.estimate,
+            record.expected,
+            record.suspect,
+            record.right.low,
+            record.right.high,
+            record.alike.estimate,
+            record.shared,
+            record.random,
+            record.confused,
+            str(record),
+        )
+        for record in records
+    )
+
+
+def _slopes(posterior: RewardPosterior, draws: int) -> dict[str, Estimate]:
+    """T of each annotator, where the likelihood has one for each."""
+    if posterior.model.likelihood.name != "annotators":
+        return {}
     temperature = posterior.to_datatree(draws, seed=0)["posterior"]["temperature"]
     (dimension,) = set(temperature.dims) - {"chain", "draw"}
-    names = labels.annotator.astype(str)
-    people = []
-    for at, name in enumerate(sorted({*names.tolist()} - {""})):
+    found = {}
+    for at, name in enumerate(temperature[dimension].values.tolist()):
         values = np.asarray(temperature.isel({dimension: at})).ravel()
         low, high = np.quantile(values, (0.05, 0.95))
-        figure = Estimate(float(np.median(values)), float(low), float(high))
-        own = (names == name) & _decided(posterior)
-        right = expected = float("nan")
-        unreliable = False
-        if predicted is not None and own.any():
-            right = float(_right(posterior, predicted)[own].mean())
-            expected = float(np.maximum(predicted[own], 1 - predicted[own]).mean())
-            unreliable = own.sum() >= NAMED_ANSWERS and right + 1 / np.sqrt(own.sum()) < 0.5 + (expected - 0.5) / 2
-        people.append(Reliability(name, int((names == name).sum()), figure, right, expected, bool(unreliable)))
-    return tuple(sorted(people, key=lambda person: -person.temperature.mean))
+        found[str(name)] = Estimate(float(np.median(values)), float(low), float(high))
+    return found
 
 
 def _decided(posterior: RewardPosterior) -> Bool[np.ndarray, "comparison"]:

@@ -74,6 +74,7 @@ def diagnose(
     reference: RewardPosterior | xr.DataTree | None = None,
     inference: str | Inference | None = None,
     sbc: int = 0,
+    history: xr.Dataset | None = None,
     draws: int = 1024,
     seed: int = 0,
     workers: int = 1,
@@ -100,6 +101,9 @@ def diagnose(
     sbc : int, default 0
         Number of simulated data sets for simulation-based calibration with ``inference`` at the posterior's features
         and prior scale, and for coverage; 0 for none. A fit each.
+    history : Dataset, optional
+        The learning curve of the posterior's labels, as :func:`bayesrm.diagnostics.history.own_history` makes it: adds
+        that curve, and without ``test`` and ``held_out`` calibration against its held-out answers.
     draws : int, default 1024
         Posterior draws where the posterior is not a tree.
     seed : int, default 0
@@ -151,6 +155,7 @@ def diagnose(
         held_out,
         reference.to_datatree(draws, seed) if isinstance(reference, RewardPosterior) else reference,
         simulated,
+        history,
         draws,
         seed,
     )

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from scipy.stats import beta
 from scipy.stats import t as student
 
 from bayesrm import rng
@@ -80,6 +81,24 @@ def paired_interval(
     """The interval of the mean of values less those of a baseline, (seed,) each; those with both count."""
     difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     return mean_interval(difference[np.isfinite(difference)], level, method)
+
+
+def proportion_interval(hits: float | int, count: float | int, level: float = LEVEL) -> Interval:
+    """The interval of a proportion, after Jeffreys: quantiles of Beta(hits + ½, misses + ½), closed at 0 and 1.
+
+    Parameters
+    ----------
+    hits, count
+        How many, of how many; halves count, as ties do. Of nothing it is 0 to 1 around NaN.
+    level
+        Probability with which it covers.
+    """
+    if not 0 <= hits <= count:
+        raise InvalidInputError(f"expected at most as many hits as there are tries, got {hits} of {count}")
+    tail, misses = (1 - level) / 2, count - hits
+    low = float(beta.ppf(tail, hits + 0.5, misses + 0.5)) if hits > 0 else 0.0
+    high = float(beta.ppf(1 - tail, hits + 0.5, misses + 0.5)) if misses > 0 else 1.0
+    return Interval(hits / count if count else float("nan"), low, high)
 
 
 def bounds(

@@ -272,6 +272,9 @@ class AnnotatorSettings(Settings):
 class CampaignSettings(DrawSettings, FitSettings, ModelSettings):
     """The model of a labelling campaign and its fit; the campaign's folder keeps them."""
 
+    log_likelihood: bool = setting(
+        True, "Add the log-likelihood of every draw, for az.loo.", recorded="always", compared=False
+    )
     likelihood: CampaignLikelihood = setting(
         "auto", "auto, as the answers call for, or see [bold]bayesrm likelihoods[/bold]."
     )

@@ -18,7 +18,7 @@ import bayesrm as brm
 from bayesrm.campaign.agreement import agreement, krippendorff_alpha
 from bayesrm.campaign.answers import choose_likelihood, latest
 from bayesrm.campaign.asking import Request
-from bayesrm.campaign.findings import Findings, predict_held_out, reliabilities
+from bayesrm.campaign.findings import Findings, reliabilities
 from bayesrm.campaign.records import Answer
 from bayesrm.campaign.rounds import fit_round
 from bayesrm.campaign.status import status
@@ -287,9 +287,9 @@ def test_ten_rounds_of_label_studio_with_kills_a_spammer_and_everything_else(cam
     prefs = campaign.preferences()
     assert choose_likelihood(prefs).name == "annotators"
     posterior = campaign.fit(brm.RewardModel(DIM, "linear", likelihood="annotators"))
-    people = reliabilities(posterior, predict_held_out(posterior, seed=0))
+    people = reliabilities(posterior)
     assert [person.name for person in people if person.unreliable] == ["spam"]
-    assert people[-1].name == "spam"
+    assert people[0].name == "spam"
     assert brm.Campaign.open(campaign.directory).preferences().outcome.tolist() == prefs.outcome.tolist()
 
 

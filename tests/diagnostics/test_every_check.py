@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,7 +11,9 @@ import xarray as xr
 import bayesrm as brm
 from bayesrm.diagnostics.checks import CHECKS, Subject
 from bayesrm.diagnostics.finding import ORDER, Finding
+from bayesrm.diagnostics.history import own_history
 from bayesrm.diagnostics.sbc import simulate_calibration
+from bayesrm.inference.laplace import refit
 from bayesrm.plots.diagnosis import draw
 from bayesrm.plots.runs import svg
 from bayesrm.reports.diagnosis import write_page
@@ -34,8 +38,13 @@ def subjects(world) -> dict[str, Subject]:
     simulated = simulate_calibration(model, world.pool, world.preferences, "laplace", 20, seed=1)
     tree = laplace.to_datatree(500, seed=0)
     test = (world.pool, world.golden)
+    names = np.resize(["ann", "bob", "cem"], len(world.preferences))
+    crowd = refit(laplace, dataclasses.replace(world.preferences, annotator=names))
+    history = own_history(laplace, folds=3)
     return {
-        "everything": Subject(tree, laplace, test, 1.0, world.preferences, laplace.to_datatree(500, 1), simulated),
+        "everything": Subject(
+            tree, crowd, test, 1.0, world.preferences, laplace.to_datatree(500, 1), simulated, history
+        ),
         "answers": Subject(tree, laplace, held_out=world.preferences),
         "tree": Subject(tree),
         "chains": Subject(_chains(200)),

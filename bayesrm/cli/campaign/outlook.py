@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bayesrm.cli.app import View, say, show
-from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
     from bayesrm.campaign.findings import Findings
 
-FEWEST_FOR_FORECAST = 250
-"""Replays of forecasts began with so many labels, see :mod:`bayesrm.evaluation.forecast`."""
-
 
 def print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> None:
     """The table of a fit's forecast, and its sentences."""
-    from bayesrm.evaluation.baselines import length_sentence
+    from bayesrm.campaign.outlook import sentences
 
     outlook = findings.forecast
     view = View(f"Quality, likelihood {findings.likelihood}")
@@ -37,43 +33,5 @@ def print_outlook(findings: Findings, before: tuple[Findings, ...] = ()) -> None
             row.append(f"> {5 * later.labels}" if later.random == float("inf") else f"{later.random:.0f}")
         view.add_row(*row)
     show(view)
-    lines = [outlook.sentence()]
-    if by_design:
-        lines.append(
-            f"Forecast for the design {outlook.design}; beside it what random pairs would need for the same."
-        )
-    else:
-        lines.append(f"Forecast for pairs chosen at random, as the design {outlook.design} does.")
-    lines.append(
-        "Regret: by how much more often than half of the time an annotator would prefer the best response to a prompt "
-        "to the one that is ranked first."
-    )
-    rests = (
-        f"counted on {outlook.counted:.0f} pairs"
-        if outlook.counted
-        else "as published ones do; ask with --overlap 2"
-    )
-    lines.append(
-        f"All of this takes it that two annotators answer alike {outlook.agreement.mean:.0%} of the time ({rests}), of "
-        f"which follows that embeddings explain {outlook.explained.mean:.0%} of what they prefer."
-    )
-    if findings.labels < FEWEST_FOR_FORECAST:
-        lines.append(
-            f"With fewer than {FEWEST_FOR_FORECAST} answers, as here, these figures can be far off: in replays they "
-            "held from there on."
-        )
-    if findings.held_out is not None:
-        lines.append(str(findings.held_out))
-    if findings.length is not None:
-        lines.append(length_sentence(findings.length))
-    if findings.reason:
-        lines.append(f"Likelihood {findings.likelihood}: {findings.reason}.")
-    for person in findings.annotators:
-        if person.unreliable:
-            lines.append(
-                f"{person.name} answers next to at random: {person.right:.0%} of "
-                f"{counted(person.answers, 'answer')} go as predicted, where "
-                f"{person.expected:.0%} of a typical annotator's would; such answers count little."
-            )
-    for line in lines:
+    for line in sentences(findings):
         say(line)

@@ -46,6 +46,8 @@ def status(
 
 
 def _print_status(directory: Path, now: Status) -> None:
+    from bayesrm.campaign.advice import advice
+
     view = View(f"Campaign {directory}")
     for header in ("batch", "asked", "design"):
         view.add_column(header)
@@ -76,7 +78,9 @@ def _print_status(directory: Path, now: Status) -> None:
         say(line)
     if not now.rounds:
         say("Nothing was fitted yet: tell answers, then bayesrm campaign fit.")
+        say(f"\n{advice(now)}", bold=True)
         return
     if not now.current:
         say("\nAnswers came since the last fit, which does not know them:")
     print_outlook(now.rounds[-1], now.rounds[:-1])
+    say(f"\n{advice(now)}", bold=True)

@@ -34,6 +34,8 @@ class Subject:
         The tree of a posterior to be believed; None without one.
     simulated
         Ranks of simulation-based calibration, in the group ``prior_sbc``; None where nothing was simulated.
+    history
+        The learning curve of its labels, as :func:`~bayesrm.diagnostics.history.own_history` makes it; or None.
     draws
         Posterior draws that a check takes, where it takes its own.
     seed
@@ -47,6 +49,7 @@ class Subject:
     held_out: Preferences | None = None
     reference: xr.DataTree | None = None
     simulated: xr.DataTree | None = None
+    history: xr.Dataset | None = None
     draws: int = 1024
     seed: int = 0
 
