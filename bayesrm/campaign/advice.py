@@ -24,7 +24,7 @@ def advice(status: Status) -> str:
     findings = status.rounds[-1]
     suspects = [person.name for person in findings.annotators if person.unreliable]
     if suspects:
-        return f"Before you go on, look at the answers of {' and '.join(suspects)}: {_worth(findings)}"
+        return f"Look at the answers of {' and '.join(suspects)} first; then {_worth(findings)}"
     verdict = _worth(findings)
     return verdict[0].upper() + verdict[1:]
 
