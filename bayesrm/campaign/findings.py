@@ -253,7 +253,7 @@ def _slopes(posterior: RewardPosterior, draws: int) -> dict[str, Estimate]:
     """T of each annotator, where the likelihood has one for each."""
     if posterior.model.likelihood.name != "annotators":
         return {}
-    temperature = posterior.to_datatree(draws, seed=0)["posterior"]["temperature"]
+    temperature = posterior.to_datatree(draws, seed=0)["posterior"].to_dataset()["temperature"]
     (dimension,) = set(temperature.dims) - {"chain", "draw"}
     found = {}
     for at, name in enumerate(temperature[dimension].values.tolist()):

@@ -40,10 +40,10 @@ class Reliability(Check):
             data = reliability(predicted.probability, predicted.golden_probability, group, subject.seed)
             return reliability_verdict(data, "pairs of test responses")
         if held_out is None and subject.history is not None:
-            columns = (subject.history[name].values for name in ("probability", "outcome", "prompt"))
-            return reliability_verdict(
-                reliability(*columns, subject.seed), "answers to prompts that were held out"
-            )
+            told = subject.history
+            predicted_of, outcome = told["probability"].values, told["outcome"].values
+            data = reliability(predicted_of, outcome, told["prompt"].values, subject.seed)
+            return reliability_verdict(data, "answers to prompts that were held out")
         if held_out is None:
             return None
         require_within(held_out, posterior.pool)
