@@ -250,7 +250,7 @@ class Campaign:
         written: list[Path] = []
         for name in names:
             own = [question for question in questions if not name or name in question.annotators]
-            written += handoff.write([self._sheet(question, name) for question in own], folder / stems[name])
+            written += handoff.write([self.sheet(question, name) for question in own], folder / stems[name])
         return written
 
     def costs(self, words: str) -> Float[np.ndarray, "response"]:
@@ -331,7 +331,8 @@ class Campaign:
     def _prompts(self) -> Sequence[str]:
         return prompt_texts(self.pool_path, self.pool)
 
-    def _sheet(self, question: Question, annotator: str) -> Sheet:
+    def sheet(self, question: Question, annotator: str = "") -> Sheet:
+        """A question with its texts, as an annotator sees it; of a pool that has texts."""
         texts = self.pool.texts
         assert texts is not None
         left, right = question.left, question.right

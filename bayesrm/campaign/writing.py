@@ -125,12 +125,12 @@ class Telling:
         """Let a renaming no longer stand."""
         self._db.execute("INSERT INTO renaming_undone VALUES (?, ?, ?, ?)", (renaming, now(), by, reason))
 
-    def answer(self, answer: Answer, form: str) -> Answer:
-        """Keep one answer with a key, given on the page or in the terminal; the row of this key where there is one."""
+    def answer(self, answer: Answer, form: str) -> tuple[Answer, bool]:
+        """Keep an answer with a key, given on the page or in the terminal: its row, and whether it is new."""
         query = f"SELECT {ANSWER} FROM answer WHERE key = ?"
         there = self._db.execute(query, (answer.key,)).fetchone()
         if there is not None:
-            return Answer(*there)
+            return Answer(*there), False
         told = now()
         own = (form, form, form, answer.annotator)
         self._db.execute(
@@ -146,7 +146,7 @@ class Telling:
                 answer.seconds, *own[2:],
             ),
         )  # fmt: skip
-        return Answer(*self._db.execute(query, (answer.key,)).fetchone())
+        return Answer(*self._db.execute(query, (answer.key,)).fetchone()), True
 
     def show(self, question: str, annotator: str, until: str) -> None:
         """Note that a question is on somebody's screen, and until when it is kept for them."""

@@ -88,15 +88,16 @@ def test_a_store_of_the_first_format_goes_on_with_all_its_rows(store, tmp_path, 
 
 def test_an_answer_of_the_page_that_is_sent_again_is_there_once_also_after_it_was_taken_back(store):
     given = Answer(QUESTIONS[0].id, "ana", "second", key="k1", seconds=2.5)
-    for _ in range(3):
+    for again in range(3):
         with store.telling() as telling:
-            row = telling.answer(given, "page")
+            row, new = telling.answer(given, "page")
+            assert new == (again == 0)
             assert (row.id, row.key, row.seconds, row.verdict) == (1, "k1", 2.5, "second")
             assert row.answered == row.told
     assert len(store.answers()) == len(store.sources()) == 1
     with store.telling() as telling:
         telling.retract([1], "ana", "undo")
-        assert telling.answer(given, "page").id == 1
+        assert telling.answer(given, "page") == (row, False)
     assert store.answers() == []
 
 

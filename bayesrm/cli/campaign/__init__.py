@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = (
     "init",
     "ask",
+    "label",
     "tell",
     "fit",
     "status",

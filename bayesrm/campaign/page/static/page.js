@@ -1,0 +1,244 @@
+// The page of an annotator: shows a question, sends an answer, and keeps it here until the server has it on disk.
+
+const secret = location.hash.slice(1);
+const kept = `answer ${secret.slice(0, 10)}`;
+const $ = (id) => document.getElementById(id);
+const buttons = [...document.querySelectorAll("#choices [data-side]")];
+const LIMIT = 15000; // milliseconds that a request may take before it is sent again
+const GUARD = 200; // milliseconds after which a key is meant for the question that is shown
+
+let question = null, last = null, busy = false, paused = false, waiting = 0;
+let shownAt = 0, visibleFor = 0, visibleSince = null;
+
+class Refused extends Error {}
+
+async function call(name, body) {
+  const stop = new AbortController(), timer = setTimeout(() => stop.abort(), LIMIT);
+  try {
+    const response = await fetch(`/api/${name}`, {
+      method: "POST", signal: stop.signal, cache: "no-store", credentials: "omit",
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${secret}` },
+      body: JSON.stringify(body),
+    });
+    if (response.status === 403) throw new Refused("This link opens nothing. Ask whoever sent it for a new one.");
+    if (response.status >= 400 && response.status < 500) throw new Refused(await response.text());
+    if (!response.ok) throw new Error(await response.text());
+    return await response.json();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// Sends until it is answered; nothing is lost meanwhile, and the same key counts once.
+async function persist(name, body) {
+  for (let wait = 500; ; wait = Math.min(2 * wait, 8000)) {
+    try {
+      const state = await call(name, body);
+      banner("");
+      return state;
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      banner(name === "answer"
+        ? "No connection. Your answer is kept here and will be sent as soon as there is one."
+        : "No connection. Trying again…");
+      await new Promise((go) => {
+        const done = () => { clearTimeout(timer); removeEventListener("online", done); go(); };
+        const timer = setTimeout(done, wait);
+        addEventListener("online", done);
+      });
+    }
+  }
+}
+
+async function act(name, body) {
+  busy = true;
+  clearTimeout(waiting);
+  lock();
+  try {
+    const state = await persist(name, body);
+    if (name === "answer") localStorage.removeItem(kept);
+    return state;
+  } catch (error) {
+    if (name === "answer") localStorage.removeItem(kept);
+    question = null;
+    message(error.message || "Something went wrong: load the page again.");
+    return null;
+  } finally {
+    busy = false;
+    lock();
+  }
+}
+
+async function answer(side) {
+  if (busy || paused || !question) return;
+  const body = { question: question.id, side, key: newKey(), seconds: Math.round(time()) / 1000 };
+  localStorage.setItem(kept, JSON.stringify(body));
+  $(`pane-${side}`)?.classList.add("chosen");
+  await send(body);
+}
+
+async function send(body) {
+  const state = await act("answer", body);
+  if (!state) return;
+  const said = { left: "A is better", right: "B is better", tie: "Tie", skip: "Skipped" }[body.side];
+  const words = {
+    kept: `Saved: ${said}.`,
+    already: "That one was answered already.",
+    closed: "No more answers to that one are taken: its batch was closed.",
+  };
+  show(state, words[state.became]);
+}
+
+async function undo() {
+  if (busy || paused || last === null) return;
+  const state = await act("undo", { answer: last });
+  if (state) show(state, state.undone ? "Taken back. Here it is again." : "Nothing to take back.");
+}
+
+async function pause() {
+  if (busy || paused) return;
+  paused = true;
+  clock(false);
+  await act("pause", {});
+  message("Paused. Your answers are saved; you can close this page and come back with the same link.", { resume: true });
+  say("Paused.");
+}
+
+async function next() {
+  paused = false;
+  const state = await act("next", {});
+  if (state) show(state, "");
+}
+
+function show(state, words) {
+  last = state.last;
+  question = state.question;
+  $("name").textContent = state.name;
+  const total = state.answered + state.left + state.elsewhere + (question ? 0 : 0);
+  $("bar").max = Math.max(1, total);
+  $("bar").value = state.answered;
+  $("count").textContent = `${state.answered} of ${total}`;
+  $("time").textContent = state.left && state.seconds !== null ? `· ${duration(state.seconds)} left` : "";
+  say(words);
+  if (!question) {
+    document.title = "Nothing to answer now";
+    if (state.elsewhere) {
+      message("The rest is on other people's screens. This page looks again by itself.");
+      waiting = setTimeout(next, 4000);
+    } else {
+      message(state.answered ? "All done. Thank you!\nEvery answer of yours is saved." : "There is nothing to answer yet.");
+      waiting = setTimeout(next, 15000);
+    }
+    return;
+  }
+  document.title = `${state.answered + 1} of ${total} · Which answer is better?`;
+  for (const part of ["prompt", "left", "right"]) fill(part, question[part]);
+  for (const pane of document.querySelectorAll(".chosen")) pane.classList.remove("chosen");
+  $("message").hidden = true;
+  $("question").hidden = $("choices").hidden = $("pause").hidden = false;
+  lock();
+  scrollTo(0, 0);
+  $("title").focus({ preventScroll: true });
+  shownAt = performance.now();
+  visibleFor = 0;
+  clock(!document.hidden);
+}
+
+// The HTML was sanitised where it was made, and this page's policy runs no script that is not a file of its own.
+function fill(part, text) {
+  const box = $(part);
+  box.classList.remove("whole");
+  box.innerHTML = text.html;
+  box.parentElement.querySelector(".more")?.remove();
+  if (!text.characters) box.textContent = "(empty)";
+  if (!text.cut) return;
+  const more = document.createElement("button");
+  more.type = "button";
+  more.className = "more";
+  more.textContent = `Show all ${text.characters.toLocaleString("en")} characters`;
+  const id = question.id;
+  more.addEventListener("click", async () => {
+    more.disabled = true;
+    try {
+      const whole = await persist("text", { question: id, part });
+      if (question?.id !== id) return;
+      box.classList.add("whole");
+      box.textContent = whole.text;
+      more.remove();
+    } catch (error) {
+      say(error.message);
+    }
+  });
+  box.after(more);
+}
+
+function message(text, { resume = false } = {}) {
+  $("question").hidden = $("choices").hidden = $("pause").hidden = true;
+  $("message").hidden = false;
+  $("message-text").textContent = text;
+  $("resume").hidden = !resume;
+  $("message-undo").hidden = resume || last === null;
+  clock(false);
+  if (resume) $("resume").focus();
+}
+
+function lock() {
+  for (const button of buttons) button.disabled = busy;
+  $("undo").disabled = $("message-undo").disabled = busy || last === null;
+  $("pause").disabled = busy;
+}
+
+function banner(text) {
+  if ($("banner").textContent !== text) $("banner").textContent = text;
+  $("banner").hidden = !text;
+}
+
+function say(text) { $("said").textContent = text; }
+
+// Only the time that the question can be seen counts.
+function clock(run) {
+  if (visibleSince !== null) visibleFor += performance.now() - visibleSince;
+  visibleSince = run ? performance.now() : null;
+}
+
+function time() { return visibleFor + (visibleSince === null ? 0 : performance.now() - visibleSince); }
+
+function duration(seconds) {
+  if (seconds < 90) return "about a minute";
+  const minutes = Math.round(seconds / 60);
+  return minutes < 100 ? `about ${minutes} min` : `about ${Math.round(minutes / 60)} h`;
+}
+
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+for (const button of buttons) button.addEventListener("click", () => answer(button.dataset.side));
+$("undo").addEventListener("click", undo);
+$("message-undo").addEventListener("click", undo);
+$("pause").addEventListener("click", pause);
+$("resume").addEventListener("click", next);
+$("keys").checked = localStorage.getItem("keys") !== "off";
+$("keys").addEventListener("change", () => localStorage.setItem("keys", $("keys").checked ? "on" : "off"));
+
+addEventListener("keydown", (event) => {
+  if (!$("keys").checked || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
+  const side = { ArrowLeft: "left", ArrowRight: "right", t: "tie", s: "skip" }[event.key];
+  if (!side && event.key !== "u") return;
+  event.preventDefault();
+  if (performance.now() - shownAt < GUARD) return;
+  if (side) answer(side); else undo();
+});
+
+document.addEventListener("visibilitychange", () => {
+  const reading = question && !paused;
+  clock(!document.hidden && Boolean(reading));
+  // What was on the screen may have been given to somebody else meanwhile.
+  if (!document.hidden && reading && !busy && performance.now() - shownAt > 300000) next();
+});
+
+const left = localStorage.getItem(kept);
+if (!secret) message("This link is not whole: it ends in # and a secret. Ask whoever sent it for the link.");
+else if (left) send(JSON.parse(left));
+else next();

@@ -1,0 +1,31 @@
+"""Campaigns with questions on the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import bayesrm as brm
+from bayesrm.campaign.asking import Request
+
+
+@pytest.fixture
+def asked(tmp_path) -> Callable[..., brm.Campaign]:
+    """``asked(size, texts, **request)``: a campaign about a small pool with one batch of ``size`` random pairs."""
+
+    def make(size: int = 12, texts: list[str] | None = None, name: str = "campaign", **request) -> brm.Campaign:
+        random = np.random.default_rng(0)
+        embeddings = random.standard_normal((60, 4)).astype(np.float32)
+        words = [f"Response **{k}**" for k in range(60)] if texts is None else texts
+        pool = brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5), words)
+        folder = tmp_path / f"pool of {name}"
+        if not folder.exists():
+            brm.save_pool(folder, pool)
+        campaign = brm.Campaign.create(tmp_path / name, folder)
+        if size:
+            campaign.ask(Request(size=size, design="random", **request))
+        return campaign
+
+    return make
