@@ -275,7 +275,9 @@ def test_undo_takes_back_the_last_answer_of_that_annotator_and_shows_the_questio
     assert not ana.post("undo", {"answer": theirs[0].id}).json()["undone"], "nobody takes back what others said"
     assert len(page.campaign.store.answers()) == 1
     assert [why.by for _, why in page.campaign.store.retracted()] == ["ana", "ana"]
-    assert ana.answer(second, key="key number 2")["became"] == "already", "what was taken back does not come back by itself"
+    assert ana.answer(second, key="key number 2")["became"] == "already", (
+        "what was taken back does not come back by itself"
+    )
     assert ana.answer(first, "right")["became"] == "kept"
 
 
@@ -382,7 +384,7 @@ def test_released_pairs_and_closed_batches_are_not_asked_and_renamed_people_go_o
         telling.rename("ann", "anna", None, "owner", "her name")
     assert page.reader("bo").next()["question"]["id"] == free[1]
     state = reader.next()
-    assert (state["question"]["id"], state["answered"]) == (free[0], 1) or state["question"]["id"] == on_screen
+    assert (state["question"]["id"], state["answered"]) == (on_screen, 1)
     assert reader.answer(on_screen)["became"] == "kept"
     assert {answer.annotator for answer in other.answers()} == {"anna"}
     assert reader.answer(on_screen)["became"] == "already"

@@ -253,7 +253,10 @@ class Desk:
         self._asked = {question.id: question for question in self._store.questions()}
         self._given: dict[str, dict[str, Answer]] = {}
         self._history: dict[str, list[Answer]] = {}
-        self._screens = self._store.on_screens()
+        self._screens = {
+            name: {self._names.of(who): until for who, until in screens.items()}
+            for name, screens in self._store.on_screens().items()
+        }
         for answer in latest(self._store.answers()).values():
             self._keep(answer)
         self._sort_open()

@@ -10,8 +10,8 @@ from typing import Any
 from bayesrm.campaign.answers import OUTCOMES
 from bayesrm.campaign.page.desk import Desk
 from bayesrm.campaign.page.texts import harmless
-from bayesrm.campaign.status import Status, status
 from bayesrm.campaign.records import Answer, Question
+from bayesrm.campaign.status import Status, status
 
 FEWEST_TIMED = 10
 """Answers with a time that an annotator has to have before their pace is compared."""
@@ -85,7 +85,7 @@ def _person(name: str, by_person: dict[str, list[Answer]], answers: list[Answer]
         "ties": sum(answer.verdict == "tie" for answer in own),
         "skips": sum(answer.verdict == "skip" for answer in own),
         "seconds": mine,
-        "last": max((answer.when for answer in own), default=None),
+        "last": max((answer.told for answer in own), default=None),
         "shared": shared,
         "same": same / shared if shared >= FEWEST_SHARED else None,
         "remarks": remarks,
