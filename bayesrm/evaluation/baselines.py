@@ -28,6 +28,7 @@ from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.metrics import MAX_PAIRS, Predictions, Scores, scores, surface_of
 from bayesrm.types import ResponsePool
+from bayesrm.utils.grouped import less_group_means
 
 RANDOM = "random"
 FROM_TEXTS = ("log_characters", "lines")
@@ -110,8 +111,8 @@ def length_share(
     columns = [values for name in names if (values := surface_of(pool, name)) is not None]
     if not columns:
         return None
-    m = _within(reward[:, None], pool.group)[:, 0]
-    x = _within(np.stack(columns, axis=1), pool.group)
+    m = less_group_means(reward[:, None], pool.group)[:, 0]
+    x = less_group_means(np.stack(columns, axis=1), pool.group)
     total = float(m @ m)
     if total <= 1e-18 * float(reward @ reward):
         return 0.0
@@ -160,12 +161,3 @@ def _pairs(pool: ResponsePool) -> tuple[Int64[np.ndarray, "pair"], Int64[np.ndar
     kept = min(total, MAX_PAIRS)
     row, other = numbering.decode(np.arange(kept) * total // max(kept, 1))
     return order[row], order[other]
-
-
-def _within(
-    values: Float[np.ndarray, "response column"], group: Int64[np.ndarray, "response"]
-) -> Float[np.ndarray, "response column"]:
-    """Less the mean over the prompt."""
-    sizes = np.bincount(group)
-    means = np.stack([np.bincount(group, column) for column in values.T], axis=1) / sizes[:, None]
-    return np.asarray(values - means[group])

@@ -23,6 +23,7 @@ from bayesrm.data.covariates import LENGTHS
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.robust import usual_range
 from bayesrm.types import ResponsePool
+from bayesrm.utils.grouped import less_group_means
 from bayesrm.utils.remembered import remembered
 
 LENGTH = "length"
@@ -111,7 +112,7 @@ class CovariateFeatures(nn.Module):
         mean, sd = values.mean(axis=0), values.std(axis=0)
         dead = sd <= 1e-9 * np.maximum(np.abs(mean), 1e-30)
         shared = self.blocks(0).get(TOGETHER, slice(0, 0))
-        within = _less_prompt_means(values, pool.group)
+        within = less_group_means(values, pool.group)
         freedom = len(pool) - pool.n_prompts
         if freedom > 0:
             own = np.sqrt((within**2).sum(axis=0) / freedom)
@@ -161,14 +162,6 @@ class CovariateFeatures(nn.Module):
         standardised: Tensor = ((usual - self.mean) * self.inverse_scale).clamp(-LIMIT, LIMIT)
         standardised[:, list(held)] = 0.0
         return standardised @ self.axes
-
-
-def _less_prompt_means(
-    values: Float[np.ndarray, "response covariate"], group: Int64[np.ndarray, "response"]
-) -> Float[np.ndarray, "response covariate"]:
-    sizes = np.bincount(group)
-    means = np.stack([np.bincount(group, column) for column in values.T], axis=1) / sizes[:, None]
-    return np.asarray(values - means[group])
 
 
 def ordered(names: Sequence[str], prior_mean: Mapping[str, float] | None) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder, Evidence
 from bayesrm.models.encoders.layers import own_preparation, spectral_directions
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.grouped import less_group_means
 from bayesrm.utils.linalg import cholesky_factor
 from bayesrm.utils.remembered import remembered
 
@@ -293,8 +294,7 @@ def _within_trace(matrix: Float[Tensor, "response response"], group: Int64[np.nd
 
 
 def _within_square(column: Float[np.ndarray, "response"], group: Int64[np.ndarray, "response"]) -> float:
-    means = np.bincount(group, column) / np.bincount(group)
-    return float(((column - means[group]) ** 2).sum())
+    return float((less_group_means(column[:, None], group) ** 2).sum())
 
 
 def _some_prompts(pool: ResponsePool) -> tuple[Int64[np.ndarray, "response"], Int64[np.ndarray, "response"]]:
