@@ -42,7 +42,7 @@ def convergence(tree: xr.DataTree) -> Finding:
     chains, draws = table.sizes["chain"], table.sizes["draw"]
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
     if not from_chains(tree):
-        why = "it is one point" if draws == 1 else "its draws are independent, in one chain"
+        why = "it is one point" if draws == 1 else "its draws are independent"
         return Finding("convergence", "skipped", f"R̂ and ESS do not apply to the {name} posterior: {why}.")
     if draws < 8:
         return Finding("convergence", "skipped", f"R̂ and ESS do not apply: {draws} draws a chain are too few.")

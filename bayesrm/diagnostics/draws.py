@@ -7,6 +7,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.posteriors.chains import INDEPENDENT
 
 SPELLED = {"laplace": "Laplace", "nuts": "NUTS", "svi": "SVI"}
 
@@ -65,7 +66,7 @@ def log_likelihood(tree: xr.DataTree) -> Float[np.ndarray, "draw"] | None:
         pointwise = tree["log_likelihood"].to_dataset()["outcome"]
         return _total(pointwise * tree["constant_data"].to_dataset()["weight"])
     joint, prior = log_joint(tree), log_prior(tree)
-    if joint is None or prior is None or set(tree["posterior"].data_vars) - {"beta", "intercept"}:
+    if joint is None or prior is None or set(tree["posterior"].data_vars) - {"beta", "intercept", "reward"}:
         return None
     return joint - prior
 
@@ -80,8 +81,10 @@ def statistic(tree: xr.DataTree, name: str) -> Float[np.ndarray, "draw"] | None:
 
 
 def from_chains(tree: xr.DataTree) -> bool:
-    """Whether the draws are of Markov chains, which have an energy, or more than one chain."""
+    """Whether the draws are of Markov chains: several, or with an energy, and not said to be independent."""
     stats = tree.children.get("sample_stats")
+    if stats is not None and stats.attrs.get(INDEPENDENT):
+        return False
     return tree["posterior"].sizes["chain"] > 1 or (
         stats is not None and bool({"diverging", "energy"} & set(stats.data_vars))
     )

@@ -208,8 +208,26 @@ class RewardPosterior(ABC):
         """The posterior after more preferences about the same pool, features and prior scale fixed."""
 
     @abstractmethod
-    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
-        """ArviZ's groups, the same for every inference: see :mod:`bayesrm.posteriors.datatree`."""
+    def to_datatree(
+        self,
+        draws: int = 1024,
+        seed: int = 0,
+        log_likelihood: bool = False,
+        responses: ArrayLike | None = None,
+    ) -> xr.DataTree:
+        """ArviZ's groups, the same for every inference: see :mod:`bayesrm.posteriors.datatree`.
+
+        Parameters
+        ----------
+        draws : int
+            Number of posterior draws, where it is free; independent ones come in four chains.
+        seed : int
+            Root of the draws.
+        log_likelihood : bool
+            Whether to add log p(y_k | draw) of every comparison and draw.
+        responses : array_like of int, optional
+            Responses of the pool whose rewards are wanted under each draw: ``reward`` in the group ``posterior``.
+        """
 
     def remembering(self, responses: Int64[np.ndarray, "_"]) -> RewardPosterior:
         """The same posterior, ready to be asked again and again about these responses of its pool."""

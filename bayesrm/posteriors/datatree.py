@@ -1,7 +1,8 @@
 """A posterior as an ``xarray.DataTree`` in ArviZ's schema, the same groups for every inference, for both its lines.
 
 - ``posterior``, ``prior``: β as ``beta`` (feature) and, of prompt intercepts, ``intercept`` (prompt); nuisance
-  parameters on their own scale; ``log_prior`` has their densities.
+  parameters on their own scale; ``log_prior`` has their densities. ``posterior`` has ``reward`` (response) of those
+  responses that were asked for, each draw less its mean over the pool.
 - ``posterior_predictive``, ``observed_data``: ``outcome`` of the comparisons; ``constant_data``: what was compared.
 - ``sample_stats``: ``lp``; of draws from an approximate density also ``log_p`` (the exact log joint density,
   unconstrained) and ``log_q`` (its own), from which Pareto k̂ follows; of a sampler what it did.
@@ -10,11 +11,12 @@
   that of β alone.
 - ``log_likelihood`` on request.
 
-An approximation has one chain, so r_hat does not exist: ask ``az.summary(..., kind="stats")``. Both lines of ArviZ
-smooth the largest min(S/5, 3 √(S / reff)) of S importance weights, 0.23 with that number rounded up and 1.x with it
-rounded down, so ``az.loo(tree, reff=1.0)`` has the same elpd and k̂ in both where S is a square above 225 or a multiple
-of five below, and differs by 1e-3 or so elsewhere, and where draws repeat each other. In its standard error 0.23
-divides by n and 1.x by n − 1. Fewer than 25 draws have no tail: 1.x refuses them, 0.23 says k̂ = ∞.
+Independent draws, of an approximation or of networks, come in four chains of equal size where they are 16 or more
+(:mod:`bayesrm.posteriors.chains`), and ``sample_stats`` says so. Both lines of ArviZ smooth the largest
+min(S/5, 3 √(S / reff)) of S importance weights, 0.23 with that number rounded up and 1.x with it rounded down, so
+``az.loo(tree, reff=1.0)`` has the same elpd and k̂ in both where S is a square above 225 or a multiple of five below,
+and differs by 1e-3 or so elsewhere, and where draws repeat each other. In its standard error 0.23 divides by n and 1.x
+by n − 1. Fewer than 25 draws have no tail: 1.x refuses them, 0.23 says k̂ = ∞.
 """
 
 from __future__ import annotations
@@ -22,19 +24,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.nuisance import Values
 from bayesrm.models.program import BETA_PRIOR
+from bayesrm.posteriors.chains import INDEPENDENT
 from bayesrm.types import Preferences
 from bayesrm.utils.versions import versions
 
@@ -99,6 +102,17 @@ class PosteriorDraws:
     weights: list[str]
     unconstrained: list[str]
 
+    def with_rewards(
+        self, reward: Float[Tensor, "chain draw response"], responses: Int64[np.ndarray, "response"]
+    ) -> PosteriorDraws:
+        """The same, with draws of the rewards of some responses."""
+        return replace(
+            self,
+            posterior=self.posterior | {"reward": reward.cpu().numpy()},
+            dimensions=self.dimensions | {"reward": ("response",)},
+            coordinates=self.coordinates | {"response": responses},
+        )
+
     def tree(
         self,
         preferences: Preferences,
@@ -108,6 +122,7 @@ class PosteriorDraws:
         prior_precision: Float[np.ndarray, "feature"],
         log_likelihood: bool,
         attributes: dict[str, Any],
+        independent: bool = True,
     ) -> xr.DataTree:
         """The groups.
 
@@ -127,6 +142,8 @@ class PosteriorDraws:
             Whether to add that group, 8 bytes × draws × comparisons.
         attributes
             Of the root.
+        independent
+            Whether draws are, and not of Markov chains.
         """
         axes = {"chain": np.arange(self.lp.shape[0]), "draw": np.arange(self.lp.shape[1])}
         prior_axes = {"chain": [0], "draw": np.arange(len(next(iter(self.prior.values()))[0]))}
@@ -167,6 +184,7 @@ class PosteriorDraws:
             groups["log_likelihood"] = dataset({"outcome": (outcome, self.log_likelihood)}, axes | comparison)
         for group in groups.values():
             group.attrs.update(provenance())
+        groups["sample_stats"].attrs[INDEPENDENT] = int(independent)
         tree = xr.DataTree.from_dict(groups)
         tree.attrs.update(provenance() | attributes)
         return tree

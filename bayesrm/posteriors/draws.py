@@ -16,11 +16,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bayesrm.errors import InvalidInputError
@@ -44,6 +46,8 @@ class DrawsPosterior(LastLayerPosterior):
     attributes
         What else is to be known of the sampler, for the root of :meth:`to_datatree`.
     """
+
+    independent: ClassVar[bool] = False
 
     drawn: LatentDraws
     attributes: dict[str, float | int | str] = field(default_factory=dict)
@@ -91,19 +95,27 @@ class DrawsPosterior(LastLayerPosterior):
         chosen = generator.choice(stored, draws, replace=draws > stored)
         return self.beta[torch.from_numpy(chosen).to(self.beta.device)]
 
-    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+    def to_datatree(
+        self,
+        draws: int = 1024,
+        seed: int = 0,
+        log_likelihood: bool = False,
+        responses: ArrayLike | None = None,
+    ) -> xr.DataTree:
         """The posterior in ArviZ's groups, chains kept; of the sampler also how many draws diverged.
 
         Parameters
         ----------
-        draws
+        draws : int
             How many draws of all chains together, evenly spaced; at most all.
-        seed
+        seed : int
             Root of simulated outcomes and of the prior draws.
-        log_likelihood
+        log_likelihood : bool
             Whether to add log p(y_k | β) of every comparison and draw: 8 bytes × draws × comparisons.
+        responses : array_like of int, optional
+            Responses of the pool whose rewards are wanted, see :meth:`LastLayerPosterior.to_datatree`.
         """
-        tree = super().to_datatree(draws, seed, log_likelihood)
+        tree = super().to_datatree(draws, seed, log_likelihood, responses)
         tree.attrs.update(self.attributes)
         return tree
 

@@ -18,16 +18,18 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.errors import CapabilityError
 from bayesrm.models.context import Context
-from bayesrm.models.features import KnownFeatures, encode, labelled_differences
+from bayesrm.models.features import RESPONSE_BLOCK, KnownFeatures, encode, labelled_differences
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.chains import chosen_responses, filling, in_chains
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws
 from bayesrm.posteriors.unexplained import Unexplained, unexplained
 from bayesrm.types import Preferences, ResponsePool, require_within
@@ -79,6 +81,8 @@ class LastLayerPosterior(RewardPosterior):
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
+    independent: ClassVar[bool] = True
+    """Whether draws are, and not of Markov chains."""
 
     model: RewardModel
     pool: ResponsePool
@@ -165,23 +169,42 @@ class LastLayerPosterior(RewardPosterior):
         # An inference may use the refit of another one, which puts its own name on what it returns.
         return replace(refitted, inference=self.inference, known=self.known)
 
-    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
+    def to_datatree(
+        self,
+        draws: int = 1024,
+        seed: int = 0,
+        log_likelihood: bool = False,
+        responses: ArrayLike | None = None,
+    ) -> xr.DataTree:
         """The posterior in ArviZ's groups.
 
         Parameters
         ----------
-        draws
-            Number of posterior draws of β (one for a point). Where it is a square, as the default is, both lines of
-            ArviZ smooth the same tail of importance weights, and ``az.loo(tree, reff=1.0)`` is the same number.
-        seed
+        draws : int
+            Number of posterior draws of β (one for a point); of 16 and more, the next larger number that fills four
+            chains. Where it is a square, as the default is, both lines of ArviZ smooth the same tail of importance
+            weights, and ``az.loo(tree, reff=1.0)`` is the same number.
+        seed : int
             Root of the draws.
-        log_likelihood
+        log_likelihood : bool
             Whether to add log p(y_k | β) of every comparison and draw: 8 bytes × draws × comparisons.
+        responses : array_like of int, optional
+            Responses of the pool whose rewards are wanted under each draw, as ``reward`` in the group ``posterior``:
+            each less its mean over the pool, as :meth:`reward` has them.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a response is none of the pool's.
         """
-        drawn = self.latent_draws(draws if "spread" in self.provides else 1, rng.stream(seed, "posterior draws"))
+        index = None if responses is None else chosen_responses(responses, self.pool)
+        drawn = self.chains(draws if "spread" in self.provides else 1, rng.stream(seed, "posterior draws"))
         parts = last_layer_draws(
             self.log_joint, self.model.blocks, drawn.latent, rng.child(seed, "predictive draws")
         )
+        if index is not None:
+            centred = self.features(self.pool, index) - self._mean_features
+            parts = parts.with_rewards(drawn.latent[..., len(self.nuisance) :] @ centred.T, index)
         information = self.information_cholesky @ self.information_cholesky.T
         return parts.tree(
             self.preferences,
@@ -196,7 +219,28 @@ class LastLayerPosterior(RewardPosterior):
                 "posterior_seed": seed,
                 "log_evidence": float(self.log_evidence),
             },
+            independent=self.independent,
         )
+
+    def chains(self, draws: int, generator: np.random.Generator) -> LatentDraws:
+        """Draws as ArviZ has them: independent ones in four chains, which may be up to three draws more."""
+        if not self.independent:
+            return self.latent_draws(draws, generator)
+        drawn = self.latent_draws(filling(draws), generator)
+        return replace(
+            drawn,
+            latent=in_chains(drawn.latent),
+            log_q=None if drawn.log_q is None else in_chains(drawn.log_q),
+        )
+
+    @cached_property
+    def _mean_features(self) -> Float[Tensor, "feature"]:
+        """Of all responses of the pool, block by block."""
+        total = self.location.new_zeros(len(self.location))
+        for start in range(0, len(self.pool), RESPONSE_BLOCK):
+            block = np.arange(start, min(start + RESPONSE_BLOCK, len(self.pool)))
+            total += self.features(self.pool, block).sum(dim=0)
+        return total / len(self.pool)
 
     @cached_property
     def unexplained(self) -> Unexplained:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
@@ -30,6 +31,7 @@ from bayesrm.models.features import RESPONSE_BLOCK, difference, labelled_differe
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs
+from bayesrm.posteriors.chains import chosen_responses, in_chains
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws, moment_factor
 from bayesrm.types import Preferences, ResponsePool, require_within
 
@@ -103,20 +105,36 @@ class NetworkDraws(RewardPosterior):
         require_within(preferences, self.pool)
         return self.refit(self.preferences.append(preferences))
 
-    def to_datatree(self, draws: int = 1024, seed: int = 0, log_likelihood: bool = False) -> xr.DataTree:
-        """Last layers in ArviZ's groups, one chain; ``lp`` is their log joint density given their draw's features.
+    def to_datatree(
+        self,
+        draws: int = 1024,
+        seed: int = 0,
+        log_likelihood: bool = False,
+        responses: ArrayLike | None = None,
+    ) -> xr.DataTree:
+        """Last layers in ArviZ's groups; ``lp`` is their log joint density given their draw's features.
 
-        Weights of the encoders are not in it, and ``approximation`` has the moments of all last layers.
+        Weights of the encoders are not in it, and ``approximation`` has the moments of all last layers. Where their
+        number is a multiple of four and at least 16, networks come in four chains, else in one.
 
         Parameters
         ----------
-        draws
+        draws : int
             The largest number of networks, see :meth:`sample_rewards`; each is taken once at most.
-        seed
+        seed : int
             Root of the choice among them.
-        log_likelihood
+        log_likelihood : bool
             Whether to add log p(y_k | network) of every comparison and draw.
+        responses : array_like of int, optional
+            Responses of the pool whose rewards are wanted under each network, as ``reward`` in the group
+            ``posterior``: each less its mean over the pool, or over evenly spaced responses of a large one.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a response is none of the pool's.
         """
+        index = None if responses is None else chosen_responses(responses, self.pool)
         picked = self._pick(min(draws, len(self.beta)), rng.stream(seed, "posterior draws"))
         used, first, second = local_pairs(self.preferences)
         reward = self._rewards(self.pool, used).T[picked]
@@ -125,10 +143,13 @@ class NetworkDraws(RewardPosterior):
         parts = last_layer_draws(
             self.model.log_joint(data, self.prior_precision),
             self.model.blocks,
-            networks[picked][None],
+            in_chains(networks[picked][None]),
             rng.child(seed, "predictive draws"),
-            logit=(reward[:, first] - reward[:, second])[None],
+            logit=in_chains((reward[:, first] - reward[:, second])[None]),
         )
+        if index is not None:
+            wanted = self._rewards(self.pool, index).T[picked]
+            parts = parts.with_rewards(in_chains(wanted[None]), index)
         return parts.tree(
             self.preferences,
             stats={},

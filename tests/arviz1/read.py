@@ -21,6 +21,8 @@ GROUPS = {
 }  # fmt: skip
 LAST_LAYER = ("run", "laplace", "svi", "nuts")
 """Whose prior is all in the file: that of networks is mostly one of weights that are not in it."""
+CHAINS = {"plugin": 1, "nuts": 2}
+"""Of those that do not come in four."""
 PRECISION = 1e-6
 
 
@@ -28,18 +30,25 @@ def main(folder: Path) -> None:
     """Fail where a file does not open, or loo differs from what the writer's arviz said."""
     assert int(az.__version__.split(".")[0]) >= 1, az.__version__
     expected = json.loads((folder / "expected.json").read_text())
+    warnings.simplefilter("error")
     # Few labels on several features: single labels are influential, and ArviZ says so.
     warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
     warnings.filterwarnings(
         "ignore", "Variables outcome in|num_samples is larger|Your data appears to have a single", UserWarning
     )
+    for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+        warnings.simplefilter("ignore", category)  # news between the libraries below
     trees = {path.stem: xr.open_datatree(path, engine="h5netcdf") for path in sorted(folder.glob("*.nc"))}
     scores, differences = {}, []
     for name, tree in trees.items():
         assert set(tree.children) - {"trajectory", "selection"} == GROUPS, (name, set(tree.children))
         assert name in ("run", tree.attrs["inference"]), (name, tree.attrs["inference"])
         chains = tree["posterior"].sizes["chain"]
-        summary = az.summary(tree, kind="all" if chains > 1 else "stats")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            summary = az.summary(tree, kind="all" if chains > 1 else "stats")
+        assert chains == CHAINS.get(name, 4), (name, chains)
+        assert chains == 1 or summary["r_hat"].astype(float).max() < 1.2, (name, summary)
         sizes = [variable.size for variable in tree["posterior"].data_vars.values()]
         assert len(summary) == sum(sizes) // (chains * tree["posterior"].sizes["draw"]), (name, summary)
         if name in expected:

@@ -22,7 +22,7 @@ def _without_each(world, preferences: brm.Preferences, **settings) -> np.ndarray
     found = []
     for k in range(len(preferences)):
         others = preferences[np.delete(np.arange(len(preferences)), k)]
-        draws = _fit(world, others, **settings).to_datatree(4000)["posterior"]["beta"].values[0]
+        draws = _fit(world, others, **settings).to_datatree(4000)["posterior"]["beta"].values.reshape(4000, -1)
         features = _fit(world, others, **settings).features(world.pool).numpy()
         logit = draws @ (features[preferences.first[k]] - features[preferences.second[k]])
         answered = 1 / (1 + np.exp(-(2 * preferences.outcome[k] - 1) * logit))
@@ -89,7 +89,8 @@ def test_of_rankings_choices_are_left_out(world):
         for k in range(7):
             others = ranked[np.flatnonzero(ranked.choice != k)]
             left = _fit(world, others, likelihood="plackett-luce", prior_scale=float(name))
-            rewards = left.to_datatree(4000)["posterior"]["beta"].values[0] @ left.features(world.pool).numpy().T
+            beta = left.to_datatree(4000)["posterior"]["beta"].values.reshape(4000, -1)
+            rewards = beta @ left.features(world.pool).numpy().T
             of_choice = ranked.choice == k
             beaten = rewards[:, ranked.second[of_choice]] - rewards[:, ranked.first[of_choice]]
             exact += np.log(np.mean(1 / (1 + np.exp(beaten).sum(axis=1))))

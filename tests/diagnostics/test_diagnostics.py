@@ -18,7 +18,7 @@ from bayesrm.diagnostics.arviz_lines import _arviz, _legacy, effective_draws, ps
 from bayesrm.diagnostics.convergence import convergence
 from bayesrm.diagnostics.coverage import coverage, coverage_verdict, golden_pit
 from bayesrm.diagnostics.distance import distance, sliced_wasserstein
-from bayesrm.diagnostics.draws import quantities
+from bayesrm.diagnostics.draws import flat, quantities
 from bayesrm.diagnostics.feature_rank import spectrum
 from bayesrm.diagnostics.importance import good_k, importance_weights, pareto_k, weighted_moments
 from bayesrm.diagnostics.reliability import reliability, reliability_verdict
@@ -474,10 +474,10 @@ def test_sensitivity_of_an_approximation_is_that_of_the_exact_posterior(laplace)
     """Draws of q, reweighted, must say what draws of the posterior say."""
     tree = laplace.to_datatree(8000, log_likelihood=True)
     assert sensitivity(tree).status in ("good", "note")
-    draws = quantities(tree).values[0]
-    prior = tree["log_prior"]["beta"].values[0]
+    draws = flat(quantities(tree))
+    prior = tree["log_prior"]["beta"].values.ravel()
     stats = tree["sample_stats"]
-    weight, _ = importance_weights(stats["log_p"].values[0], stats["log_q"].values[0])
+    weight, _ = importance_weights(stats["log_p"].values.ravel(), stats["log_q"].values.ravel())
     resampled = np.random.default_rng(13).choice(len(draws), len(draws), p=weight)
     direct = power_sensitivity(draws[resampled], prior[resampled], np.zeros(len(draws)))
     # Resampling adds noise of about 1/√8000 to distribution functions that sensitivities of 0.1 compare.

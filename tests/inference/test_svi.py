@@ -174,7 +174,7 @@ def test_conditioning_is_a_fit_to_all_labels(world, variational):
 
 def test_the_tree_is_an_approximations(variational, world):
     tree = variational.to_datatree(60, log_likelihood=True)
-    assert tree["posterior"]["beta"].shape == (1, 60, world.pool.dim)
+    assert tree["posterior"]["beta"].shape == (4, 15, world.pool.dim)
     assert {"lp", "log_p", "log_q"} <= set(tree["sample_stats"].data_vars)
     assert {"approximation", "log_likelihood", "prior", "log_prior"} <= set(tree.children)
 

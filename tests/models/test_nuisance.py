@@ -119,8 +119,8 @@ def test_many_features_do_not_send_a_temperature_to_infinity():
     pool = brm.ResponsePool(embeddings, np.arange(200))
     model = brm.RewardModel(40, encoder="linear", likelihood="annotators", prior_scale=0.3)
     posterior = brm.fit(model, pool, asked)
-    temperature = posterior.to_datatree(500)["posterior"]["temperature"][0]
-    assert float(abs(np.log(temperature.median("draw"))).max()) < 1.5, "none explains its labels away"
+    temperature = posterior.to_datatree(500)["posterior"]["temperature"]
+    assert float(abs(np.log(temperature.median(("chain", "draw")))).max()) < 1.5, "none explains its labels away"
     joint_mode = newton.maximise(posterior.log_joint)
     assert joint_mode.log_evidence < posterior.log_evidence - 5
     values = posterior.log_joint.nuisance.values(joint_mode.nuisance)
@@ -233,9 +233,9 @@ def test_every_draw_of_a_datatree_has_its_exact_log_joint(posterior):
     tree = posterior.to_datatree(draws=20, seed=3, log_likelihood=True)
     drawn = posterior.latent_draws(20, rng.stream(3, "posterior draws")).latent[0]
     expected = [float(posterior.log_joint(x)) for x in drawn]
-    np.testing.assert_allclose(tree["sample_stats"]["log_p"][0], expected, rtol=1e-9)
-    total = sum(tree["log_prior"][name][0] for name in tree["log_prior"])
-    weighted = tree["log_likelihood"]["outcome"][0] @ tree["constant_data"]["weight"]
+    np.testing.assert_allclose(tree["sample_stats"]["log_p"].values.ravel(), expected, rtol=1e-9)
+    total = sum(tree["log_prior"][name].values.ravel() for name in tree["log_prior"])
+    weighted = (tree["log_likelihood"]["outcome"] @ tree["constant_data"]["weight"]).values.ravel()
     space = posterior.log_joint.nuisance
     jacobian = [float(space.at(x[: space.size]).jacobian) for x in drawn]
     np.testing.assert_allclose(total + weighted + jacobian, expected, rtol=1e-9)

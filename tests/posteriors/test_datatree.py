@@ -18,6 +18,7 @@ from scipy.stats import kstest, multivariate_normal, norm
 import bayesrm as brm
 from bayesrm import rng
 from bayesrm.diagnostics.arviz_lines import psis
+from bayesrm.diagnostics.draws import from_chains
 from bayesrm.inference import INFERENCES, bnn
 from bayesrm.inference.bnn import BayesianNetwork
 from bayesrm.inference.ensemble import Ensemble
@@ -191,6 +192,11 @@ def test_a_file_is_read_as_it_was_written(tree, tmp_path):
         assert opened["sample_stats"]["lp"].dtype == np.float64
 
 
+def _short(tree: xr.DataTree) -> bool:
+    """Whether chains are too short for R̂ to be close to one."""
+    return tree["posterior"].sizes["draw"] < 100
+
+
 def test_arviz_reads_it(tree):
     """And its PSIS-LOO is the sum over comparisons of log Σ_s w_s p(y | draw s), w smoothed 1/p."""
     if tree["posterior"].sizes["draw"] == 1:
@@ -204,6 +210,9 @@ def test_arviz_reads_it(tree):
     summary = az.summary(data, kind=kind)
     assert len(summary) == tree["approximation"].sizes["latent"]
     assert np.isfinite(summary.to_numpy(float)).all()
+    if kind == "all":
+        # Warnings are errors here: R̂ is of four chains, or of the sampler's own.
+        assert summary["r_hat"].astype(float).max() < (1.5 if _short(tree) else 1.05)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
         loo = az.loo(data, reff=1.0)
@@ -227,21 +236,21 @@ def test_an_approximation_has_the_density_of_its_draws(world, name):
     location, tril = (tree["approximation"][part].values for part in ("location", "scale_tril"))
     np.testing.assert_array_equal(tril, np.tril(tril))
     density = multivariate_normal(location, tril @ tril.T).logpdf(np.roll(drawn, -q, axis=1))
-    np.testing.assert_allclose(tree["sample_stats"]["log_q"][0], density, rtol=1e-8)
+    np.testing.assert_allclose(tree["sample_stats"]["log_q"].values.ravel(), density, rtol=1e-8)
     d = len(posterior.location)
     of_beta = (posterior.covariance_factor @ posterior.covariance_factor.T).numpy()
     np.testing.assert_allclose(tril[:d, :d] @ tril[:d, :d].T, of_beta, rtol=1e-9, atol=1e-12)
     names = tree["approximation"]["latent"].values[d:]
     assert list(names) == [site.name for site in posterior.log_joint.nuisance.sites]
     ratio = tree["sample_stats"]["log_p"] - tree["sample_stats"]["log_q"]
-    assert psis(ratio.values[0])[1] < 0.7
+    assert psis(ratio.values.ravel())[1] < 0.7
 
 
 def test_others_have_no_density_and_the_moments_of_their_draws(tree, posterior):
     stats = set(tree["sample_stats"].data_vars)
     if posterior.inference in APPROXIMATIONS:
         assert {"lp", "log_p", "log_q"} == stats
-        assert psis((tree["sample_stats"]["log_p"] - tree["sample_stats"]["log_q"]).values[0])[1] < 0.7
+        assert psis((tree["sample_stats"]["log_p"] - tree["sample_stats"]["log_q"]).values.ravel())[1] < 0.7
         return
     assert not {"log_p", "log_q"} & stats
     if posterior.inference == "plugin":
@@ -273,6 +282,71 @@ def test_nuisance_parameters_are_in_every_group(davidson, tmp_path):
     write_results(tree, tmp_path / "tree.nc")
     with brm.open_results(tmp_path / "tree.nc") as opened:
         xr.testing.assert_identical(opened.load(), tree)
+
+
+# --- four chains, and rewards ------------------------------------------------------------------------------------
+
+
+def test_independent_draws_come_in_four_chains_and_say_so(posterior, world):
+    tree = posterior.to_datatree(400, seed=1)
+    chains, draws = tree["posterior"].sizes["chain"], tree["posterior"].sizes["draw"]
+    expected = {"plugin": 1, "nuts": 2, "ensemble": 1, "mc-dropout": 1, "bnn": 1}.get(posterior.inference, 4)
+    assert chains == expected
+    assert bool(tree["sample_stats"].attrs["independent_draws"]) is (posterior.inference != "nuts")
+    assert from_chains(tree) is (posterior.inference == "nuts")
+    if posterior.inference in APPROXIMATIONS:
+        assert draws == 100
+        drawn = posterior.latent_draws(400, rng.stream(1, "posterior draws")).latent[0]
+        beta = drawn[:, : len(drawn[0])].reshape(4, 100, -1).numpy()
+        together = np.concatenate([tree["posterior"]["beta"].values, tree["posterior"]["intercept"].values], axis=2)
+        np.testing.assert_array_equal(together, beta)
+        assert posterior.to_datatree(50)["posterior"]["beta"].shape[:2] == (4, 13), "the next number that fills four"
+        assert posterior.to_datatree(10)["posterior"]["beta"].shape[:2] == (1, 10), "too few for R̂"
+
+
+def test_networks_come_in_four_chains_where_they_fill_them(world):
+    model = brm.RewardModel(world.pool.dim, hidden=(4,))
+    few, many = (brm.fit(model, world.pool, world.preferences[:20], MCDropout(draws=n)) for n in (18, 20))
+    assert few.to_datatree()["posterior"].sizes["chain"] == 1
+    tree = many.to_datatree()
+    assert dict(tree["posterior"]["beta"].sizes) == {"chain": 4, "draw": 5, "feature": 4}
+    assert not from_chains(tree)
+
+
+def test_rewards_of_chosen_responses_are_in_the_tree(posterior, tmp_path):
+    """Under every draw: φᵀβ less its mean over the pool, so that mean and sd are those of ``reward``."""
+    chosen = [7, 0, 11]
+    tree = posterior.to_datatree(400, seed=1, responses=chosen)
+    reward = tree["posterior"]["reward"]
+    assert reward.dims == ("chain", "draw", "response")
+    assert list(reward["response"].values) == chosen
+    plain = posterior.to_datatree(400, seed=1)
+    xr.testing.assert_identical(tree["posterior"].to_dataset()[["beta"]], plain["posterior"].to_dataset()[["beta"]])
+    assert "reward" not in plain["posterior"]
+    if posterior.inference not in NETWORKS:
+        features = posterior.features(posterior.pool).numpy()
+        centred = (features - features.mean(axis=0))[chosen]
+        beta = np.concatenate([tree["posterior"]["beta"].values, tree["posterior"]["intercept"].values], axis=2)
+        np.testing.assert_allclose(reward.values, beta @ centred.T, rtol=1e-9, atol=1e-12)
+    mean, sd = posterior.reward(posterior.pool)
+    flat = reward.values.reshape(-1, len(chosen))
+    # Networks compute in single precision, and all of them are in the tree.
+    error = 1e-6 + 5 * sd[chosen] / np.sqrt(len(flat)) * (posterior.inference not in NETWORKS)
+    assert (np.abs(flat.mean(axis=0) - mean[chosen]) <= error).all()
+    if len(flat) > 1:
+        np.testing.assert_allclose(flat.std(axis=0, ddof=1), sd[chosen], rtol=0.25)
+    write_results(tree, tmp_path / "tree.nc")
+    with brm.open_results(tmp_path / "tree.nc") as opened:
+        xr.testing.assert_identical(opened.load(), tree)
+
+
+@pytest.mark.parametrize(
+    ("responses", "said"),
+    [([0, 10_000], "indices below"), ([1, 1], "one of them twice"), ([0.5], "integers"), ([[1]], "one-dimensional")],
+)
+def test_rewards_of_no_response_are_refused(laplace, responses, said):
+    with pytest.raises(brm.errors.InvalidInputError, match=said):
+        laplace.to_datatree(20, responses=responses)
 
 
 # --- names, sizes, edges ---------------------------------------------------------------------------------------------

@@ -33,8 +33,8 @@ class Promising(RewardPosterior):
     def condition(self, preferences):
         return Promising(self._known.condition(preferences))
 
-    def to_datatree(self, draws=1024, seed=0, log_likelihood=False):
-        return self._known.to_datatree(draws, seed, log_likelihood)
+    def to_datatree(self, draws=1024, seed=0, log_likelihood=False, responses=None):
+        return self._known.to_datatree(draws, seed, log_likelihood, responses)
 
 
 def test_a_posterior_with_features_is_taken_as_it_is(laplace, plugin):
