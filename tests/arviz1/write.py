@@ -45,7 +45,9 @@ def main(folder: Path) -> None:
     }  # fmt: skip
     for model, inferences in ((linear, LAST_LAYER), (network, NETWORKS)):
         for inference in inferences:
-            tree = brm.fit(model, pool, prefs, inference).to_datatree(DRAWS, log_likelihood=True, responses=range(5))
+            tree = brm.fit(model, pool, prefs, inference).to_datatree(
+                DRAWS, log_likelihood=True, responses=range(5)
+            )
             trees[tree.attrs["inference"]] = tree
     for name, tree in trees.items():
         write_results(tree, folder / f"{name}.nc")

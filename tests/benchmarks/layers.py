@@ -1,6 +1,6 @@
 """What the reward model sees: the last layer, all layers, covariates and kernels on random pairs within prompts.
 
-    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 80 320] [--coverage]
+    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 80 320] [--coverage] [--out LINES.jsonl]
 
 FOLDER has the pools ``pool`` and ``test`` with golden rewards: pool directories of several blocks as ``bayesrm
 embed`` makes them, or with a ``layers.npy`` (response, layer, embedding) beside the embeddings. Where ``pool`` has
@@ -12,7 +12,9 @@ of test pairs the 90% intervals hold, with and without what features cannot say.
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +27,16 @@ from bayesrm.data.votes import VOTES
 from bayesrm.diagnostics.coverage import golden_pit
 
 VARIANTS = {
+    "last layer, linear": ("last", False, "linear"),
     "last layer": ("last", False, "auto"),
     "last layer, covariates": ("last", True, "auto"),
     "all layers": ("all", False, "auto"),
     "all layers, covariates": ("all", True, "auto"),
+    "kernel, all layers": ("all", False, "kernel"),
     "kernel, all layers, covariates": ("all", True, "kernel"),
 }
+"""Name → layers, whether there are covariates, encoder."""
+MEASURED = ("one_minus_spearman", "one_minus_spearman_given_length", "log_loss")
 
 
 def read(folder: Path, layers: str, covariates: bool) -> brm.ResponsePool:
@@ -49,52 +55,77 @@ def read(folder: Path, layers: str, covariates: bool) -> brm.ResponsePool:
     return brm.ResponsePool(rows, pool.prompt, texts=table["response"].tolist(), blocks=blocks, covariates=known)
 
 
+def answers(folder: Path, pool: brm.ResponsePool, count: int, seed: int) -> brm.Preferences:
+    """Random pairs within prompts, and what people said of them, or a golden annotator of temperature 2."""
+    asked = brm.candidates(pool, prompts=None, size=count, seed=seed)
+    if (folder / "pool" / VOTES).exists():
+        return brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed).label(asked)
+    return brm.GoldenAnnotator(brm.load_golden(folder / "pool"), 2.0, seed).label(asked)
+
+
+def coverage(
+    posterior: brm.RewardPosterior, test: brm.ResponsePool, golden: np.ndarray, slope: float
+) -> list[float]:
+    """How many golden logits 90% intervals hold, with and without what features cannot say."""
+    found = []
+    for unexplained in (True, False):
+        pit, _ = golden_pit(posterior, test, golden, slope, unexplained=unexplained)
+        found.append(float(np.mean(np.abs(pit - 0.5) <= 0.45)))
+    return found
+
+
 def main() -> None:
     """Print a line for each variant and number of labels."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--labels", type=int, nargs="+", default=[40, 80, 320])
+    parser.add_argument("--labels", type=int, nargs="+", default=[20, 40, 80, 160, 320, 640])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--coverage", action="store_true")
+    parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    golden, test_golden = (brm.load_golden(options.folder / name) for name in ("pool", "test"))
-    recorded = (options.folder / "pool" / VOTES).exists()
-    temperature = 1.0 if recorded else 2.0
+    test_golden = brm.load_golden(options.folder / "test")
+    temperature = 1.0 if (options.folder / "pool" / VOTES).exists() else 2.0
+    alone = brm.baselines(read(options.folder / "test", "last", False), test_golden)["log_characters"]
+    print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
+    found: dict[tuple[str, int], dict[int, list[float]]] = defaultdict(dict)
+    for line in options.out.read_text().splitlines() if options.out and options.out.exists() else ():
+        kept = json.loads(line)
+        found[kept["variant"], kept["labels"]][kept["seed"]] = kept["row"]
     for variant in options.variants:
         layers, covariates, encoder = VARIANTS[variant]
         pool, test = (read(options.folder / name, layers, covariates) for name in ("pool", "test"))
-        found: dict[int, list[list[float]]] = {count: [] for count in options.labels}
         for seed in range(options.seeds):
-            asked = brm.candidates(pool, prompts=None, size=max(options.labels), seed=seed)
-            annotator = brm.GoldenAnnotator(golden, temperature, seed)
-            if recorded:
-                annotator = brm.ReplayAnnotator(brm.load_votes(options.folder / "pool"), seed)
-            answers = annotator.label(asked)
+            labels = answers(options.folder, pool, max(options.labels), seed)
             for count in options.labels:
+                if seed in found[variant, count]:
+                    continue
                 start = time.perf_counter()
-                posterior = brm.fit(brm.RewardModel(pool, encoder=encoder), pool, answers[:count])
+                posterior = brm.fit(brm.RewardModel(pool, encoder=encoder), pool, labels[:count])
                 seconds = time.perf_counter() - start
                 scores = brm.evaluate(posterior, test, test_golden, temperature)
-                row = [scores["one_minus_spearman"], scores["one_minus_spearman_given_length"], scores["log_loss"]]
+                row = [seconds, *(float(scores[name]) for name in MEASURED)]
                 if options.coverage:
-                    for unexplained in (True, False):
-                        pit, _ = golden_pit(posterior, test, test_golden, temperature, unexplained=unexplained)
-                        row.append(float(np.mean(np.abs(pit - 0.5) <= 0.45)))
-                found[count].append([*row, seconds])
-        for count, rows in found.items():
+                    row += coverage(posterior, test, test_golden, temperature)
+                found[variant, count][seed] = row
+                if options.out:
+                    with options.out.open("a") as file:
+                        kept = {"variant": variant, "labels": count, "seed": seed, "row": row}
+                        file.write(json.dumps(kept) + "\n")
+        for count in options.labels:
+            rows = [found[variant, count][seed] for seed in range(options.seeds)]
             mean = np.mean(rows, axis=0)
             error = (
-                np.std(rows, axis=0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.full(len(mean), np.nan)
+                np.std(rows, axis=0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.full(mean.shape, np.nan)
             )
             text = (
-                f"{variant:32s} {count:5d} labels  1−S {mean[0]:.3f} ± {error[0]:.3f}  given length {mean[1]:.3f}"
+                f"{variant:32s} {count:5d} labels  1−S {mean[1]:.3f} ± {error[1]:.3f}  given length {mean[2]:.3f} "
+                f"± {error[2]:.3f}  log loss {mean[3]:.3f}"
             )
-            text += f"  log loss {mean[2]:.3f}"
             if options.coverage:
-                text += f"  90% hold {mean[3]:.2f} (without u {mean[4]:.2f})"
-            print(f"{text}  {mean[-1]:.2f} s", flush=True)
+                text += f"  90% hold {mean[4]:.2f} (without u {mean[5]:.2f})"
+            print(f"{text}  {mean[0]:.2f} s", flush=True)
 
 
 if __name__ == "__main__":

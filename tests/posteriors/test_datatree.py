@@ -298,9 +298,13 @@ def test_independent_draws_come_in_four_chains_and_say_so(posterior, world):
         assert draws == 100
         drawn = posterior.latent_draws(400, rng.stream(1, "posterior draws")).latent[0]
         beta = drawn[:, : len(drawn[0])].reshape(4, 100, -1).numpy()
-        together = np.concatenate([tree["posterior"]["beta"].values, tree["posterior"]["intercept"].values], axis=2)
+        together = np.concatenate(
+            [tree["posterior"]["beta"].values, tree["posterior"]["intercept"].values], axis=2
+        )
         np.testing.assert_array_equal(together, beta)
-        assert posterior.to_datatree(50)["posterior"]["beta"].shape[:2] == (4, 13), "the next number that fills four"
+        assert posterior.to_datatree(50)["posterior"]["beta"].shape[:2] == (4, 13), (
+            "the next number that fills four"
+        )
         assert posterior.to_datatree(10)["posterior"]["beta"].shape[:2] == (1, 10), "too few for R̂"
 
 
@@ -321,7 +325,9 @@ def test_rewards_of_chosen_responses_are_in_the_tree(posterior, tmp_path):
     assert reward.dims == ("chain", "draw", "response")
     assert list(reward["response"].values) == chosen
     plain = posterior.to_datatree(400, seed=1)
-    xr.testing.assert_identical(tree["posterior"].to_dataset()[["beta"]], plain["posterior"].to_dataset()[["beta"]])
+    xr.testing.assert_identical(
+        tree["posterior"].to_dataset()[["beta"]], plain["posterior"].to_dataset()[["beta"]]
+    )
     assert "reward" not in plain["posterior"]
     if posterior.inference not in NETWORKS:
         features = posterior.features(posterior.pool).numpy()
@@ -342,7 +348,12 @@ def test_rewards_of_chosen_responses_are_in_the_tree(posterior, tmp_path):
 
 @pytest.mark.parametrize(
     ("responses", "said"),
-    [([0, 10_000], "indices below"), ([1, 1], "one of them twice"), ([0.5], "integers"), ([[1]], "one-dimensional")],
+    [
+        ([0, 10_000], "indices below"),
+        ([1, 1], "one of them twice"),
+        ([0.5], "integers"),
+        ([[1]], "one-dimensional"),
+    ],
 )
 def test_rewards_of_no_response_are_refused(laplace, responses, said):
     with pytest.raises(brm.errors.InvalidInputError, match=said):

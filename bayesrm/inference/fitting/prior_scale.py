@@ -39,6 +39,7 @@ from jaxtyping import Float, Int64
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
+from bayesrm.inference.fitting.evidence_slope import evidence_slope
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.scale_prior import scale_prior
@@ -205,25 +206,26 @@ def _whole_prompts(pool: ResponsePool) -> Int64[np.ndarray, "response"]:
 def _fixed_point(
     trained: Trained, fixed: dict[str, float], unit: dict[str, float], free: list[str], tolerance: float
 ) -> dict[str, float]:
-    """The largest evidence over several scales: σ_b² ← ‖β_b − μ_b‖² / γ_b, γ_b = d_b − tr(Σ_bb)/σ_b² (MacKay 1992).
+    """The largest evidence over several scales: σ_b² ← ‖β_b − μ_b‖² / γ_b (MacKay 1992), until it is stationary.
 
-    γ_b counts the weights of a block that the labels determine. Where log σ has a prior, its slope is added, see
+    γ_b counts the weights of a block that the labels determine, and how log det Λ changes as the mode moves, see
+    :mod:`bayesrm.inference.fitting.evidence_slope`. Where log σ has a prior, its slope is added, see
     :mod:`bayesrm.inference.fitting.scale_prior`. Stops where the evidence, with the log prior, rises by less than
     ``tolerance`` nats.
     """
     model, blocks = trained.model, trained.model.blocks
-    fit = _warm_started(model, trained.data)
+    mode: Mode | None = None
     prior = scale_prior(list(model.encoder.blocks), model.covariates)
     if prior is not None and not set(prior.names) <= set(free):
         prior = None
-    location = model.prior_location().to(trained.beta.device)
     spread = dict.fromkeys(free, 0.0)
     if prior is not None:
         spread |= dict(zip(prior.names, prior.mean.tolist(), strict=True))
     best, before = dict(spread), -math.inf
     for _ in range(MOST_UPDATES):
         scales = fixed | {name: unit[name] * math.exp(spread[name]) for name in free}
-        mode = fit(_precision(model, scales).to(trained.beta.device))
+        joint = model.log_joint(trained.data, _precision(model, scales).to(trained.beta.device))
+        mode = find_mode(joint, mode)
         value = mode.log_evidence
         if prior is not None:
             value += prior.log_density(np.array([spread[name] for name in prior.names]))
@@ -232,14 +234,14 @@ def _fixed_point(
         if value < before + tolerance:
             break
         before = value
-        variance = torch.cholesky_inverse(mode.cholesky).diagonal()
+        squared, counted, moving = evidence_slope(joint, mode)
         squares, determined = {}, {}
         for name in free:
             block = blocks[name]
-            determined[name] = max(1e-3, len(variance[block]) - float(variance[block].sum()) / scales[name] ** 2)
-            squares[name] = float((mode.beta[block] - location[block]).square().sum()) / unit[name] ** 2
-            target = 0.5 * math.log(max(squares[name] / determined[name], 1e-12))
+            determined[name] = float((counted[block] + moving[block]).sum())
+            squares[name] = float(squared[block].sum()) * (scales[name] / unit[name]) ** 2
             if prior is None or name not in prior.names:
+                target = 0.5 * math.log(max(squares[name] / max(determined[name], 1e-3), 1e-12))
                 spread[name] = min(max(target, -LOG_RANGE), LOG_RANGE)
         if prior is not None:
             q, gamma, t = (

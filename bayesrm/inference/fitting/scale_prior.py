@@ -10,7 +10,8 @@ much as τ_b lets them. The w_b say what is expected of a block before any label
 makes a text good than the first and the last ones, and squares of the w_b of the layers add up to one.
 
 A maximum of evidence plus log density is stationary where, with the mode β and the number γ_b = d_b − tr(Σ_bb)/σ_b² of
-weights that the labels determine (MacKay 1992),
+weights that the labels determine (MacKay 1992), plus how log det Λ changes as the mode moves
+(:mod:`bayesrm.inference.fitting.evidence_slope`),
 
     ‖β_b‖²/σ_b² − γ_b − [S⁻¹(t − m)]_b = 0,
 

@@ -1,0 +1,51 @@
+r"""How the Laplace evidence rises with the prior scale of each weight.
+
+With β_j ~ Normal(μ_j, σ_j²), p_j = σ_j⁻², the mode β̂, Λ the negative Hessian of the log joint there, Σ = Λ⁻¹ and
+A(η) = tr(Σ Λ(η)) for the logits η = Zβ,
+
+    ∂ log p(y) / ∂ log σ_j = p_j (β̂_j − μ_j)² − (1 − p_j Σ_jj) − p_j (β̂_j − μ_j) u_j,    u = Σ Zᵀ ∂A/∂η.
+
+The first two terms are MacKay's (1992), squares against the number of weights that the labels determine; the third
+says how log det Λ changes as the mode moves. The slope of a block is the sum over its weights.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm.inference.fitting.newton import Mode
+from bayesrm.models.log_joint import LogJoint
+
+
+def evidence_slope(
+    joint: LogJoint, mode: Mode
+) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"], Float[Tensor, "feature"]]:
+    """The three terms of the slope in log σ, for each weight: squares, weights determined, and the moving mode.
+
+    Parameters
+    ----------
+    joint
+        The log joint density.
+    mode
+        Its mode; nuisance parameters are held there, and Σ is the marginal covariance.
+    """
+    values = joint.nuisance.values(mode.nuisance)
+    location, precision = joint.prior(values)
+    away = mode.beta - location
+    covariance = torch.cholesky_inverse(mode.cholesky)
+    likelihood, data = joint.likelihood.given(values, joint.data.context), joint.data
+    with torch.inference_mode(False), torch.enable_grad():
+        z, logit = data.difference, (data.difference @ mode.beta).detach().clone().requires_grad_(True)
+        information = likelihood.information(z, logit, data.outcome, data.weight)
+        if information.requires_grad:
+            volume = (covariance * information).sum()
+        else:  # second derivatives of single comparisons, by automatic differentiation
+            log_prob = likelihood.log_prob(logit, data.outcome).sum()
+            (score,) = torch.autograd.grad(log_prob, logit, create_graph=True)
+            (curvature,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)
+            volume = -(data.weight * (z @ covariance * z).sum(dim=1) * curvature).sum()
+        (by_logit,) = torch.autograd.grad(volume, logit, materialize_grads=True)
+    u = covariance @ (data.difference.T @ by_logit)
+    return precision * away.square(), 1 - precision * covariance.diagonal(), precision * away * u

@@ -1,0 +1,108 @@
+"""The Laplace evidence of two blocks: against quadrature, and its slope in log prior scales by finite differences."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import bayesrm as brm
+from bayesrm.inference.fitting.evidence_slope import evidence_slope
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.newton import maximise
+from bayesrm.models.features import labelled_differences
+from bayesrm.models.likelihoods import LIKELIHOODS
+from bayesrm.models.log_joint import LogJoint
+from bayesrm.models.nuisance import NuisanceSpace
+
+CPU = torch.device("cpu")
+
+
+def _pool(seed: int = 0, dim: int = 6, blocks: int = 2) -> brm.ResponsePool:
+    r = np.random.default_rng(seed)
+    width = dim // blocks
+    return brm.ResponsePool(
+        r.normal(size=(120, dim)).astype(np.float32),
+        np.repeat(np.arange(30), 4),
+        blocks={f"layer-{k}": slice(k * width, (k + 1) * width) for k in range(blocks)},
+        covariates={"log_characters": r.normal(size=120)},
+    )
+
+
+def _joint(likelihood: str, scales: dict[str, float], labels: int = 60) -> tuple[brm.RewardModel, LogJoint]:
+    """A linear reward over three blocks: two of the embedding, one of covariates."""
+    pool = _pool()
+    rewards = pool.embeddings @ np.linspace(1, -1, pool.dim)
+    model = brm.RewardModel(pool, "linear", likelihood=likelihood, prior_scale=scales, inputs="standardized")
+    if likelihood == "plackett-luce":
+        order = [member[np.argsort(-rewards[member])].tolist() for member in pool.members[:15]]
+        prefs = brm.Preferences.from_rankings(order)
+    else:
+        prefs = brm.GoldenAnnotator(rewards, 0.8, seed=1).label(brm.candidates(pool, size=labels))
+    fitted = brm.fit(model, pool, prefs).model
+    data = labelled_differences(fitted, pool, prefs, CPU)
+    return fitted, fitted.log_joint(data, fitted.prior_sd().pow(-2))
+
+
+@pytest.mark.parametrize("likelihood", sorted(LIKELIHOODS))
+def test_the_slope_in_log_scales_is_that_of_finite_differences(likelihood):
+    scales = {"layer-0": 0.9, "layer-1": 0.3, "covariates": 0.5}
+    model, joint = _joint(likelihood, scales)
+    mode = find_mode(joint)
+    squares, determined, moving = evidence_slope(joint, mode)
+    slope = squares - determined - moving
+
+    with torch.no_grad():
+        held = joint.nuisance.at(mode.nuisance).values
+
+    def evidence(name: str, step: float) -> float:
+        precision = model.prior_sd().pow(-2)
+        precision[model.blocks[name]] *= math.exp(-2 * step)
+        moved = model.log_joint(joint.data, precision)
+        return maximise(replace(moved, nuisance=NuisanceSpace(lambda: held, CPU)), mode.beta).log_evidence
+
+    assert set(model.blocks) == set(scales)
+    for name, block in model.blocks.items():
+        by_difference = (evidence(name, 1e-3) - evidence(name, -1e-3)) / 2e-3
+        # With nuisance parameters Σ is the marginal covariance of β, a little wider than that given them.
+        tolerance = 1e-4 if joint.nuisance.size == 0 else 0.02
+        assert float(slope[block].sum()) == pytest.approx(by_difference, abs=tolerance), name
+    assert float(moving.abs().max()) > 1e-3, "the third term counts"
+
+
+@pytest.mark.parametrize(("labels", "tolerance"), [(40, 0.1), (400, 0.01)])
+def test_the_evidence_of_two_blocks_by_quadrature(labels, tolerance):
+    """One feature a block, prior scales a factor of four apart, one prior mean that is not zero; error of order d/n."""
+    r = np.random.default_rng(3)
+    pool = brm.ResponsePool(
+        r.normal(size=(80, 1)).astype(np.float32),
+        np.repeat(np.arange(20), 4),
+        covariates={"judge": r.normal(size=80)},
+    )
+    rewards = pool.embeddings[:, 0] + 0.5 * pool.covariates["judge"]
+    prefs = brm.GoldenAnnotator(rewards, seed=2).label(brm.candidates(pool, "cross-prompt", size=labels))
+    model = brm.RewardModel(
+        pool,
+        "linear",
+        prior_scale={"features": 1.2, "judge": 0.3},
+        prior_mean={"judge": 0.4},
+        inputs="standardized",
+    )
+    posterior = brm.fit(model, pool, prefs)
+    assert set(posterior.model.blocks) == {"features", "judge"}
+    axis = np.linspace(-10, 10, 161)
+    steps = torch.from_numpy(np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
+    root = torch.linalg.inv(posterior.information_cholesky).T
+    beta = posterior.location + steps @ root.T
+    features = posterior.features(pool).numpy()
+    z = torch.from_numpy(features[prefs.first] - features[prefs.second])
+    y = torch.from_numpy(prefs.outcome)
+    prior = torch.distributions.Normal(torch.tensor([0.0, 0.4]).double(), torch.tensor([1.2, 0.3]).double())
+    log_joint = (y * (beta @ z.T) - torch.nn.functional.softplus(beta @ z.T)).sum(dim=1)
+    log_joint = log_joint + prior.log_prob(beta).sum(dim=1)
+    cell = (axis[1] - axis[0]) ** 2 * float(torch.linalg.det(root))
+    exact = float(torch.logsumexp(log_joint, dim=0)) + math.log(cell)
+    assert posterior.log_evidence == pytest.approx(exact, abs=tolerance)
