@@ -31,10 +31,9 @@ def filling(draws: int) -> int:
     return draws if draws < FEWEST else -(-draws // CHAINS) * CHAINS
 
 
-def in_chains(draws: Tensor) -> Tensor:
+def in_chains(draws: Tensor, chains: int) -> Tensor:
     """(1, draw, …) independent draws as (chain, draw, …)."""
-    count = draws.shape[1]
-    return draws.reshape(chains_for(count), -1, *draws.shape[2:])
+    return draws.reshape(chains, -1, *draws.shape[2:])
 
 
 def chosen_responses(responses: ArrayLike, pool: ResponsePool) -> Int64[np.ndarray, "response"]:

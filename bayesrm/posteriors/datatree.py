@@ -11,7 +11,7 @@
   that of β alone.
 - ``log_likelihood`` on request.
 
-Independent draws, of an approximation or of networks, come in four chains of equal size where they are 16 or more
+Independent draws, of an approximation or of networks, come in four chains of equal size where they fill them
 (:mod:`bayesrm.posteriors.chains`), and ``sample_stats`` says so. Both lines of ArviZ smooth the largest
 min(S/5, 3 √(S / reff)) of S importance weights, 0.23 with that number rounded up and 1.x with it rounded down, so
 ``az.loo(tree, reff=1.0)`` has the same elpd and k̂ in both where S is a square above 225 or a multiple of five below,

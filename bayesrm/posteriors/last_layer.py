@@ -29,7 +29,7 @@ from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.chains import chosen_responses, filling, in_chains
+from bayesrm.posteriors.chains import chains_for, chosen_responses, filling, in_chains
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws
 from bayesrm.posteriors.unexplained import Unexplained, unexplained
 from bayesrm.types import Preferences, ResponsePool, require_within
@@ -226,11 +226,12 @@ class LastLayerPosterior(RewardPosterior):
         """Draws as ArviZ has them: independent ones in four chains, which may be up to three draws more."""
         if not self.independent:
             return self.latent_draws(draws, generator)
-        drawn = self.latent_draws(filling(draws), generator)
+        count = filling(draws)
+        drawn, chains = self.latent_draws(count, generator), chains_for(count)
         return replace(
             drawn,
-            latent=in_chains(drawn.latent),
-            log_q=None if drawn.log_q is None else in_chains(drawn.log_q),
+            latent=in_chains(drawn.latent, chains),
+            log_q=None if drawn.log_q is None else in_chains(drawn.log_q, chains),
         )
 
     @cached_property

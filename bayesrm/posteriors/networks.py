@@ -31,7 +31,7 @@ from bayesrm.models.features import RESPONSE_BLOCK, difference, labelled_differe
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs
-from bayesrm.posteriors.chains import chosen_responses, in_chains
+from bayesrm.posteriors.chains import chains_for, chosen_responses, in_chains
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws, moment_factor
 from bayesrm.types import Preferences, ResponsePool, require_within
 
@@ -115,7 +115,8 @@ class NetworkDraws(RewardPosterior):
         """Last layers in ArviZ's groups; ``lp`` is their log joint density given their draw's features.
 
         Weights of the encoders are not in it, and ``approximation`` has the moments of all last layers. Where their
-        number is a multiple of four and at least 16, networks come in four chains, else in one.
+        number is a multiple of four and at least 16, networks come in four chains; else, and where all of them have the
+        same last layer, in one.
 
         Parameters
         ----------
@@ -139,17 +140,20 @@ class NetworkDraws(RewardPosterior):
         used, first, second = local_pairs(self.preferences)
         reward = self._rewards(self.pool, used).T[picked]
         networks = torch.cat([self.nuisance, self.beta], dim=1)
+        # R̂ of what does not vary, such as the last layer of networks that dropout makes, does not exist.
+        varying = bool((networks != networks[0]).any(dim=0).all())
+        chains = chains_for(len(picked)) if varying else 1
         data = labelled_differences(self.model, self.pool, self.preferences, self.beta.device)
         parts = last_layer_draws(
             self.model.log_joint(data, self.prior_precision),
             self.model.blocks,
-            in_chains(networks[picked][None]),
+            in_chains(networks[picked][None], chains),
             rng.child(seed, "predictive draws"),
-            logit=in_chains((reward[:, first] - reward[:, second])[None]),
+            logit=in_chains((reward[:, first] - reward[:, second])[None], chains),
         )
         if index is not None:
             wanted = self._rewards(self.pool, index).T[picked]
-            parts = parts.with_rewards(in_chains(wanted[None]), index)
+            parts = parts.with_rewards(in_chains(wanted[None], chains), index)
         return parts.tree(
             self.preferences,
             stats={},

@@ -21,7 +21,7 @@ GROUPS = {
 }  # fmt: skip
 LAST_LAYER = ("run", "laplace", "svi", "nuts")
 """Whose prior is all in the file: that of networks is mostly one of weights that are not in it."""
-CHAINS = {"plugin": 1, "nuts": 2}
+CHAINS = {"plugin": 1, "nuts": 2, "mc-dropout": 1}
 """Of those that do not come in four."""
 PRECISION = 1e-6
 

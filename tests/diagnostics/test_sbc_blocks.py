@@ -11,7 +11,7 @@ from bayesrm.diagnostics.draws import quantities
 from bayesrm.diagnostics.sbc import calibration_verdict, simulate_calibration
 from bayesrm.models.encoders.kernel import Kernel
 
-REPLICATIONS = 80
+REPLICATIONS = 60
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def layered() -> brm.ResponsePool:
     )
 
 
-@pytest.mark.parametrize("encoder", ["auto", "kernel"])
+@pytest.mark.parametrize("encoder", ["layers", "kernel"])
 def test_laplace_over_blocks_is_calibrated(layered, encoder):
     given = Kernel(6, additive=True, features=4, input_blocks=layered.blocks) if encoder == "kernel" else encoder
     model = brm.RewardModel(layered, encoder=given)

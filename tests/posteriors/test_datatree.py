@@ -310,8 +310,10 @@ def test_independent_draws_come_in_four_chains_and_say_so(posterior, world):
 
 def test_networks_come_in_four_chains_where_they_fill_them(world):
     model = brm.RewardModel(world.pool.dim, hidden=(4,))
-    few, many = (brm.fit(model, world.pool, world.preferences[:20], MCDropout(draws=n)) for n in (18, 20))
+    few, many = (brm.fit(model, world.pool, world.preferences[:20], BayesianNetwork(draws=n)) for n in (18, 20))
     assert few.to_datatree()["posterior"].sizes["chain"] == 1
+    dropout = brm.fit(model, world.pool, world.preferences[:20], MCDropout(draws=20))
+    assert dropout.to_datatree()["posterior"].sizes["chain"] == 1, "they share a last layer, which has no R̂"
     tree = many.to_datatree()
     assert dict(tree["posterior"]["beta"].sizes) == {"chain": 4, "draw": 5, "feature": 4}
     assert not from_chains(tree)
