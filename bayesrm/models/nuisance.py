@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributions import biject_to
 
 from bayesrm import rng
+from bayesrm.models.site_names import require_names
 
 Values = dict[str, Tensor]
 """Nuisance parameters as a likelihood takes them, by name."""
@@ -66,6 +67,11 @@ class NuisanceSpace:
     ----------
     program
         A Pyro program without arguments that samples the sites and returns the values that the likelihood takes.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a site has a name under which its draws cannot be kept.
     """
 
     def __init__(self, program: Callable[[], Values], device: torch.device | None = None) -> None:
@@ -82,6 +88,7 @@ class NuisanceSpace:
                 count = torch.Size(shape).numel()
                 self.sites.append(Site(name, slice(at, at + count), shape, transform))
                 at += count
+        require_names((site.name for site in self.sites), "a model")
         self.size = at
         self._constant: Values = nodes["_RETURN"]["value"]
 

@@ -42,6 +42,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.nuisance import NuisanceSpace, Values, is_random
+from bayesrm.models.site_names import require_names
 
 RewardProgram = Callable[..., Tensor]
 """A Pyro function of (features, first, second, outcome=None)."""
@@ -56,8 +57,8 @@ class PyroProgram:
     Parameters
     ----------
     function
-        See the module. It is checked once, here: that the sites are there, that the prior of ``beta`` is Normal, and
-        that rewards are all that it takes from the features.
+        See the module. It is checked once, here: that the sites are there and have names under which their draws can
+        be kept, that the prior of ``beta`` is Normal, and that rewards are all that it takes from the features.
 
     Raises
     ------
@@ -124,6 +125,7 @@ class PyroProgram:
                 for name, node in sites.items()
                 if is_random(node) and name not in (WEIGHTS, OUTCOME)
             }
+            require_names(latent, self.name, BETA_PRIOR)
             alone = self._values(3, torch.device("cpu"))
             for name, value in latent.items():
                 if name not in alone or alone[name].shape != value.shape:
@@ -157,7 +159,7 @@ class PyroProgram:
         except (TypeError, RuntimeError, ValueError, IndexError) as error:
             raise InvalidInputError(
                 f"expected {self.name} to be a Pyro function of (features, first, second, outcome=None), "
-                f"and it fails: {error}"
+                f"and it fails: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
             ) from error
         missing = sorted({WEIGHTS, OUTCOME} - set(sites))
         if missing:

@@ -7,6 +7,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+import xarray as xr
 from torch.distributions import biject_to
 
 import bayesrm as brm
@@ -14,6 +15,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.models.likelihoods.davidson import Davidson
 from bayesrm.models.likelihoods.finite import FiniteOutcomes
+from bayesrm.models.nuisance import NuisanceSpace
 
 
 def _weights(features, scale=0.7):
@@ -266,3 +268,52 @@ def test_misuse_is_one_sentence_that_says_what_is_missing(program):
 def test_a_program_and_a_likelihood_exclude_each_other():
     with pytest.raises(InvalidInputError, match="either a program"):
         brm.RewardModel(4, program=plain, prior_scale=1.0)
+
+
+def _with_site(name):
+    """A program with a bias under this name."""
+
+    def program(features, first, second, outcome=None):
+        reward = features @ _weights(features)
+        bias = pyro.sample(name, dist.Normal(0.0, 1.0))
+        with pyro.plate("comparison", len(first)):
+            return pyro.sample("outcome", dist.Bernoulli(logits=reward[first] - reward[second] + bias), obs=outcome)
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("encoder/offset", "slash"), ("chain", "uses itself"), ("draw", "uses itself"), ("feature", "uses itself"),
+        ("prompt", "uses itself"), ("intercept", "uses itself"), ("annotator", "uses itself"),
+        ("beta_precision", "uses itself"), ("slope_dim_0", "uses itself"), (".", "no name"), ("..", "no name"),
+        ("", "no name"), ("offset ", "blank"), ("off\nset", "control"), ("off\0set", "control"),
+        ("\ud83d", "half a character"),
+    ],
+)  # fmt: skip
+def test_a_site_that_no_file_holds_is_refused_before_anything_is_fitted(name, reason):
+    with pytest.raises(InvalidInputError, match=f"names under which their draws can be kept.*{reason}.*such as"):
+        brm.RewardModel(3, "linear", program=_with_site(name))
+
+
+@pytest.mark.parametrize("name", ["offset", "größe", "a b", "lp", "first", "weight", "location", "x" * 300])
+def test_a_site_of_any_other_name_comes_back_from_a_file(name, tmp_path):
+    generator = np.random.default_rng(3)
+    pool = brm.ResponsePool(generator.standard_normal((12, 3)), np.repeat(np.arange(3), 4))
+    prefs = brm.Preferences(np.array([0, 4, 8]), np.array([1, 5, 9]), np.array([1.0, 0.0, 1.0]))
+    tree = brm.fit(brm.RewardModel(3, "linear", program=_with_site(name)), pool, prefs).to_datatree(20)
+    tree.to_netcdf(tmp_path / "tree.nc", engine="h5netcdf")
+    with xr.open_datatree(tmp_path / "tree.nc", engine="h5netcdf") as back:
+        np.testing.assert_array_equal(back["posterior"][name], tree["posterior"][name])
+
+
+def test_a_site_of_a_likelihood_is_held_to_the_same_names():
+    with pytest.raises(InvalidInputError, match="'head/bias'"):
+        NuisanceSpace(lambda: {"bias": pyro.sample("head/bias", dist.Normal(0.0, 1.0))})
+
+
+def test_what_fails_in_a_program_is_one_line():
+    with pytest.raises(InvalidInputError, match="it fails") as caught:
+        brm.RewardModel(3, "linear", program=_with_site("comparison"))
+    assert "\n" not in str(caught.value)
