@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +271,13 @@ class Campaign:
                 "answer: add a column response to its responses.parquet, or make the pool with bayesrm embed"
             )
 
-    def tell(self, file: str | os.PathLike[str], form: str | None = None, annotator: str = "") -> TellReport:
+    def tell(
+        self,
+        file: str | os.PathLike[str],
+        form: str | None = None,
+        annotator: str = "",
+        answers: Mapping[str, str] | None = None,
+    ) -> TellReport:
         """Take a file of answers: all of it, or nothing where it is killed.
 
         Parameters
@@ -282,13 +288,24 @@ class Campaign:
             Its format; default as it is recognised.
         annotator : str, default ""
             Who answered, where the file does not say.
+        answers : mapping of str to str, optional
+            What words in the file mean: ``{"1": "left", "2": "right"}``, with left, right, tie or skip.
 
         Raises
         ------
         InvalidInputError
-            Where nothing of it can be read.
+            Where nothing of it can be read, or what its answers mean is not known.
         """
-        return tell_file(self.store, Path(file), form, annotator)
+        questions = {question.id: question for question in self.store.questions()}
+
+        @cache
+        def asked(name: str) -> Sheet | None:
+            question = questions.get(name)
+            return None if question is None else self._sheet(question, "")
+
+        return tell_file(
+            self.store, Path(file), form, annotator, answers, None if self.pool.texts is None else asked
+        )
 
     def preferences(self) -> Preferences:
         """The answers that count, as preferences about the pool; ties are ½, skips are left out."""

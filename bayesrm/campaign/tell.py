@@ -6,15 +6,21 @@ has given the same answer at the same time before, or where it repeats the answe
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bayesrm.campaign.answers import latest
+from bayesrm.campaign.as_asked import Asked, check
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
+from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
+from bayesrm.campaign.whole_file import notes_on
 from bayesrm.campaign.writing import Telling
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted, one_or_many
@@ -47,6 +53,8 @@ class TellReport:
         Place and reason of what was set aside.
     already
         When a file of this content was told, if it was; then nothing changed.
+    notes
+        What else should be known of the file: a sentence each.
     """
 
     name: str
@@ -60,6 +68,7 @@ class TellReport:
     open: int = 0
     aside: tuple[tuple[str, str], ...] = ()
     already: str | None = None
+    notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The figures, by name."""
@@ -90,10 +99,17 @@ class TellReport:
             text += "".join(f"\n  {place}: {reason}" for place, reason in self.aside[:SHOWN])
             if len(self.aside) > SHOWN:
                 text += f"\n  … and {len(self.aside) - SHOWN} more, which status --aside lists"
-        return text
+        return "\n".join([text, *self.notes])
 
 
-def tell(store: Store, path: Path, form: str | None = None, annotator: str = "") -> TellReport:
+def tell(
+    store: Store,
+    path: Path,
+    form: str | None = None,
+    annotator: str = "",
+    meanings: Mapping[str, str] | None = None,
+    asked: Asked | None = None,
+) -> TellReport:
     """Take a file.
 
     Parameters
@@ -106,21 +122,34 @@ def tell(store: Store, path: Path, form: str | None = None, annotator: str = "")
         Its format; None recognises it.
     annotator
         Who answered, where the file does not say.
+    meanings
+        Words of answers → sides, for words that name none or another one.
+    asked
+        What was asked, with which the texts of a file are compared; None compares nothing.
 
     Raises
     ------
     InvalidInputError
-        Where there is no such file, or nothing of it can be read; nothing is changed then.
+        Where there is no such file, nothing of it can be read, or what its answers mean is not known; nothing is
+        changed then.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidInputError(f"the file {path} cannot be read ({error.strerror})") from error
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
-    parts = handoff.read(data)
+    name = path.name.encode(errors="backslashreplace").decode()
+    parts = settle(handoff.read(data), meanings or {}, name)
     questions = {question.id: question for question in store.questions()}
+    notes: list[str] = []
+    if asked is not None:
+        parts, notes = check(parts, asked, handoff.filled_in)
+    if handoff.filled_in:
+        notes += notes_on(parts, questions, annotator)
+    content = data + json.dumps(sorted((meanings or {}).items())).encode() if meanings else data
     with store.telling() as telling:
-        return _take(telling, path.name, data, handoff.name, annotator, parts, questions)
+        report = _take(telling, name, content, handoff.name, annotator, parts, questions)
+    return report if report.already else dataclasses.replace(report, notes=tuple(notes))
 
 
 def recognised(data: bytes, path: Path) -> HandOff:
@@ -128,6 +157,11 @@ def recognised(data: bytes, path: Path) -> HandOff:
     if not data.strip():
         raise InvalidInputError(f"expected answers in {path}, and the file is empty")
     suffix = path.suffix.lower()
+    if data.startswith(b"PK\x03\x04"):
+        raise InvalidInputError(
+            f"expected {path} as text, and it is a packed file, such as a workbook of a spreadsheet: save it as CSV in "
+            "UTF-8"
+        )
     for part in sorted(HANDOFFS.values(), key=lambda part: (part.order, part.name)):
         handoff = part()
         if handoff.recognises(data, suffix):

@@ -10,7 +10,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from bayesrm.campaign.handoff import HANDOFFS
-from bayesrm.campaign.handoff.base import SIDES, Broken, ParsedAnswer, Sheet, side_of, time_of
+from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Sheet, time_of
+from bayesrm.campaign.handoff.words import SIDES, side_of
 from bayesrm.campaign.records import Question
 from bayesrm.campaign.tell import recognised
 from bayesrm.errors import InvalidInputError

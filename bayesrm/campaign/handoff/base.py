@@ -1,26 +1,18 @@
-"""What a hand-off format is, and how the words of an answer are understood."""
+"""What a hand-off format is, and what it finds in a file."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bayesrm.campaign.handoff.words import side_of
 from bayesrm.campaign.records import Question, as_text
 from bayesrm.errors import InvalidInputError
-
-SIDES = {
-    "left": ("left", "l", "a", "1", "first", "left is better", "response a"),
-    "right": ("right", "r", "b", "2", "second", "right is better", "response b"),
-    "tie": ("tie", "t", "=", "both", "equal", "same", "neither", "equally good", "0"),
-    "skip": ("skip", "s", "?", "unsure", "cannot say", "can't say", "don't know", "discarded"),
-}
-"""What an answer may be called: side → words, in any case."""
-_SIDE_OF = {word: side for side, words in SIDES.items() for word in words}
 
 
 @dataclass(frozen=True)
@@ -62,6 +54,11 @@ class ParsedAnswer:
         When, in ISO 8601 and UTC; None where the file does not say.
     comment
         What else was said.
+    words
+        The answer as it stands there; "" where the question was left open.
+    shown
+        What the file shows of the question, under prompt, left and right, as far as it does; under ``cells`` texts of
+        which nobody knows which is which.
     """
 
     place: str
@@ -70,6 +67,8 @@ class ParsedAnswer:
     annotator: str = ""
     answered: str | None = None
     comment: str | None = None
+    words: str = field(default="", compare=False)
+    shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,19 @@ class Broken:
 
     place: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Unclear(Broken):
+    """An answer in words that name no side, unless somebody says what they mean.
+
+    Parameters
+    ----------
+    answer
+        It, as if the question had been left open.
+    """
+
+    answer: ParsedAnswer
 
 
 class HandOff(ABC):
@@ -154,18 +166,6 @@ class HandOff(ABC):
         """
 
 
-def side_of(words: Any) -> str | None:
-    """The side that an answer names; None for an open question, a ValueError that says why for anything else."""
-    said = "" if words is None else str(words).strip().lower().rstrip(".!")
-    if said == "":
-        return None
-    if said.endswith(".0"):  # a spreadsheet's number
-        said = said[:-2]
-    if said not in _SIDE_OF:
-        raise ValueError(f"expected left, right, tie or skip as an answer, got {str(words).strip()[:40]!r}")
-    return _SIDE_OF[said]
-
-
 def time_of(words: Any) -> str | None:
     """A time as the store has it; None where there is none, or none that can be understood."""
     if words is None or str(words).strip() == "":
@@ -182,18 +182,36 @@ def time_of(words: Any) -> str | None:
 
 
 def parse_answer(
-    place: str, question: Any, words: Any, annotator: Any = None, answered: Any = None, comment: Any = None
+    place: str,
+    question: Any,
+    words: Any,
+    annotator: Any = None,
+    answered: Any = None,
+    comment: Any = None,
+    shown: Mapping[str, Any] | None = None,
 ) -> ParsedAnswer | Broken:
     """An answer from what stands in a file, or the reason why it is none."""
     if not isinstance(question, str) or not question.strip():
         return Broken(place, "expected the id of a question, and there is none")
+    answer = ParsedAnswer(
+        place,
+        _writable(question),
+        None,
+        _writable(annotator),
+        time_of(answered),
+        _writable(comment) or None,
+        _writable(words),
+        {name: text for name, text in (shown or {}).items() if isinstance(text, (str, tuple)) and text},
+    )
     try:
-        side = side_of(words)
+        return replace(answer, side=side_of(words))
     except ValueError as error:
-        return Broken(place, str(error))
-    who = "" if annotator is None else str(annotator).strip()
-    said = None if comment is None or not str(comment).strip() else str(comment).strip()
-    return ParsedAnswer(place, question.strip(), side, who, time_of(answered), said)
+        return Unclear(place, f"{_writable(error)}; if it means one of these, say so with --answers", answer)
+
+
+def _writable(value: Any) -> str:
+    """As text, with an escape for half characters, which no store takes."""
+    return "" if value is None else str(value).strip().encode(errors="backslashreplace").decode()
 
 
 def parsed(data: bytes) -> Any:
@@ -204,7 +222,7 @@ def parsed(data: bytes) -> Any:
         raise InvalidInputError(
             f"expected a file in UTF-8, and byte {error.start} is not: export it again"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"expected a whole JSON file, and it is not ({error}): export it again") from error
 
 

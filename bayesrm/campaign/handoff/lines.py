@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
+from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, Unclear, parse_answer
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
@@ -55,15 +55,16 @@ class Lines(HandOff):
             except UnicodeDecodeError:
                 found.append(Broken(place, "expected a line in UTF-8, and it is not"))
                 continue
-            except ValueError:
+            except (ValueError, RecursionError):
                 found.append(Broken(place, "expected a line of JSON, and it is not whole"))
                 continue
             if not isinstance(line, dict):
                 found.append(Broken(place, f"expected an object, got {type(line).__name__}"))
                 continue
             keys = ("question", "answer", "annotator", "answered", "comment")
-            found.append(parse_answer(place, *(line.get(key) for key in keys)))
-        if not any(isinstance(part, ParsedAnswer) for part in found) and found:
+            shown = {key: line.get(key) for key in ("prompt", "left", "right")}
+            found.append(parse_answer(place, *(line.get(key) for key in keys), shown=shown))
+        if found and not any(isinstance(part, (ParsedAnswer, Unclear)) for part in found):
             raise InvalidInputError(
                 f"expected lines of JSON with question and answer, and none of {len(found)} is one: {found[0].reason}"  # type: ignore[union-attr]
             )

@@ -2,24 +2,25 @@
 
 Written as UTF-8 with a byte-order mark and CRLF, which spreadsheets open as they should. A cell that begins with what
 they would take for a formula gets an apostrophe before it. Read back with any of the delimiters and encodings in which
-they save.
+they save, below a line ``sep=;`` or a title, and under a header that somebody translated.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
+from bayesrm.campaign.handoff.tables import Table, decoded, find_by_ids, find_table, is_id
+from bayesrm.campaign.handoff.words import side_of
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
 COLUMNS = ("question", "prompt", "left", "right", "answer", "annotator", "comment")
+TEXTS = ("prompt", "left", "right")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-LONGEST_CELL = 2**31 - 1
 
 
 class Spreadsheet(HandOff):
@@ -45,29 +46,86 @@ class Spreadsheet(HandOff):
         return [path]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
-        """By its suffix, or by a header with question and answer."""
-        return suffix in (".csv", ".tsv", ".txt") or _table(_text(data)) is not None
+        """By its suffix, by a header with question and answer, or by a column of ids of questions."""
+        return suffix in (".csv", ".tsv", ".txt") or _table(data) is not None
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
-        """A row for each question; columns are found by their names."""
-        table = _table(_text(data))
+        """A row for each question; columns are found by their names, or by what stands in them."""
+        table = _table(data)
         if table is None:
             raise InvalidInputError(
                 "expected a table with the columns question and answer in its first row, as ask writes it, and there "
                 "is none: keep the first row when you fill it in"
             )
-        columns, rows = table
+        columns = _columns(table)
+        return [self._answer(number, row, table, columns) for number, row in table.rows]
 
-        def cell(row: list[str], name: str) -> str:
-            at = columns.get(name)
-            return "" if at is None or at >= len(row) else _plain(row[at])
+    def _answer(
+        self, number: int, row: list[str], table: Table, columns: Mapping[str, int]
+    ) -> ParsedAnswer | Broken:
+        place = f"row {number}"
+        cells = {name: _plain(row[at]) for name, at in columns.items() if at < len(row)}
+        if any(cell.strip() for cell in row[len(table.header) :]):
+            return Broken(
+                place,
+                f"expected {len(table.header)} cells, got {len(row)}, so that no column is sure: a text is without the "
+                "quotes around it",
+            )
+        if not table.ended and number == table.rows[-1][0] and "answer" not in cells:
+            return Broken(
+                place, "the file ends within this row: it was cut off, so copy or save it again and tell that"
+            )
+        shown: dict[str, Any] = {name: cells[name] for name in TEXTS if cells.get(name, "").strip()}
+        if not set(TEXTS) & set(columns):
+            used = set(columns.values())
+            shown["cells"] = tuple(_plain(cell) for at, cell in enumerate(row) if at not in used and cell.strip())
+        names = ("question", "answer", "annotator", "answered", "comment")
+        return parse_answer(place, *(cells.get(name, "") for name in names), shown=shown)
 
-        found: list[ParsedAnswer | Broken] = []
-        for number, row in rows:
-            if any(part.strip() for part in row):
-                names = ("question", "answer", "annotator", "answered", "comment")
-                found.append(parse_answer(f"row {number}", *(cell(row, name) for name in names)))
-        return found
+
+def _table(data: bytes) -> Table | None:
+    text = decoded(data)
+    return find_table(text, frozenset({"question", "answer"})) or find_by_ids(text)
+
+
+def _columns(table: Table) -> dict[str, int]:
+    """Where each column is: by its name; where the header was translated, as ask wrote them or by what they have.
+
+    Raises
+    ------
+    InvalidInputError
+        Where no column can be the answers.
+    """
+    columns = {name: at for at, name in reversed(list(enumerate(table.header))) if name in (*COLUMNS, "answered")}
+    if {"question", "answer"} <= set(columns):
+        return columns
+    rows = [row for _, row in table.rows]
+    width = max(map(len, rows))
+    columns["question"] = max(range(width), key=lambda at: sum(is_id(cell) for cell in _column(rows, at)))
+    if "answer" in columns:
+        return columns
+    as_written = columns == {name: COLUMNS.index(name) for name in columns}
+    if as_written and len(table.header) == len(COLUMNS):
+        return {name: at for at, name in enumerate(COLUMNS)}
+    likely = [at for at in range(width) if at not in columns.values() and _are_answers(_column(rows, at))]
+    if len(likely) != 1:
+        raise InvalidInputError(
+            f"expected a column answer beside the ids of questions, and the header has {', '.join(table.header)}: "
+            "call the column with the answers answer"
+        )
+    return columns | {"answer": likely[0]}
+
+
+def _column(rows: Sequence[Sequence[str]], at: int) -> list[str]:
+    return [row[at] for row in rows if at < len(row)]
+
+
+def _are_answers(cells: Sequence[str]) -> bool:
+    """Whether all that stands in a column are words for sides."""
+    try:
+        return bool({side_of(cell) for cell in cells} - {None})
+    except ValueError:
+        return False
 
 
 def _harmless(cell: str) -> str:
@@ -78,30 +136,3 @@ def _harmless(cell: str) -> str:
 
 def _plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
-
-
-def _text(data: bytes) -> str:
-    """UTF-8, UTF-16 where it says so, else what Windows saves as."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
-
-
-def _table(text: str) -> tuple[dict[str, int], list[tuple[int, list[str]]]] | None:
-    """Columns by name and numbered rows, with whichever delimiter makes a header of the first row."""
-    limit = csv.field_size_limit(LONGEST_CELL)
-    try:
-        for delimiter in ",;\t":
-            lines = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
-            header = [name.strip().lower() for name in next(lines, [])]
-            if {"question", "answer"} <= set(header):
-                columns = {name: header.index(name) for name in header}
-                return columns, list(enumerate(lines, start=2))
-    except csv.Error:
-        return None
-    finally:
-        csv.field_size_limit(limit)
-    return None

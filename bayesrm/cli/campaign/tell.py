@@ -24,15 +24,25 @@ def tell(
         typer.Option("--from", help="Their format, see [bold]bayesrm handoffs[/bold]; default recognised."),
     ] = None,
     annotator: Annotated[str, typer.Option(help="Who answered, where a file does not say.")] = "",
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            help="What words in the files mean: left, right, tie or skip, such as 1=left,2=right,0=tie. Numbers mean "
+            "nothing before somebody says it."
+        ),
+    ] = None,
     pool: Moved = None,
 ) -> None:
     """Take what annotators answered. A file goes in whole or, where this is killed, not at all: then tell it again.
 
     Partial files, late ones, repetitions, corrections (an annotator's later answer counts), ties and skips are all
-    taken. Unknown ids and broken rows are listed, and the rest of the file goes in. A file told twice changes nothing.
+    taken. Unknown ids, broken rows, and rows that show other texts than were asked are listed with the reason, and the
+    rest of the file goes in. A file told twice changes nothing.
     """
     from bayesrm.campaign import Campaign
+    from bayesrm.campaign.meanings import parse_meanings
 
+    meanings = None if answers is None else parse_meanings(answers)
     campaign = Campaign.open(directory, pool)
     for file in files:
-        say(str(campaign.tell(file, form, annotator)))
+        say(str(campaign.tell(file, form, annotator, meanings)))
