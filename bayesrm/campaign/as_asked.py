@@ -23,7 +23,7 @@ LONG_CELL = 32_000
 Asked = Callable[[str], Sheet | None]
 """The id of a question → what was asked; None where nobody asked it."""
 
-_ODDITIES = {ord(odd): plain for odd, plain in zip("‘’‚‛“”„‟«»‐‑‒–—−", "''''" + '"' * 6 + "-" * 6, strict=True)}
+_ODDITIES = str.maketrans("‘’‚‛´`“”„‟«»‐‑‒–—−", "'" * 6 + '"' * 6 + "-" * 6)
 _LOST = re.compile(r"[?\ufffd]+")
 _ERROR = re.compile(r"#(NAME|REF|VALUE|ERROR|DIV/0|NUM|N/A|NULL|FIELD|SPILL)[!?]?|Err:\d+")
 _DATE = re.compile(r"[\d\s./:,-]*\d[\d\s./:,-]*")

@@ -34,8 +34,14 @@ def test_words_of_an_answer():
     for side, words in SIDES.items():
         for word in words:
             assert side_of(f" {word.upper()} ") == side
-    assert side_of("1.0") == "left"
-    assert side_of("") is side_of(None) is None
+    for words in ("Can’t say", "can`t say.", "CAN\u02bcT  SAY", '"unsure"', "I don´t know", "can_not say"):
+        assert side_of(words) == "skip"
+    for words in ("Both bad", "both_bad", "Tie (bothbad)", "Neither!", "no\u00a0preference"):
+        assert side_of(words) == "tie"
+    assert side_of("") is side_of(None) is side_of(" \u00a0") is None
+    for number in (0, 1, 2, "1.0", "-1", True, "false", "0,5"):
+        with pytest.raises(ValueError, match="expected left, right, tie or skip as an answer, got"):
+            side_of(number)
     with pytest.raises(ValueError, match="expected left, right, tie or skip as an answer, got 'lefft'"):
         side_of("lefft")
 
@@ -237,7 +243,15 @@ def test_label_studio_controls_beside_ours_are_no_answers():
     renamed["result"][0]["from_name"] = "pref"
     tasks = [label_studio_task(f"q{k}", one) for k, one in enumerate((annotation, alone, renamed), start=1)]
     found = read("label-studio", json.dumps(tasks).encode())
-    assert sides(found) == [("q1", "left", "10"), ("q2", None, "10"), ("q3", "right", "10")]
+    assert sides(found[:2]) == [("q1", "left", "10"), ("q2", None, "10")]
+    assert found[2] == Broken(
+        "task 3, annotation 1", "expected the answer in the control preference, and it is in 'pref'"
+    )
+    assert sides(read("label-studio", json.dumps(tasks[2:]).encode())) == [("q3", "right", "10")]
+    helpful = {**renamed["result"][0], "from_name": "helpful"}
+    several = label_studio_task("q4", {**renamed, "result": [renamed["result"][0], helpful]})
+    with pytest.raises(InvalidInputError, match="in the control preference, and there are helpful, pref"):
+        read("label-studio", json.dumps([several]).encode())
 
 
 USER = "11111111-1111-1111-1111-111111111111"
@@ -316,7 +330,7 @@ def test_argilla_with_a_record_a_line(tmp_path):
     assert recognised(data, tmp_path / "records.jsonl").name == "argilla"
     found = read("argilla", data)
     assert sides(found[:3]) == [("q0", "left", "u"), ("q1", None, "u"), ("q2", "skip", "u")]
-    assert found[3] == Broken("record 4", "expected a record, got NoneType")
+    assert found[3] == Broken("record 4", "expected a record, got damage")
     assert sides(read("argilla", lines[0].encode())) == [("q0", "left", "u")]
 
 

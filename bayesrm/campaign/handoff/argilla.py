@@ -1,8 +1,8 @@
 """Argilla: records and the settings of their dataset; its exports back.
 
 ``rg.Settings.from_json`` takes the settings, ``dataset.records.from_json`` the records. What comes back has
-the flat columns ``preference.responses`` of ``records.to_list(flatten=True)`` and ``to_datasets``, in JSON or a line
-each, or a list of ``user_id, value, status`` under the question's name.
+the flat columns ``preference.responses`` of ``records.to_list(flatten=True)``, ``to_dict`` and ``to_datasets``, as
+JSON, a line each, by columns or as CSV, or a list of ``user_id, value, status`` under the question's name.
 
 ``dataset.records.to_json`` writes ``responses``, question → list of ``user_id`` and ``value``, without their status: a
 draft or a discarded response looks like an answer. Of such a file only the one response to a record that is completed
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
+from bayesrm.campaign.handoff.tables import decoded, find_table
+from bayesrm.data.containers import parse_container
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import write_json
 
@@ -102,20 +104,63 @@ class Argilla(HandOff):
         return [records, template]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
-        """A list of records with fields, or with the question's name."""
-        record = first_record(data) or _first_line(data)
-        return (
-            record is not None
-            and ("fields" in record or QUESTION in record or FLAT in record)
-            and ("annotation_id" not in record)
-        )
+        """Records with fields, or with responses to the question: in a list, a line each, in columns, or a table."""
+        record = first_record(data) or _first_line(data) or _first_of_columns(data)
+        return _is_table(data) or (record is not None and _is_record(record) and "annotation_id" not in record)
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every response to every record; suggestions are none."""
+        if _is_table(data):
+            return _of_records(_table_records(data), "row", 2)
         records = parsed(data) if _first_line(data) is None else _lines(data)
+        if isinstance(records, dict):
+            records = _from_columns(records)
         if not isinstance(records, list):
             raise InvalidInputError("expected a list of records, as Argilla's records.to_list(flatten=True) has")
-        return [part for number, record in enumerate(records, start=1) for part in _of_record(number, record)]
+        return _of_records(records, "record", 1)
+
+
+def _of_records(records: Sequence[Any], called: str, start: int) -> list[ParsedAnswer | Broken]:
+    """All responses; where records have responses to other questions alone, nothing is taken for an answer.
+
+    Raises
+    ------
+    InvalidInputError
+        Where they have none to ours.
+    """
+    others = sorted({name for record in records if isinstance(record, dict) for name in _others(record)})
+    ours = any(isinstance(record, dict) and _has_question(record) for record in records)
+    if others and not ours:
+        raise InvalidInputError(
+            f"expected responses to the question {QUESTION}, and the records have them to {', '.join(others[:5])}: was "
+            "the question given another name? Rename it in the file"
+        )
+    return [
+        part for number, record in enumerate(records, start) for part in _of_record(f"{called} {number}", record)
+    ]
+
+
+def _has_question(record: dict[str, Any]) -> bool:
+    responses = record.get("responses")
+    if isinstance(responses, dict) and QUESTION in responses:
+        return True
+    if isinstance(responses, list):
+        return any(isinstance(one, dict) and QUESTION in _values(one) for one in responses)
+    return QUESTION in record or FLAT in record
+
+
+def _others(record: dict[str, Any]) -> list[str]:
+    """Questions beside ours that a record has responses to."""
+    responses = record.get("responses")
+    names = list(responses) if isinstance(responses, dict) else []
+    for one in responses if isinstance(responses, list) else []:
+        names += list(_values(one)) if isinstance(one, dict) else []
+    names += [name.removesuffix(".responses") for name in record if str(name).endswith(".responses")]
+    return [str(name) for name in names if name != QUESTION]
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    return "fields" in record or QUESTION in record or FLAT in record
 
 
 def _first_line(data: bytes) -> dict[str, Any] | None:
@@ -124,7 +169,7 @@ def _first_line(data: bytes) -> dict[str, Any] | None:
         line = json.loads(data.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0].decode("utf-8"))
     except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) and ("fields" in line or QUESTION in line or FLAT in line) else None
+    return line if isinstance(line, dict) and _is_record(line) and not _in_columns(line) else None
 
 
 def _lines(data: bytes) -> list[Any]:
@@ -139,28 +184,91 @@ def _lines(data: bytes) -> list[Any]:
     return records
 
 
-def _of_record(number: int, record: Any) -> Iterator[ParsedAnswer | Broken]:
-    place = f"record {number}"
+def _in_columns(value: dict[str, Any]) -> bool:
+    """Whether an object has all records in it: a list for each column, or each record under its id."""
+    ids = value.get("id")
+    return isinstance(ids, (list, dict)) or (
+        bool(value) and all(isinstance(one, dict) and _is_record(one) for one in value.values())
+    )
+
+
+def _first_of_columns(data: bytes) -> dict[str, Any] | None:
+    try:
+        value = parsed(data)
+        records = _from_columns(value) if isinstance(value, dict) else []
+    except InvalidInputError:
+        return None
+    return records[0] if records and isinstance(records[0], dict) else None
+
+
+def _from_columns(value: dict[str, Any]) -> list[Any]:
+    """Records of ``records.to_dict`` and of pandas: by columns, by columns and rows, or by their ids."""
+    if not _in_columns(value):
+        raise InvalidInputError("expected a list of records, as Argilla's records.to_list(flatten=True) has")
+    if not isinstance(value.get("id"), (list, dict)):
+        return [{"id": name, **record} for name, record in value.items()]
+    columns = {name: list(one.values()) if isinstance(one, dict) else one for name, one in value.items()}
+    count = len(columns["id"])
+    wrong = [name for name, one in columns.items() if not isinstance(one, list) or len(one) != count]
+    if wrong:
+        raise InvalidInputError(
+            f"expected {count} values in every column, one a record, and {str(wrong[0])[:40]} has others: export it "
+            "again"
+        )
+    return [{name: column[at] for name, column in columns.items()} for at in range(count)]
+
+
+def _is_table(data: bytes) -> bool:
+    """Whether a file is the CSV of ``records.to_datasets()``."""
+    return not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"[", b"{")) and (
+        find_table(decoded(data), frozenset({"id", FLAT})) is not None
+    )
+
+
+def _table_records(data: bytes) -> list[Any]:
+    """A record a row, with the lists that its cells were."""
+    table = find_table(decoded(data), frozenset({"id", FLAT}), whole=True)
+    assert table is not None
+    records: list[Any] = []
+    for _, row in table.rows:
+        cells = dict(zip(table.header, row, strict=False))
+        lists = {name: parse_container(cell) for name, cell in cells.items() if name.startswith(FLAT)}
+        damaged = len(row) != len(table.header) or any(
+            cells[name].strip() and lists[name] is None for name in lists
+        )
+        records.append(None if damaged else cells | lists)
+    return records
+
+
+def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
     if not isinstance(record, dict):
-        yield Broken(place, f"expected a record, got {type(record).__name__}")
+        yield Broken(place, f"expected a record, got {'damage' if record is None else type(record).__name__}")
         return
     question = record.get("external_id") or record.get("id")
-    responses = _responses(record)
+    fields = record.get("fields")
+    texts = fields if isinstance(fields, dict) else record
+    shown = {name: texts.get(name) for name, _ in _FIELDS}
+    try:
+        responses = _responses(record)
+    except InvalidInputError as error:
+        yield Broken(place, str(error))
+        return
     if not responses:
-        yield parse_answer(place, question, None)
+        yield parse_answer(place, question, None, shown=shown)
     for count, response in enumerate(responses, start=1):
         here = f"{place}, response {count}"
         if not isinstance(response, dict):
             yield Broken(here, f"expected a response, got {type(response).__name__}")
             continue
-        value, status = response.get("value"), response.get("status")
+        value = response.get("value")
+        status = None if response.get("status") is None else str(response["status"]).strip().lower()
         if isinstance(value, dict):
             value = value.get("value")
-        if (
-            status is None
-            and value is not None
-            and not (record.get("status") == "completed" and len(responses) == 1)
-        ):
+        sure = record.get("status") == "completed" and len(responses) == 1
+        if status not in (None, "submitted", "discarded", "draft", "pending"):
+            yield Broken(here, f"expected submitted, draft or discarded as its status, got {status!r:.40}")
+            continue
+        if status is None and value is not None and not sure:
             yield Broken(here, NO_STATUS)
             continue
         if status == "discarded":
@@ -168,25 +276,45 @@ def _of_record(number: int, record: Any) -> Iterator[ParsedAnswer | Broken]:
         elif status in ("draft", "pending"):
             value = None
         when = response.get("updated_at") or response.get("inserted_at")
-        yield parse_answer(here, question, value, response.get("user_id"), when)
+        yield parse_answer(here, question, value, response.get("user_id"), when, shown=shown)
 
 
 def _responses(record: dict[str, Any]) -> list[Any]:
+    """Responses as objects of value, user_id and status.
+
+    Raises
+    ------
+    InvalidInputError
+        Where values, users and statuses are not as many.
+    """
     nested = record.get("responses")
     if isinstance(nested, dict):
-        return list(nested.get(QUESTION) or [])
+        return _list(nested.get(QUESTION))
     if isinstance(nested, list):  # the server's own form: one object a user, with the values of all questions
         return [
-            {**response, "value": (response.get("values") or {}).get(QUESTION)}
+            {**response, "value": _values(response).get(QUESTION)}
             for response in nested
             if isinstance(response, dict)
         ]
     if record.get(FLAT) is not None:
-        values = record[FLAT]
-        users = record.get(f"{FLAT}.users") or [None] * len(values)
-        states = record.get(f"{FLAT}.status") or [None] * len(values)
+        values = _list(record[FLAT])
+        users, states = (_list(record.get(f"{FLAT}.{name}")) for name in ("users", "status"))
+        if any(column and len(column) != len(values) for column in (users, states)):
+            raise InvalidInputError(
+                f"expected as many users and statuses as responses ({len(values)}), got {len(users)} and {len(states)}"
+            )
+        empty = [None] * len(values)
         return [
             {"value": value, "user_id": user, "status": status}
-            for value, user, status in zip(values, users, states, strict=False)
+            for value, user, status in zip(values, users or empty, states or empty, strict=True)
         ]
-    return list(record.get(QUESTION) or [])
+    return _list(record.get(QUESTION))
+
+
+def _values(response: dict[str, Any]) -> dict[str, Any]:
+    values = response.get("values")
+    return values if isinstance(values, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -9,14 +9,13 @@ JSON-MIN and CSV have one annotation in each object or row, with a column for ea
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
+from bayesrm.campaign.handoff.tables import Table, decoded, find_table
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing, write_json
 
@@ -37,6 +36,7 @@ CONFIGURATION = """<View>
 """
 CONTROLS = {"preference": "selected", "otherwise": "choices"}
 """The controls that have the answer, and where in a result."""
+TEXTS = ("prompt", "left", "right")
 
 
 class LabelStudio(HandOff):
@@ -73,49 +73,46 @@ class LabelStudio(HandOff):
     def recognises(self, data: bytes, suffix: str) -> bool:
         """A list of tasks with data and annotations, or of the flat ones of JSON-MIN."""
         task = first_record(data)
-        return (task is not None and ("annotations" in task or "annotation_id" in task)) or _is_table(data)
+        return (task is not None and ("annotations" in task or "annotation_id" in task)) or _table(
+            data
+        ) is not None
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every annotation of every task; predictions and drafts are none."""
-        if _is_table(data):
-            return _of_table(data)
+        table = _table(data, whole=True)
+        if table is not None:
+            return _of_table(table)
         tasks = parsed(data)
         if not isinstance(tasks, list):
             raise InvalidInputError(
                 "expected a list of tasks, as Label Studio exports in JSON, JSON-MIN or CSV: export in one of these"
             )
-        return [found for number, task in enumerate(tasks, start=1) for found in _of_task(f"task {number}", task)]
+        return _of_tasks([(f"task {number}", task) for number, task in enumerate(tasks, start=1)])
 
 
-def _is_table(data: bytes) -> bool:
-    """Whether a file begins with the header of a CSV export."""
-    header = data.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", errors="replace")
-    names = {name.strip().strip('"') for name in header.split(",")}
-    return {"question", "annotation_id"} <= names
+def _table(data: bytes, whole: bool = False) -> Table | None:
+    """The table of a CSV or TSV export; None where a file is none."""
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"[", b"{")):
+        return None
+    return find_table(decoded(data), frozenset({"question", "annotation_id"}), whole)
 
 
-def _of_table(data: bytes) -> list[ParsedAnswer | Broken]:
+def _of_table(table: Table) -> list[ParsedAnswer | Broken]:
     """An annotation a row, read as the object that JSON-MIN has for it."""
-    try:
-        lines = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        header, *rows = [row for row in lines if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(
-            f"expected a whole CSV file in UTF-8, and it is not ({error}): export it again"
-        ) from error
     found: list[ParsedAnswer | Broken] = []
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            found.append(Broken(f"row {number}", f"expected {len(header)} cells, got {len(row)}"))
+    tasks: list[tuple[str, Any]] = []
+    for number, row in table.rows:
+        if len(row) != len(table.header):
+            found.append(Broken(f"row {number}", f"expected {len(table.header)} cells, got {len(row)}"))
             continue
-        task = {name: _cell(cell) for name, cell in zip(header, row, strict=True)}
-        found.extend(_of_task(f"row {number}", {name: cell for name, cell in task.items() if name != "data"}))
-    return found
+        task = {name: _cell(name, cell) for name, cell in zip(table.header, row, strict=True)}
+        tasks.append((f"row {number}", {name: cell for name, cell in task.items() if name != "data"}))
+    return [*found, *_of_tasks(tasks)]
 
 
-def _cell(cell: str) -> Any:
+def _cell(name: str, cell: str) -> Any:
     """What a cell has: a list or an object as JSON, a text, or nothing."""
-    if cell.lstrip().startswith(("[", "{")):
+    if name not in TEXTS and cell.lstrip().startswith(("[", "{")):
         try:
             return json.loads(cell)
         except (ValueError, RecursionError):
@@ -123,19 +120,61 @@ def _cell(cell: str) -> Any:
     return cell if cell.strip() else None
 
 
-def _of_task(place: str, task: Any) -> Iterator[ParsedAnswer | Broken]:
+def _of_tasks(tasks: Sequence[tuple[str, Any]]) -> list[ParsedAnswer | Broken]:
+    controls = _controls([task for _, task in tasks if isinstance(task, dict)])
+    return [found for place, task in tasks for found in _of_task(place, task, controls)]
+
+
+def _controls(tasks: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The controls that have the answers, and where in a result: ours, or one pairwise control of another name.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there are several of other names, and ours is not among them.
+    """
+    seen = {name for task in tasks for name in _pairwise(task)}
+    if not seen or seen & set(CONTROLS):
+        return CONTROLS
+    if len(seen) > 1:
+        raise InvalidInputError(
+            f"expected the answers in the control preference, and there are {', '.join(sorted(map(str, seen))[:5])}: "
+            "rename the one that asks which response is better"
+        )
+    return CONTROLS | {seen.pop(): "selected"}
+
+
+def _pairwise(task: dict[str, Any]) -> Iterator[str]:
+    """Names of the pairwise controls that were used on a task."""
+    if "data" not in task:
+        for name, value in task.items():
+            one = value[0] if isinstance(value, list) and value else value
+            if isinstance(one, dict) and "selected" in one:
+                yield name
+        return
+    for annotation in _list(task.get("annotations")):
+        yield from _pairwise_of(annotation.get("result") if isinstance(annotation, dict) else None)
+
+
+def _pairwise_of(results: Any) -> Iterator[str]:
+    for result in _list(results):
+        if isinstance(result, dict) and result.get("type") == "pairwise":
+            yield str(result.get("from_name", "preference"))
+
+
+def _of_task(place: str, task: Any, controls: Mapping[str, str]) -> Iterator[ParsedAnswer | Broken]:
     if not isinstance(task, dict):
         yield Broken(place, f"expected a task, got {type(task).__name__}")
         return
     if "data" not in task:  # JSON-MIN: data and the one annotation in one object
-        yield _of_results(place, task.get("question"), _flat_results(task), task.get("annotator"), task)
+        yield _of_results(place, task, _flat_results(task, controls), task.get("annotator"), task, controls)
         return
-    question = task["data"].get("question") if isinstance(task["data"], dict) else None
-    annotations = task.get("annotations")
+    data = task["data"] if isinstance(task["data"], dict) else {}
+    annotations = _list(task.get("annotations"))
     if not annotations:
-        yield parse_answer(place, question, None)
+        yield parse_answer(place, data.get("question"), None, shown=_shown(data))
         return
-    for number, annotation in enumerate(annotations if isinstance(annotations, list) else [annotations], start=1):
+    for number, annotation in enumerate(annotations, start=1):
         here = f"{place}, annotation {number}"
         if not isinstance(annotation, dict):
             yield Broken(here, f"expected an annotation, got {type(annotation).__name__}")
@@ -144,16 +183,18 @@ def _of_task(place: str, task: Any) -> Iterator[ParsedAnswer | Broken]:
         if isinstance(who, dict):
             who = who.get("email") or who.get("id")
         if annotation.get("was_cancelled"):
-            yield parse_answer(here, question, "skip", who, _time(annotation))
+            yield parse_answer(here, data.get("question"), "skip", who, _time(annotation), shown=_shown(data))
         else:
-            yield _of_results(here, question, annotation.get("result"), who, annotation)
+            yield _of_results(here, data, annotation.get("result"), who, annotation, controls)
 
 
-def _of_results(place: str, question: Any, results: Any, who: Any, times: dict[str, Any]) -> ParsedAnswer | Broken:
+def _of_results(
+    place: str, data: dict[str, Any], results: Any, who: Any, times: dict[str, Any], controls: Mapping[str, str]
+) -> ParsedAnswer | Broken:
     """What the results of one annotation say together."""
-    said = []
+    said: list[Any] = []
     for result in results if isinstance(results, list) else []:
-        if isinstance(result, dict) and not _is_ours(result):
+        if isinstance(result, dict) and result.get("from_name", "preference") not in controls:
             continue
         value = result.get("value") if isinstance(result, dict) else None
         if not isinstance(value, dict):
@@ -161,27 +202,32 @@ def _of_results(place: str, question: Any, results: Any, who: Any, times: dict[s
         if "selected" in value:
             said.append(value["selected"])
         elif "choices" in value:
-            said.extend(value["choices"] if isinstance(value["choices"], list) else [value["choices"]])
+            said.extend(_list(value["choices"]))
     said = list(dict.fromkeys(map(str, said)))
     if len(said) > 1:
-        return Broken(place, f"expected one answer, got {' and '.join(said)}")
-    return parse_answer(place, question, said[0] if said else None, who, _time(times))
+        return Broken(place, f"expected one answer, got {' and '.join(said):.80}")
+    words = said[0] if said else None
+    other = next((name for name in _pairwise_of(results) if name not in controls), None) if words is None else None
+    if other is not None:
+        return Broken(place, f"expected the answer in the control preference, and it is in {other!r:.40}")
+    return parse_answer(place, data.get("question"), words, who, _time(times), shown=_shown(data))
 
 
-def _is_ours(result: dict[str, Any]) -> bool:
-    """Whether a result is of a control that asks for the answer; a pairwise one is, whatever it is called."""
-    control = result.get("from_name")
-    return control is None or control in CONTROLS or result.get("type") == "pairwise"
-
-
-def _flat_results(task: dict[str, Any]) -> list[dict[str, Any]]:
+def _flat_results(task: dict[str, Any], controls: Mapping[str, str]) -> list[dict[str, Any]]:
     """The results of a JSON-MIN task, as they stand in the full export."""
-    results: list[dict[str, Any]] = []
-    for name, key in CONTROLS.items():
-        value = task.get(name)
-        for part in value if isinstance(value, list) else [] if value is None else [value]:
-            results.append({"value": part if isinstance(part, dict) else {key: part}})
-    return results
+    return [
+        {"from_name": name, "value": part if isinstance(part, dict) else {key: part}}
+        for name, key in controls.items()
+        for part in _list(task.get(name))
+    ]
+
+
+def _shown(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: data.get(name) for name in TEXTS}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _time(annotation: dict[str, Any]) -> Any:

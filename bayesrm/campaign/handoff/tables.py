@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from bayesrm.errors import InvalidInputError
+
 QUESTION_ID = re.compile(r"q[a-z2-7]{5}-\d+-\d+")
 """What the id of a question looks like in any campaign."""
 HEADER_WITHIN = 10
@@ -52,13 +54,30 @@ def decoded(data: bytes) -> str:
     return text.replace("\0", "")
 
 
-def find_table(text: str, names: frozenset[str]) -> Table | None:
-    """The table whose header has these names, with whichever delimiter gives one; None where there is none."""
+def find_table(text: str, names: frozenset[str], whole: bool = False) -> Table | None:
+    """The table whose header has these names, with whichever delimiter gives one; None where there is none.
+
+    Parameters
+    ----------
+    text
+        The file.
+    names
+        What the header must have.
+    whole
+        Whether to refuse a table with a quote that is not closed, as programs never write one.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is not whole.
+    """
     for delimiter in _delimiters(text):
         rows = _rows(text, delimiter)
         for at, (_, row) in enumerate(rows[:HEADER_WITHIN]):
             header = _header(row)
             if names <= set(header):
+                if whole:
+                    _require_closed(text, delimiter)
                 return Table(header, tuple(rows[at + 1 :]), text.endswith(("\n", "\r")))
     return None
 
@@ -77,6 +96,15 @@ def find_by_ids(text: str) -> Table | None:
         if width > 1 and ids > best[0]:
             best = ids, table
     return best[1]
+
+
+def _require_closed(text: str, delimiter: str) -> None:
+    try:
+        with _any_length():
+            for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+                pass
+    except csv.Error as error:
+        raise InvalidInputError(f"expected a whole CSV file, and it is not ({error}): export it again") from error
 
 
 def is_id(cell: str) -> bool:

@@ -45,7 +45,7 @@ def plain(words: Any) -> str:
     """An answer as it is compared: in small letters, with one blank between words, 1 for 1.0."""
     if words is None:
         return ""
-    text = unicodedata.normalize("NFKC", str(words)).translate(_APOSTROPHES).casefold()
+    text = unicodedata.normalize("NFKC", str(words).translate(_APOSTROPHES)).casefold()
     text = " ".join(text.replace("_", " ").split()).rstrip(".!").strip("\"'").strip()
     return text.removesuffix(".0") if is_number(text) else text
 
