@@ -98,14 +98,20 @@ def same_text(shown: str, asked: str) -> bool:
         return True
     if any(_folded(read) == other for read in _read_otherwise(shown)):
         return True
-    return _with_letters_lost(one, other, len(shown) >= LONG_CELL) or _same_number(shown, asked)
+    return _with_letters_lost(_bare(shown), _bare(asked), len(shown) >= LONG_CELL) or _same_number(shown, asked)
 
 
 def _folded(text: str) -> str:
     """Without what spreadsheets change: blanks, the form of letters, an apostrophe before a formula."""
     text = unicodedata.normalize("NFKC", text.translate(_ODDITIES)).translate(_ODDITIES).casefold()
+    return unicodedata.normalize("NFC", _bare(text))
+
+
+def _bare(text: str) -> str:
+    """In small letters without blanks and control characters, every other letter as it is."""
+    text = unicodedata.normalize("NFC", text).lower()
     kept = (letter for letter in text if not letter.isspace() and unicodedata.category(letter) not in ("Cc", "Cf"))
-    return unicodedata.normalize("NFC", "".join(kept)).lstrip("'")
+    return "".join(kept).lstrip("'")
 
 
 def _read_otherwise(text: str) -> list[str]:

@@ -141,11 +141,10 @@ def tell(
     name = path.name.encode(errors="backslashreplace").decode()
     parts = settle(handoff.read(data), meanings or {}, name)
     questions = {question.id: question for question in store.questions()}
-    notes: list[str] = []
+    notes = notes_on(parts, questions, annotator) if handoff.filled_in else []
     if asked is not None:
-        parts, notes = check(parts, asked, handoff.filled_in)
-    if handoff.filled_in:
-        notes += notes_on(parts, questions, annotator)
+        parts, others = check(parts, asked, handoff.filled_in)
+        notes += others
     content = data + json.dumps(sorted((meanings or {}).items())).encode() if meanings else data
     with store.telling() as telling:
         report = _take(telling, name, content, handoff.name, annotator, parts, questions)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from bayesrm.campaign.handoff.base import Broken, ParsedAnswer
+from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Unclear
 from bayesrm.campaign.records import Question
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -29,7 +29,8 @@ def notes_on(
     annotator
         Who answered, where the file does not say.
     """
-    answers = [part for part in parts if isinstance(part, ParsedAnswer) and part.question in questions]
+    given = [part.answer if isinstance(part, Unclear) else part for part in parts]
+    answers = [part for part in given if isinstance(part, ParsedAnswer) and part.question in questions]
     return [*_missing(answers, questions, annotator), *_sorted_apart(answers, questions)]
 
 

@@ -106,3 +106,21 @@ def test_help_has_an_example(command, name):
     status, printed, _ = command(name, "--help")
     assert status == 0
     assert f"bayesrm campaign {name}" in " ".join(printed.split())
+
+
+def test_numbers_as_answers_need_a_meaning(command, pool, tmp_path):
+    folder = tmp_path / "labels"
+    command("init", folder, "--pool", pool)
+    command("ask", folder, "--size", 6)
+    sheet = folder / "batches" / "batch-001.csv"
+    fill(sheet, ["1", "0", "1", "0", "1", "0"])
+    status, _, said = command("tell", folder, sheet)
+    assert status == 2
+    assert "--answers 1=left,0=right" in said
+    for wrong in ("1", "1=up", "=left", "1=left,1=right", ""):
+        status, _, said = command("tell", folder, sheet, "--answers", wrong)
+        assert status == 2
+        assert "expected --answers such as 1=left,2=right,0=tie" in " ".join(said.split())
+    status, printed, _ = command("tell", folder, sheet, "--answers", "0 = left, 1 = Right")
+    assert status == 0
+    assert "6 new answers" in printed
