@@ -29,6 +29,7 @@ def test_it_says_what_to_do_next(name):
     assert HANDOFFS.lines()[name]
     said = part.next_step.format(directory="runs/labels")
     assert "bayesrm campaign tell runs/labels " in said
+    assert part.next_step.format(directory="DIRECTORY") in HANDOFFS.lines()[name]
 
 
 @every

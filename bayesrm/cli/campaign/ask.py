@@ -19,7 +19,13 @@ from bayesrm.utils.wording import counted
 @with_options(AskSettings)
 def ask(
     directory: Folder,
-    to: Annotated[str, typer.Option(help="As which files, see [bold]bayesrm handoffs[/bold].")] = "csv",
+    to: Annotated[
+        str,
+        typer.Option(
+            help="As which files, see [bold]bayesrm handoffs[/bold], which also says what to export from a tool: not "
+            "every export tells drafts from answers."
+        ),
+    ] = "csv",
     annotator: Annotated[
         list[str] | None,
         typer.Option(
