@@ -277,7 +277,9 @@ def _with_site(name):
         reward = features @ _weights(features)
         bias = pyro.sample(name, dist.Normal(0.0, 1.0))
         with pyro.plate("comparison", len(first)):
-            return pyro.sample("outcome", dist.Bernoulli(logits=reward[first] - reward[second] + bias), obs=outcome)
+            return pyro.sample(
+                "outcome", dist.Bernoulli(logits=reward[first] - reward[second] + bias), obs=outcome
+            )
 
     return program
 
