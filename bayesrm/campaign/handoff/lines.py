@@ -61,9 +61,11 @@ class Lines(HandOff):
             if not isinstance(line, dict):
                 found.append(Broken(place, f"expected an object, got {type(line).__name__}"))
                 continue
-            keys = ("question", "answer", "annotator", "answered", "comment")
             shown = {key: line.get(key) for key in ("prompt", "left", "right")}
-            found.append(parse_answer(place, *(line.get(key) for key in keys), shown=shown))
+            question, words, who, when, comment = (
+                line.get(key) for key in ("question", "answer", "annotator", "answered", "comment")
+            )
+            found.append(parse_answer(place, question, words, who, when, comment, shown))
         if found and not any(isinstance(part, (ParsedAnswer, Unclear)) for part in found):
             raise InvalidInputError(
                 f"expected lines of JSON with question and answer, and none of {len(found)} is one: {found[0].reason}"  # type: ignore[union-attr]

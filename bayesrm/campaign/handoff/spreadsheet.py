@@ -79,8 +79,10 @@ class Spreadsheet(HandOff):
         if not set(TEXTS) & set(columns):
             used = set(columns.values())
             shown["cells"] = tuple(_plain(cell) for at, cell in enumerate(row) if at not in used and cell.strip())
-        names = ("question", "answer", "annotator", "answered", "comment")
-        return parse_answer(place, *(cells.get(name, "") for name in names), shown=shown)
+        question, words, who, when, comment = (
+            cells.get(name, "") for name in ("question", "answer", "annotator", "answered", "comment")
+        )
+        return parse_answer(place, question, words, who, when, comment, shown)
 
 
 def _table(data: bytes) -> Table | None:
