@@ -301,7 +301,7 @@ class Campaign:
         @cache
         def asked(name: str) -> Sheet | None:
             question = questions.get(name)
-            return None if question is None else self._sheet(question, "")
+            return None if question is None else self.sheet(question, "")
 
         return tell_file(
             self.store, Path(file), form, annotator, answers, None if self.pool.texts is None else asked

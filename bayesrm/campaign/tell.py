@@ -135,10 +135,13 @@ def tell(
     """
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"the file {path} cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(
+            f"the file {path!s:.200} cannot be read ({getattr(error, 'strerror', error)})"
+        ) from error
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
-    name = path.name.encode(errors="backslashreplace").decode()
+    # No store takes half characters.
+    name, annotator = (text.encode(errors="backslashreplace").decode() for text in (path.name, annotator))
     parts = settle(handoff.read(data), meanings or {}, name)
     questions = {question.id: question for question in store.questions()}
     notes = notes_on(parts, questions, annotator) if handoff.filled_in else []
