@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.columns import as_blocks, as_covariates
 from bayesrm.utils.mapped_rows import take_rows
+from bayesrm.utils.rankings import choices_of
 from bayesrm.utils.wording import counted
 
 EAGER_CHECK_BYTES = 256 * 2**20
@@ -32,6 +33,14 @@ class Pairs(Protocol):
     def first(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
     @property
     def second(self) -> Int64[np.ndarray, "pair"]: ...  # noqa: D102
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """Anything with ``lists``: rows of responses to one prompt each, to be ranked."""
+
+    @property
+    def lists(self) -> Int64[np.ndarray, "list member"]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +287,7 @@ class Preferences(Comparisons):
         (comparison,) positive weights of the log-likelihood terms, optional.
     choice : (comparison,) ndarray of int, optional
         (comparison,) optional: comparisons of the same number are one choice, in which the first was preferred to all
-        the seconds at once; see :meth:`from_rankings`.
+        the seconds at once (or, with outcome 0, all of them to it); see :meth:`from_rankings`.
 
     Raises
     ------
@@ -335,45 +344,57 @@ class Preferences(Comparisons):
 
     @classmethod
     def from_rankings(
-        cls, rankings: Sequence[ArrayLike], annotator: ArrayLike | None = None, weight: ArrayLike | None = None
+        cls,
+        rankings: Sequence[Any],
+        annotator: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        lists: Sequence[ArrayLike] | None = None,
+        worst: Sequence[int] | None = None,
     ) -> Self:
-        """Rankings of any number of responses, as the choices that Plackett and Luce take them apart into.
+        """Rankings of any number of responses, whole or in part, as the choices that Plackett and Luce take them for.
 
         The best of K is one choice among K, the second best one among the K − 1 left, and so on; each choice becomes
-        a comparison of the chosen response with every one left, all with the same ``choice``.
+        a comparison of the chosen response with every one left, all with the same ``choice``. How ties and what was not
+        ranked count is said in :mod:`bayesrm.utils.rankings`.
 
         Parameters
         ----------
-        rankings : sequence of array_like
-            Each (response,) indices into the pool, best first; their lengths may differ.
+        rankings : sequence
+            Each (place,) indices into the pool, best first; their lengths may differ. Responses that share a place, a
+            tie, are a list of their own: ``[3, [0, 2], 1]``.
         annotator, weight : array_like, optional
             (ranking,) optional, as for comparisons.
+        lists : sequence of array_like, optional
+            The responses that were shown for each ranking; those that it does not name were all thought to be worse
+            than those named. ``rankings=[[3]], lists=[[0, 1, 2, 3]]`` says that 3 is the best of four.
+        worst : sequence of int, optional
+            (ranking,) the response that was said to be the worst of those that are not ranked, −1 where none was.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a ranking repeats a response or has one that was not shown, or there is nothing to compare.
+
+        Examples
+        --------
+        >>> len(brm.Preferences.from_rankings([[3, 0, 2, 1]]))  # 3 against three, 0 against two, 2 against one
+        6
+        >>> best_and_worst = brm.Preferences.from_rankings([[3]], lists=[[0, 1, 2, 3]], worst=[1])
+        >>> best_and_worst.outcome
+        array([1., 1., 1., 0., 0.])
         """
-        first, second, choice, source = [], [], [], []
-        number = 0
-        for at, ranking in enumerate(rankings):
-            order = as_index(ranking, "each ranking")
-            if len(order) < 2 or len(np.unique(order)) < len(order):
-                raise InvalidInputError(
-                    f"expected rankings of at least two different responses, got {order.tolist()} in ranking {at}"
-                )
-            for place in range(len(order) - 1):
-                left = order[place + 1 :]
-                first.append(np.full(len(left), order[place]))
-                second.append(left)
-                choice.append(np.full(len(left), number))
-                source.append(np.full(len(left), at))
-                number += 1
-        if not first:
+        found = choices_of(rankings, lists, worst)
+        of = found.column("source")
+        if not len(of):
             return cls.none()
-        of = np.concatenate(source)
+        count = found.column("share") * (1.0 if weight is None else np.asarray(weight, dtype=np.float64)[of])
         return cls(
-            np.concatenate(first),
-            np.concatenate(second),
-            np.ones(len(of)),
+            found.column("first"),
+            found.column("second"),
+            found.column("outcome"),
             annotator=None if annotator is None else np.asarray(annotator)[of],
-            weight=None if weight is None else np.asarray(weight)[of],
-            choice=np.concatenate(choice),
+            weight=None if weight is None and (count == 1).all() else count,
+            choice=found.column("number"),
         )
 
     def append(self, more: Preferences) -> Preferences:
@@ -409,10 +430,11 @@ class Preferences(Comparisons):
             )
         _, start, number, size = np.unique(choice, return_index=True, return_inverse=True, return_counts=True)
         several = size[number] > 1
-        if (self.first != self.first[start][number]).any() or (self.outcome[several] != 1).any():
+        same = (self.first == self.first[start][number]).all() and (self.outcome == self.outcome[start][number]).all()
+        if not same or not np.isin(self.outcome[several], (0, 1)).all():
             raise InvalidInputError(
-                "expected the comparisons of one choice to have the same first response, preferred (outcome 1) to each "
-                "of the seconds: use Preferences.from_rankings"
+                "expected the comparisons of one choice to have the same first response, preferred to each of the "
+                "seconds (outcome 1) or each of them to it (outcome 0): use Preferences.from_rankings"
             )
         return choice
 
@@ -483,3 +505,19 @@ def as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
     if index.size and index.min() < 0:
         raise InvalidInputError(f"expected {name} to be indices of at least 0, got {index.min()}")
     return index.astype(np.int64)
+
+
+def as_lists(values: ArrayLike) -> Int64[np.ndarray, "list member"]:
+    """A copy as rows of int64 indices; InvalidInputError where these are not lists of different responses."""
+    lists = _as_numpy(values)
+    if lists.ndim != 2 or lists.shape[1] < 2:
+        raise InvalidInputError(
+            f"expected lists of shape (list, member) with at least two members, got {lists.shape}"
+        )
+    flat = as_index(lists.ravel(), "lists").reshape(lists.shape)
+    ordered = np.sort(flat, axis=1)
+    repeated = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
+    if len(repeated):
+        at = int(repeated[0])
+        raise InvalidInputError(f"expected lists of different responses, got {flat[at].tolist()} in list {at}")
+    return flat

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import index
+from typing import Literal, SupportsIndex, overload
 
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.lists.select import select_lists
+from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
@@ -38,6 +42,7 @@ def make_design(
     return Design(criterion, chosen)
 
 
+@overload
 def select(
     posterior: RewardPosterior,
     candidates: CandidateSet,
@@ -46,8 +51,35 @@ def select(
     selector: str | Selector | None = None,
     seed: int = 0,
     targets: Pairs | ResponsePool | None = None,
-) -> Selection:
-    """Choose the pairs to ask about next.
+    list_size: Literal[2] = 2,
+) -> Selection: ...
+
+
+@overload
+def select(
+    posterior: RewardPosterior,
+    candidates: CandidateSet,
+    design: str | Criterion | Design | None = None,
+    size: int = 125,
+    selector: str | Selector | None = None,
+    seed: int = 0,
+    targets: Pairs | ResponsePool | None = None,
+    *,
+    list_size: SupportsIndex,
+) -> Selection | ListSelection: ...
+
+
+def select(
+    posterior: RewardPosterior,
+    candidates: CandidateSet,
+    design: str | Criterion | Design | None = None,
+    size: int = 125,
+    selector: str | Selector | None = None,
+    seed: int = 0,
+    targets: Pairs | ResponsePool | None = None,
+    list_size: SupportsIndex = 2,
+) -> Selection | ListSelection:
+    """Choose the pairs, or the lists, to ask about next.
 
     Parameters
     ----------
@@ -70,18 +102,23 @@ def select(
         What the reward model is to predict well, for the designs that have targets (``epig``, ``rank``, ``regret``,
         ``vopt``, …): a pool of prompts like those it will meet, whose embeddings need no labels; or pairs of the
         candidates' pool. By default pairs of that pool, mostly within prompts: see each design.
+    list_size : int, default 2
+        How many responses to one prompt are ranked at once, between 2, a pair, and 8. Lists are formed of the
+        candidates' responses, and each has at least one pair that is a candidate. Designs of information or prediction
+        take them by the information of a whole ranking, those that score pairs by the mean over the pairs of a list.
 
     Returns
     -------
-    Selection
+    Selection or ListSelection
         ``first``, ``second``: (size,) indices into the pool; ``gain``: (size,) nats; ``shortfall``: at most so
-        many nats below the best possible batch.
+        many nats below the best possible batch. ``lists``: (size, list_size) indices, which is all that there is of
+        lists of more than two.
 
     Raises
     ------
     InvalidInputError, CapabilityError
-        Where a name is unknown, the batch is larger than the candidates, or the design needs what the posterior
-        does not have.
+        Where a name is unknown, the batch is larger than the candidates, the design needs what the posterior does
+        not have, or it knows no lists.
 
     See Also
     --------
@@ -93,8 +130,13 @@ def select(
     --------
     >>> batch = brm.select(posterior, brm.candidates(pool, exclude=prefs), design="pa-dopt", size=20)
     >>> posterior = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, prefs.append(annotator.label(batch)))
+    >>> brm.select(posterior, brm.candidates(pool), design="pa-dopt", size=5, list_size=4).lists.shape
+    (5, 4)
     """
-    return make_design(design, selector, targets).select(posterior, candidates, size, seed)
+    plan, members = make_design(design, selector, targets), index(list_size)
+    if members == 2:
+        return plan.select(posterior, candidates, size, seed)
+    return select_lists(plan, posterior, candidates, size, members, seed)
 
 
 def designs() -> dict[str, str]:

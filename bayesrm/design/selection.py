@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from bayesrm.design.explanation import Explanation, explain
 from bayesrm.errors import InvalidInputError
@@ -78,6 +78,16 @@ class Selection(Comparisons):
     def __getstate__(self) -> dict[str, Any]:
         """What copies and other processes get: the bound as a number."""
         return vars(self) | {"certificate": self.bound}
+
+    @property
+    def lists(self) -> Int64[np.ndarray, "pair 2"]:
+        """The pairs as lists of two."""
+        return np.stack([self.first, self.second], axis=1)
+
+    @property
+    def texts(self) -> int:
+        """How many texts are read to answer them all."""
+        return 2 * len(self)
 
     @property
     def bound(self) -> float | None:

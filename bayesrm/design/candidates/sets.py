@@ -125,6 +125,13 @@ class CandidateSet(ABC):
     def without(self, pairs: Pairs) -> CandidateSet:
         """These candidates, with the same ``responses``, but for some pairs in either orientation."""
 
+    def has(self, first: PairIndex, second: PairIndex) -> Bool[np.ndarray, "pair"]:
+        """Which pairs of rows of ``responses``, in either orientation and each to one prompt, are candidates."""
+        count = len(self.responses)
+        own = self.pairs_at(np.arange(len(self)))
+        codes = [np.minimum(*ends) * count + np.maximum(*ends) for ends in (own, (first, second))]
+        return np.isin(codes[1], codes[0])
+
     def block_at(self, positions: PairIndex) -> ListedPairs:
         """:meth:`pairs_at` as a block of pairs."""
         first, second = self.pairs_at(positions)
@@ -259,6 +266,10 @@ class AllPairs(CandidateSet):
         """Decoded from their numbers."""
         skipped = np.searchsorted(self._candidates_before, positions, side="right")
         return self._numbering.decode(positions + skipped)
+
+    def has(self, first: PairIndex, second: PairIndex) -> Bool[np.ndarray, "pair"]:
+        """All but those excluded: no group divides a prompt."""
+        return ~np.isin(self._numbering.encode(first, second), self._excluded)
 
     def listed(self, size: int = PAIR_BLOCK) -> Iterator[tuple[PairIndex, ListedPairs]]:
         """Groups below :data:`SMALLEST_TILED` responses, several a block."""

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from pyro.distributions import Distribution
 from torch import Tensor
 
+from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.finite import shares
 
@@ -35,6 +36,8 @@ class Likelihood(ABC):
         What it is asked for by.
     outcomes : tuple of float, default (0.0, 1.0)
         The values that an outcome can take, ascending: 0 second preferred, 1 first preferred, ½ a tie.
+    takes_rankings : bool, default False
+        Whether it knows choices among several responses; others refuse them.
     context : Context, default Context()
         What is known of the comparisons that logits belong to; nothing unless bound to some.
 
@@ -59,6 +62,7 @@ class Likelihood(ABC):
 
     name: ClassVar[str]
     outcomes: ClassVar[tuple[float, ...]] = (0.0, 1.0)
+    takes_rankings: ClassVar[bool] = False
     context: Context = Context()
 
     def nuisances(self, context: Context) -> dict[str, Tensor]:
@@ -67,6 +71,11 @@ class Likelihood(ABC):
 
     def given(self, values: Mapping[str, Tensor], context: Context | None = None) -> Likelihood:
         """A copy with these nuisance parameters, for the comparisons of this context (default: any)."""
+        if context is not None and context.has_rankings and not self.takes_rankings:
+            raise InvalidInputError(
+                f"expected comparisons of two responses, which the likelihood {self.name!r} is for, got rankings: use "
+                "likelihood='plackett-luce', or 'bradley-terry', which takes rankings the same way"
+            )
         copied = copy.copy(self)
         for name, value in values.items():
             setattr(copied, name, value)

@@ -10,6 +10,7 @@ from the Gaussian scale mixture of Monahan & Stefanski (1992), sigmoid(η) ≈ �
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -18,6 +19,8 @@ from pyro.distributions import Bernoulli, Distribution
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from bayesrm.models.context import Context
+from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.base import Likelihood
 
 MIXTURE_WEIGHTS = (
@@ -43,9 +46,16 @@ MIXTURE_SLOPES = (
 
 
 class BradleyTerry(Likelihood):
-    """Preferred with probability sigmoid(η); ties and soft labels as outcomes between 0 and 1."""
+    """Preferred with probability sigmoid(η); ties and soft labels are outcomes between 0 and 1."""
 
     name: ClassVar[str] = "bradley-terry"
+    takes_rankings: ClassVar[bool] = True
+
+    def given(self, values: Mapping[str, Tensor], context: Context | None = None) -> Likelihood:
+        """A copy for the comparisons of this context: Plackett–Luce, which it is of two, where there are rankings."""
+        if context is not None and context.has_rankings and self.name == BradleyTerry.name:
+            return LIKELIHOODS["plackett-luce"]().given(values, context)
+        return super().given(values, context)
 
     def distribution(self, logit: Float[Tensor, "*batch pair"]) -> Distribution:
         """Bernoulli(sigmoid(η)); validation is off so that soft labels are taken."""

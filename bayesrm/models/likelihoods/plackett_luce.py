@@ -8,6 +8,9 @@ Row by row, in the order given: log p(choice) = Σ_j [log(1 + S_{j−1}) − log
 the chosen one also beats the j-th, given that it beats those before: σ(η_j + log(1 + S_{j−1})). With π_j = exp(−η_j) /
 (1 + S_K), the probability that j would have been chosen, the score is π and −∇² = diag(π) − π πᵀ.
 
+A choice of the worst is the same with every η turned round (Marley & Louviere 2005): with s = −1 there and 1 elsewhere,
+η stands for s η, and the score for s π.
+
 For pairs this is Bradley–Terry. Rankings come from :meth:`bayesrm.types.Preferences.from_rankings`.
 """
 
@@ -27,13 +30,14 @@ from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 
 
 class PlackettLuce(BradleyTerry):
-    """Rankings of any length, best first (Preferences.from_rankings); of two responses Bradley–Terry.
+    """Rankings of any length, whole or in part (Preferences.from_rankings); of two responses Bradley–Terry.
 
     What is said of a row of a choice is said given the rows before it; expectations under a Gaussian logit, which
     designs and held-out scores use, are those of two responses on their own.
     """
 
     name: ClassVar[str] = "plackett-luce"
+    takes_rankings: ClassVar[bool] = True
 
     def distribution(self, logit: Float[Tensor, "*batch pair"]) -> Distribution:
         """Bernoulli, given that the chosen one beats those before."""
@@ -53,8 +57,11 @@ class PlackettLuce(BradleyTerry):
         self, logit: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
     ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
         """Of the log-probability of all rows in η_j: π_j, less 1 − y_j for a pair; and π_j (1 − π_j)."""
-        share = self._share(logit)
-        return share - (1 - outcome), share * (1 - share)
+        share, sets = self._share(logit), self.context.choice_sets
+        score = share - (1 - outcome)
+        if sets is not None:
+            score = torch.where(sets.sign < 0, -share, score)
+        return score, share * (1 - share)
 
     def information(
         self,
@@ -92,16 +99,19 @@ class PlackettLuce(BradleyTerry):
         sets = self.context.choice_sets
         if sets is None or sets.longest == 1:
             return logit
+        sign = sets.sign.to(logit)
+        logit = sign * logit
         total = log_cumulative_exp(-logit[..., sets.order], sets)
         before = torch.cat([torch.zeros_like(total[..., :1]), total[..., :-1]], dim=-1)
         shift = torch.where(sets.place > 0, softplus(before), 0.0)
-        return logit + torch.zeros_like(logit).index_copy(-1, sets.order, shift)
+        return sign * (logit + torch.zeros_like(logit).index_copy(-1, sets.order, shift))
 
     def _share(self, logit: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
         """π_j = exp(−η_j) / (1 + S_K)."""
         sets = self.context.choice_sets
         if sets is None:
             return torch.sigmoid(-logit)
+        logit = sets.sign.to(logit) * logit
         largest = logit.new_zeros(sets.count).scatter_reduce(0, sets.number, -logit, "amax")
         relative = torch.exp(-logit - largest[sets.number])
         total = torch.exp(-largest).index_add(0, sets.number, relative)
