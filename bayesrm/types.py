@@ -430,7 +430,9 @@ class Preferences(Comparisons):
             )
         _, start, number, size = np.unique(choice, return_index=True, return_inverse=True, return_counts=True)
         several = size[number] > 1
-        same = (self.first == self.first[start][number]).all() and (self.outcome == self.outcome[start][number]).all()
+        same = (self.first == self.first[start][number]).all() and (
+            self.outcome == self.outcome[start][number]
+        ).all()
         if not same or not np.isin(self.outcome[several], (0, 1)).all():
             raise InvalidInputError(
                 "expected the comparisons of one choice to have the same first response, preferred to each of the "

@@ -84,7 +84,7 @@ class Annotator(ABC):
 
     @abstractmethod
     def label(self, pairs: Pairs) -> Preferences:
-        """Answer each pair, in order."""
+        """Answer each pair, in order; one who ranks takes lists too."""
 
     def at_round(self, round_index: int) -> Annotator:
         """The annotator whose answers depend on the round only, so that a resumed run hears the same ones.

@@ -74,6 +74,16 @@ class Crowd(GoldenAnnotator):
         answers = generator.random(len(pairs.first)) < self.answer_probability(pairs, annotator)
         return Preferences(pairs.first, pairs.second, answers.astype(np.float64), annotator=annotator)
 
+    def _rankers(
+        self, count: int, generator: np.random.Generator
+    ) -> tuple[Int64[np.ndarray, "list"] | None, Float[np.ndarray, "list"]]:
+        if self.flip > 0:
+            raise InvalidInputError(
+                f"expected a crowd that flips no answers for lists, as a ranking is not flipped, got flip={self.flip}"
+            )
+        annotator = generator.integers(self.annotators, size=count)
+        return annotator, self.temperatures[annotator]
+
     def describe(self) -> dict[str, Any]:
         """Those of GoldenAnnotator, and how many annotators there are, of which spread and flip probability."""
         return super().describe() | {"flip": self.flip, "annotators": self.annotators, "spread": self.spread}

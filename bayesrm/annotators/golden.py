@@ -1,4 +1,8 @@
-"""A simulated annotator: Bradley–Terry preferences drawn from golden rewards."""
+"""A simulated annotator: Bradley–Terry preferences, and Plackett–Luce rankings, drawn from golden rewards.
+
+A ranking is that of temperature · g plus Gumbel noise, which has the probabilities of Plackett and Luce (Yellott 1977);
+of two responses it is the Bradley–Terry preference.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,20 @@ import operator
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from bayesrm.annotators.base import SeededAnnotator
 from bayesrm.errors import InvalidInputError
-from bayesrm.types import Pairs, Preferences
+from bayesrm.types import Lists, Pairs, Preferences, as_lists
+
+ANSWERS = ("ranking", "best", "best-and-worst")
+"""What can be said of a list."""
 
 
 class GoldenAnnotator(SeededAnnotator):
-    """Prefers the first with probability sigmoid(temperature · (g_first − g_second)).
+    """Prefers the first with probability sigmoid(temperature · (g_first − g_second)), and ranks lists likewise.
 
     Parameters
     ----------
@@ -44,6 +51,8 @@ class GoldenAnnotator(SeededAnnotator):
     >>> answers = brm.GoldenAnnotator(golden, temperature=2.0, seed=1).label(brm.candidates(pool, size=50))
     >>> sorted(set(answers.outcome.tolist()))
     [0.0, 1.0]
+    >>> len(brm.GoldenAnnotator(golden).rank([[0, 1, 2], [5, 6, 7]]))  # two rankings of three, each of three rows
+    6
     """
 
     name: ClassVar[str] = "golden"
@@ -62,22 +71,66 @@ class GoldenAnnotator(SeededAnnotator):
 
     def golden_difference(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """Golden reward of the first less that of the second."""
-        for name in ("first", "second"):
-            index = getattr(pairs, name)
-            if len(index) and index.max() >= len(self.golden):
-                raise InvalidInputError(
-                    f"expected pairs of the {len(self.golden)} responses that have a golden reward, "
-                    f"got response {index.max()}: do pool and golden rewards belong together?"
-                )
+        self._require_known(pairs.first, pairs.second)
         return np.asarray(self.golden[pairs.first] - self.golden[pairs.second])
 
     def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """The probability that the first is preferred."""
         return np.asarray(expit(self.temperature * self.golden_difference(pairs)))
 
-    def label(self, pairs: Pairs) -> Preferences:
-        """Draw an answer to each pair."""
+    def label(self, pairs: Pairs | Lists) -> Preferences:
+        """Draw an answer to each pair, or a ranking of each list."""
+        if isinstance(pairs, Lists) and not isinstance(pairs, Pairs):
+            return self.rank(pairs.lists)
         return self._answers(pairs, self._generator())
+
+    def rank(self, lists: ArrayLike, answer: str = "ranking") -> Preferences:
+        """Draw a ranking of each list, or only say which is the best, or which the best and the worst.
+
+        Parameters
+        ----------
+        lists : (list, member) array_like of int
+            Responses to be ranked, a row a list.
+        answer : {"ranking", "best", "best-and-worst"}
+            What is said of it.
+
+        Returns
+        -------
+        Preferences
+            As of :meth:`Preferences.from_rankings`: a ranking of K is K (K − 1) / 2 rows.
+
+        Raises
+        ------
+        InvalidInputError
+            Where a row repeats a response, or one has no golden reward.
+        """
+        if answer not in ANSWERS:
+            raise InvalidInputError(
+                f"expected answer to be {', '.join(ANSWERS[:-1])} or {ANSWERS[-1]}, got {answer!r}"
+            )
+        shown, generator = as_lists(lists), self._generator()
+        self._require_known(shown.ravel())
+        annotator, temperature = self._rankers(len(shown), generator)
+        utility = temperature[:, None] * self.golden[shown] + generator.gumbel(size=shown.shape)
+        order = np.take_along_axis(shown, np.argsort(-utility, axis=1, kind="stable"), axis=1)
+        if answer == "ranking":
+            return Preferences.from_rankings(list(order), annotator=annotator)
+        worst = order[:, -1].tolist() if answer == "best-and-worst" else None
+        return Preferences.from_rankings(list(order[:, :1]), annotator=annotator, lists=list(shown), worst=worst)
+
+    def _rankers(
+        self, count: int, generator: np.random.Generator
+    ) -> tuple[Int64[np.ndarray, "list"] | None, Float[np.ndarray, "list"]]:
+        """Who ranks each list, where that is on record, and at which temperature."""
+        return None, np.full(count, self.temperature)
+
+    def _require_known(self, *responses: Int64[np.ndarray, "_"]) -> None:
+        for index in responses:
+            if len(index) and index.max() >= len(self.golden):
+                raise InvalidInputError(
+                    f"expected pairs of the {len(self.golden)} responses that have a golden reward, "
+                    f"got response {index.max()}: do pool and golden rewards belong together?"
+                )
 
     def _answers(self, pairs: Pairs, generator: np.random.Generator) -> Preferences:
         answers = generator.random(len(pairs.first)) < self.probability(pairs)

@@ -50,7 +50,9 @@ class Choices:
     share: list[float] = field(default_factory=list)
     count: int = 0
 
-    def add(self, chosen: int, others: Sequence[int], source: int, outcome: float = 1.0, share: float = 1.0) -> None:
+    def add(
+        self, chosen: int, others: Sequence[int], source: int, outcome: float = 1.0, share: float = 1.0
+    ) -> None:
         """One choice; nothing where there was nothing to choose from."""
         if not others:
             return

@@ -57,8 +57,8 @@ def explain_lists(
     """What a posterior says of the members of some lists."""
     if lists.size and lists.max() >= len(pool):
         raise InvalidInputError(
-            f"expected lists of the {len(pool)} responses of the pool, got response {lists.max()}: do these lists belong "
-            "to another pool?"
+            f"expected lists of the {len(pool)} responses of the pool, got response {lists.max()}: do these lists "
+            "belong to another pool?"
         )
     used, local = np.unique(lists, return_inverse=True)
     moments = posterior.reward_moments(pool, used)

@@ -4,14 +4,13 @@ Of each prompt the best list is looked for: among all of them where there are at
 best pair by the member that adds most, then improved by swaps of one member. A batch needs the best prompt only, and
 where the worth is submodular what a prompt could add before is a bound on what it can add now: so just the prompts that
 stand highest are looked at again (lazy evaluation, Minoux 1978). Greedy is then exact wherever prompts are enumerated,
-and a batch is worth at least (1 − 1/e) of the best one. Worths that are not submodular are looked at again in full where
-there are few lists, and are taken for submodular where there are many.
+and a batch is worth at least (1 − 1/e) of the best one. Worths that are not submodular are looked at again in full
+where there are few lists, and are taken for submodular where there are many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 import numpy as np
 import torch
@@ -19,8 +18,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.lists.groups import PromptGroup
-from bayesrm.design.lists.worth import ListWorth
+from bayesrm.design.lists.groups import PromptGroup, all_lists
+from bayesrm.design.lists.worth import ListWorth, Prompts
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted
 
@@ -36,6 +35,8 @@ LOOKED_AT_AGAIN = 16
 SWAPS = 3
 """Most rounds of swaps that improve a list that was grown."""
 BETTER = 1 + 1e-9
+Found = tuple[Int64[Tensor, "prompt member"], Float[Tensor, "prompt"], Float[Tensor, "prompt"]]
+"""Of each prompt a list, what it adds, and its score."""
 
 
 class ListGreedy:
@@ -78,7 +79,8 @@ class ListGreedy:
     def choose(self, size: int) -> tuple[Int64[np.ndarray, "list member"], Float[np.ndarray, "list"]]:
         """The lists, as rows of the candidates' responses, and what each added."""
         few = not self.worth.submodular and self._total is not None and self._total <= FEW
-        lists, gains = [], []
+        lists: list[Int64[np.ndarray, "member"]] = []
+        gains: list[float] = []
         while len(lists) < size:
             at = self._next(few)
             if at is None:
@@ -117,24 +119,24 @@ class ListGreedy:
                 self._score[part] = score.cpu().numpy()
         self._seen[prompts] = len(self.chosen)
 
-    def _best_of(
-        self, group: PromptGroup, prompts: Int64[Tensor, "prompt"]
-    ) -> tuple[Int64[Tensor, "prompt member"], Float[Tensor, "prompt"], Float[Tensor, "prompt"]]:
+    def _best_of(self, group: PromptGroup, prompts: Int64[Tensor, "prompt"]) -> Found:
+        looked_at = self.worth.look_at(group.rows[prompts])
         if group.enumerated:
             members = group.every.expand(len(prompts), -1, -1)
-            return self._best_among(group, prompts, members, group.allowed(prompts, members))
-        return self._grown(group, prompts)
+            f = self._information(group, prompts, looked_at, members)
+            return self._best_among(looked_at, members, group.allowed(prompts, members), f)
+        return self._grown(group, prompts, looked_at)
 
     def _best_among(
         self,
-        group: PromptGroup,
-        prompts: Int64[Tensor, "prompt"],
+        prompts: Prompts,
         members: Int64[Tensor, "prompt list member"],
         allowed: Bool[Tensor, "prompt list"],
-    ) -> tuple[Int64[Tensor, "prompt member"], Float[Tensor, "prompt"], Float[Tensor, "prompt"]]:
+        f: Float[Tensor, "prompt list other other"],
+    ) -> Found:
         """The best of some lists of each prompt, what it gains, and its score: −∞ where none is allowed."""
-        rows, at = group.rows[prompts], torch.arange(len(prompts))[:, None]
-        of = rows[at[..., None], members]
+        at = torch.arange(len(members))[:, None]
+        of = prompts.rows[at[..., None], members]
         if self._rules.per_response is not None:
             allowed = allowed & (self._used[of] < self._rules.per_response).all(dim=2)
         cost = None if self._cost is None else self._cost[of].sum(dim=2)
@@ -143,50 +145,52 @@ class ListGreedy:
             value = value if cost is None else value / cost.to(value.device)
             return value.masked_fill(~allowed.to(value.device), -torch.inf)
 
-        f = self._information(group, prompts, members)
         if members.shape[1] > LOOKED_AT_CLOSELY:
-            promising = self.worth.promising(rows, members, f)
+            promising = self.worth.promising(prompts, members, f)
             if promising is not None:
                 kept = scored(promising).topk(LOOKED_AT_CLOSELY, dim=1).indices.cpu()
                 members, allowed, f = members[at, kept], allowed[at, kept], f[at, kept]
                 cost = None if cost is None else cost[at, kept]
-        gain = self.worth.gains(rows, members, f)
+        gain = self.worth.gains(prompts, members, f)
         score = scored(gain)
         best = score.argmax(dim=1).cpu()
         at = at[:, 0]
         return members[at, best], gain[at, best], score[at, best]
 
     def _information(
-        self, group: PromptGroup, prompts: Int64[Tensor, "prompt"], members: Int64[Tensor, "prompt list member"]
+        self,
+        group: PromptGroup,
+        prompts: Int64[Tensor, "prompt"],
+        looked_at: Prompts,
+        members: Int64[Tensor, "prompt list member"],
     ) -> Float[Tensor, "prompt list other other"]:
-        """F of these lists, kept where all lists of a prompt are looked at and it fits into memory."""
-        if not group.enumerated or group.size < members.shape[2] or self._numbers > NUMBERS_KEPT:
-            return self.worth.information(group.rows[prompts], members)
+        """F of all lists of some prompts, kept where it fits into memory."""
+        if self._numbers > NUMBERS_KEPT:
+            return self.worth.information(looked_at, members)
         if group.information is None:
             shape = (len(group.rows), len(group.every), group.size - 1, group.size - 1)
             group.information = torch.full(shape, torch.nan, dtype=torch.float64)
-        new = group.information[prompts, 0, 0, 0].isnan()
-        if new.any():
-            fresh = self.worth.information(group.rows[prompts[new]], members[new])
-            group.information[prompts[new]] = fresh.cpu()
+        if group.information[prompts, 0, 0, 0].isnan().any():
+            group.information[prompts] = self.worth.information(looked_at, members).cpu()
         return group.information[prompts].to(self.worth.device)
 
-    def _grown(
-        self, group: PromptGroup, prompts: Int64[Tensor, "prompt"]
-    ) -> tuple[Int64[Tensor, "prompt member"], Float[Tensor, "prompt"], Float[Tensor, "prompt"]]:
+    def _grown(self, group: PromptGroup, prompts: Int64[Tensor, "prompt"], looked_at: Prompts) -> Found:
         """From the best pair, by the member that adds most, and then swaps."""
         count = group.rows.shape[1]
-        pairs = torch.tensor(list(combinations(range(count), 2))).expand(len(prompts), -1, -1)
-        members, gain, score = self._best_among(group, prompts, pairs, group.allowed(prompts, pairs))
+
+        def best(members: Int64[Tensor, "prompt list member"], allowed: Bool[Tensor, "prompt list"]) -> Found:
+            return self._best_among(looked_at, members, allowed, self.worth.information(looked_at, members))
+
+        pairs = all_lists(count, 2).expand(len(prompts), -1, -1)
+        members, gain, score = best(pairs, group.allowed(prompts, pairs))
         while members.shape[1] < group.size:
             longer = _with_each(members, count)
-            members, gain, score = self._best_among(group, prompts, longer, _different(group, prompts, longer))
+            members, gain, score = best(longer, _different(group, prompts, longer))
         for _ in range(SWAPS):
             before = score
             for place in range(group.size):
-                others = torch.cat([members[:, :place], members[:, place + 1 :]], dim=1)
-                swapped = _with_each(others, count)
-                found = self._best_among(group, prompts, swapped, _different(group, prompts, swapped))
+                swapped = _with_each(torch.cat([members[:, :place], members[:, place + 1 :]], dim=1), count)
+                found = best(swapped, _different(group, prompts, swapped))
                 better = found[2] > score * BETTER
                 members = torch.where(better.cpu()[:, None], found[0], members)
                 gain, score = torch.where(better, found[1], gain), torch.where(better, found[2], score)
@@ -223,7 +227,9 @@ class ListGreedy:
             for part in _parts(own, group):
                 place = torch.from_numpy(part)
                 members = group.every.expand(len(place), -1, -1)
-                values = value(group.rows[place], members, self._information(group, place, members)).cpu()
+                looked_at = self.worth.look_at(group.rows[place])
+                f = self._information(group, place, looked_at, members)
+                values = value(looked_at, members, f).cpu()
                 for of_group, prompt, chosen in self.chosen:
                     if of_group == number and part[0] <= prompt <= part[-1]:
                         same = (group.every == chosen.sort().values).all(dim=1)
@@ -255,8 +261,8 @@ def list_costs(candidates: CandidateSet) -> Float[Tensor, "response"] | None:
         return None
     if callable(cost):
         raise InvalidInputError(
-            "expected a cost for each response, of which a list costs the sum, got a function of pairs: give an array, or "
-            "cost='length'"
+            "expected a cost for each response, of which a list costs the sum, got a function of pairs: give an array, "
+            "or cost='length'"
         )
     candidates.constraints.require_costs_of(candidates.pool)
     return torch.from_numpy(cost[candidates.responses])

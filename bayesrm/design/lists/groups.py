@@ -23,7 +23,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted
 
 SMALLEST, LARGEST = 2, 8
-ENUMERATED = 500
+ENUMERATED = 1_000
 """Prompts with at most so many lists have all of them looked at; of others lists are grown member by member."""
 PROMPTS_AT_ONCE = 256
 
@@ -90,8 +90,8 @@ def prompt_groups(candidates: CandidateSet, size: int) -> list[PromptGroup]:
     _, start, counts = np.unique(prompt[order], return_index=True, return_counts=True)
     if not (counts >= size).any():
         raise InvalidInputError(
-            f"expected lists of at most {counted(int(counts.max(initial=0)), 'response')}, as many as a prompt has among "
-            f"the candidates, got list_size={size}"
+            f"expected lists of at most {counted(int(counts.max(initial=0)), 'response')}, as many as a prompt has "
+            f"among the candidates, got list_size={size}"
         )
     groups = []
     for count in np.unique(counts[counts >= size]).tolist():
@@ -113,8 +113,8 @@ def require_size(size: int) -> None:
     """InvalidInputError where lists cannot have as many members."""
     if not SMALLEST <= size <= LARGEST:
         raise InvalidInputError(
-            f"expected list_size between {SMALLEST}, which is a pair, and {LARGEST}, got {size}: people do not rank longer "
-            "lists well"
+            f"expected list_size between {SMALLEST}, which is a pair, and {LARGEST}, got {size}: people do not rank "
+            "longer lists well"
         )
 
 
@@ -124,7 +124,9 @@ def all_lists(count: int, size: int) -> Int64[Tensor, "list member"]:
     return torch.tensor(list(combinations(range(count), size)), dtype=torch.int64)
 
 
-def _apart(candidates: CandidateSet, rows: Int64[np.ndarray, "prompt response"]) -> Bool[np.ndarray, "prompt pair"]:
+def _apart(
+    candidates: CandidateSet, rows: Int64[np.ndarray, "prompt response"]
+) -> Bool[np.ndarray, "prompt pair"]:
     """Which pairs of each prompt are no near duplicates: at least a thousandth of the usual distance apart."""
     squared = np.concatenate([_squared(candidates, part) for part in _parts(rows)])
     return squared > NEAR**2 * squared.mean()
@@ -138,7 +140,9 @@ def _parts(rows: Int64[np.ndarray, "prompt response"]) -> Iterator[Int64[np.ndar
 def _squared(candidates: CandidateSet, rows: Int64[np.ndarray, "part response"]) -> np.ndarray:
     """(part, pair) squared distances of the embeddings."""
     index, place = np.unique(candidates.responses[rows], return_inverse=True)
-    embeddings = torch.from_numpy(candidates.pool.rows(index)).double()[torch.from_numpy(place.reshape(rows.shape))]
+    embeddings = torch.from_numpy(candidates.pool.rows(index)).double()[
+        torch.from_numpy(place.reshape(rows.shape))
+    ]
     centred = embeddings - embeddings.mean(dim=1, keepdim=True)
     gram = centred @ centred.mT
     own = gram.diagonal(dim1=1, dim2=2)

@@ -21,25 +21,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+SMALLEST = -300.0
+"""Rewards this far below the best of a list count as this far: their odds squared are above zero."""
+
 
 def ranking_share(reward: Float[Tensor, "*list member"]) -> Float[Tensor, "*list member member"]:
-    """ρ of every pair of members; the diagonal is zero."""
+    """ρ of every pair of members; the diagonal is zero.
+
+    With a = exp r, ρ_ij = (a_i + a_j)² Σ_{S ∋ i,j} P(S is left) / (Σ_S a)².
+    """
     size = reward.shape[-1]
-    share = reward.new_zeros((*reward.shape, size))
-    left = {tuple(range(size)): torch.ones_like(reward[..., 0])}
+    relative = (reward - reward.amax(dim=-1, keepdim=True)).clamp(min=SMALLEST)
+    odds = [column.contiguous() for column in relative.exp().unbind(dim=-1)]
+    left = {tuple(range(size)): torch.ones_like(odds[0])}
+    total = {pair: torch.zeros_like(odds[0]) for pair in combinations(range(size), 2)}
     for count in range(size, 1, -1):
         for members in combinations(range(size), count):
-            reached = left.pop(members)
-            chosen = reward[..., list(members)].softmax(dim=-1).unbind(dim=-1)
-            for a, b in combinations(range(count), 2):
-                share[..., members[a], members[b]] += reached * (chosen[a] + chosen[b]).square()
-            for place in range(count):
+            of_set = sum(odds[k] for k in members)
+            reached = left.pop(members) / of_set
+            for pair in combinations(members, 2):
+                total[pair] += reached / of_set
+            for place, k in enumerate(members):
                 rest = members[:place] + members[place + 1 :]
-                left[rest] = left.get(rest, 0.0) + reached * chosen[place]
-    return share + share.mT
+                left[rest] = left.get(rest, 0.0) + reached * odds[k]
+    share = reward.new_zeros((*reward.shape, size))
+    for (i, j), value in total.items():
+        share[..., i, j] = share[..., j, i] = value * (odds[i] + odds[j]).square()
+    return share
 
 
 def grounded(weight: Float[Tensor, "*list member member"]) -> Float[Tensor, "*list other other"]:
-    """The Laplacian of these weights in the differences r_i − r_K, i < K: of full rank where all weights are above 0."""
+    """The Laplacian of these weights in the differences r_i − r_K, i < K."""
     laplacian = torch.diag_embed(weight.sum(dim=-1)) - weight
     return laplacian[..., :-1, :-1]

@@ -41,8 +41,8 @@ def select_lists(
     design.require_provided(posterior)
     if not isinstance(posterior.likelihood, BradleyTerry):
         raise CapabilityError(
-            f"lists are answered by rankings, which the likelihood {posterior.likelihood.name!r} does not know: fit with "
-            "likelihood='bradley-terry' or 'plackett-luce', or ask for pairs"
+            f"lists are answered by rankings, which the likelihood {posterior.likelihood.name!r} does not know: fit "
+            "with likelihood='bradley-terry' or 'plackett-luce', or ask for pairs"
         )
     groups = prompt_groups(candidates, list_size)
     generator = rng.stream(seed, "selector")
@@ -106,10 +106,10 @@ def _selection(
 def _only_pairs(design: Design, by_criterion: bool) -> str:
     if by_criterion:
         return (
-            f"the design {design.criterion.name!r} knows pairs only: for lists take a design of information or prediction, "
-            "such as pa-dopt, epig or rank, or one that scores pairs, such as bald or random"
+            f"the design {design.criterion.name!r} knows pairs only: for lists take a design of information or "
+            "prediction, such as pa-dopt, epig or rank, or one that scores pairs, such as bald or random"
         )
     return (
-        f"lists are chosen greedily, and the selector {design.selector.name!r} of {design.criterion.name!r} is for pairs: "
-        "leave the selector out, or take pa-dopt, dopt, epig or another design whose default is greedy"
+        f"lists are chosen greedily, and the selector {design.selector.name!r} of {design.criterion.name!r} is for "
+        "pairs: leave the selector out, or take pa-dopt, dopt, epig or another design whose default is greedy"
     )

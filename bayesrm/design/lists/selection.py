@@ -59,7 +59,9 @@ class ListSelection:
         lists = as_lists(self.lists)
         gain = np.array(self.gain, dtype=np.float64)
         if gain.shape != (len(lists),):
-            raise InvalidInputError(f"expected one gain for each of the {len(lists)} lists, got shape {gain.shape}")
+            raise InvalidInputError(
+                f"expected one gain for each of the {len(lists)} lists, got shape {gain.shape}"
+            )
         object.__setattr__(self, "lists", lists)
         object.__setattr__(self, "gain", gain)
 
@@ -88,7 +90,9 @@ class ListSelection:
         """An upper bound, in nats, on how far the batch is below the best one; None without a bound."""
         return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
 
-    def explain(self, posterior: RewardPosterior | None = None, pool: ResponsePool | None = None) -> ListExplanation:
+    def explain(
+        self, posterior: RewardPosterior | None = None, pool: ResponsePool | None = None
+    ) -> ListExplanation:
         """Why these lists: what the posterior knew of each member, and what each list gained.
 
         Parameters

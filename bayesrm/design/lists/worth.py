@@ -13,6 +13,7 @@ For a list of two N = w / (1 + w vᵀC v), the update that batches of pairs are 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
@@ -24,12 +25,30 @@ from bayesrm.design.objectives.linear_optimality import LinearObjective
 from bayesrm.design.objectives.target_objective import TargetObjective
 from bayesrm.posteriors.pairs import ListedPairs
 
-Rows = Int64[Tensor, "prompt response"]
-"""Responses of some prompts that have as many each, as rows of the candidates' responses."""
 Members = Int64[Tensor, "prompt list member"]
-"""Lists of each of these prompts, as places among its responses."""
+"""Lists of each of some prompts, as places among its responses."""
 Information = Float[Tensor, "prompt list other other"]
 """F of each list."""
+
+
+@dataclass
+class Prompts:
+    """Some prompts as a batch sees them.
+
+    Parameters
+    ----------
+    rows
+        (prompt, response) rows of the candidates' responses.
+    gram
+        (prompt, response, response) covariances U C Uᵀ that the batch has left.
+    aimed
+        (prompt, response, target) what a worth with targets looks up, else of width 0.
+    """
+
+    rows: Int64[Tensor, "prompt response"]
+    gram: Float[Tensor, "prompt response response"]
+    aimed: Float[Tensor, "prompt response target"]
+    weights: Float[Tensor, "prompt response response"] | None = None
 
 
 class ListWorth(ABC):
@@ -55,72 +74,64 @@ class ListWorth(ABC):
         self._covariance = torch.eye(whitened.shape[1], dtype=torch.float64, device=whitened.device)
         self._grown = False
 
-    def information(self, rows: Rows, members: Members) -> Float[Tensor, "prompt list other other"]:
+    def look_at(self, rows: Int64[Tensor, "prompt response"]) -> Prompts:
+        """Prompts of as many responses each, as the batch is now."""
+        u = self._u[rows]
+        return Prompts(rows, (u @ self._covariance if self._grown else u) @ u.mT, self._aim(u))
+
+    def information(self, prompts: Prompts, members: Members) -> Information:
         """F of each list, in differences to its last member; the batch does not change it."""
-        count = rows.shape[1]
-        a, b = torch.triu_indices(count, count, 1)
-        pairs = ListedPairs(rows[:, a].flatten(), rows[:, b].flatten())
-        matrix = self._u.new_zeros((len(rows), count, count))
-        matrix[:, a, b] = self._weight(pairs).to(matrix).view(len(rows), -1)
-        matrix = matrix + matrix.mT
+        rows = prompts.rows
+        if prompts.weights is None:
+            a, b = torch.triu_indices(rows.shape[1], rows.shape[1], 1)
+            pairs = ListedPairs(rows[:, a].flatten(), rows[:, b].flatten())
+            prompts.weights = torch.zeros_like(prompts.gram)
+            prompts.weights[:, a, b] = self._weight(pairs).to(prompts.gram).view(len(rows), -1)
+            prompts.weights = prompts.weights + prompts.weights.mT
         at = torch.arange(len(rows))[:, None, None]
-        weight = matrix[at[..., None], members[..., :, None], members[..., None, :]]
+        weight = prompts.weights[at[..., None], members[..., :, None], members[..., None, :]]
         return grounded(weight * ranking_share(self._reward[rows][at, members]))
 
-    def gains(self, rows: Rows, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+    @abstractmethod
+    def gains(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
         """f(batch ∪ {list}) − f(batch)."""
-        return self._gains(rows, members, f, *self._spread(rows, members))
 
-    def slopes(self, rows: Rows, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+    @abstractmethod
+    def slopes(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
         """∂f/∂(indicator of the list) at the batch: by concavity it bounds what a list adds."""
-        return self._slopes(rows, members, f, *self._spread(rows, members))
 
-    def promising(self, rows: Rows, members: Members, f: Information) -> Float[Tensor, "prompt list"] | None:
+    def promising(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"] | None:
         """What orders lists nearly as their gains do, where that is much faster to compute; else None."""
         return None
 
     def add(self, responses: Int64[Tensor, "member"]) -> None:
         """Put a list into the batch."""
-        rows, members = responses[None], torch.arange(len(responses))[None, None]
-        n = _update(self.information(rows, members), self._spread(rows, members)[0])[0, 0]
-        v = self._u[responses[:-1]] - self._u[responses[-1]]
-        across = v @ self._covariance
+        prompts, members = self.look_at(responses[None]), torch.arange(len(responses))[None, None]
+        n = _update(self.information(prompts, members), _of_lists(prompts.gram, members))[0, 0]
+        across = (self._u[responses[:-1]] - self._u[responses[-1]]) @ self._covariance
         self._fall(n, across)
         self._grown = True
         self._covariance -= across.T @ n @ across
 
-    @abstractmethod
-    def _gains(
-        self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor
-    ) -> Float[Tensor, "prompt list"]: ...
-
-    @abstractmethod
-    def _slopes(
-        self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor
-    ) -> Float[Tensor, "prompt list"]: ...
-
-    def _local(self, rows: Rows, u: Float[Tensor, "prompt response rank"]) -> Tensor:
+    def _aim(self, u: Float[Tensor, "prompt response rank"]) -> Float[Tensor, "prompt response target"]:
         """What else is looked up for the responses of a prompt."""
         return u[..., :0]
 
     def _fall(self, n: Float[Tensor, "other other"], across: Float[Tensor, "other rank"]) -> None:
-        """What else changes when C loses acrossᵀ N across."""
-
-    def _spread(self, rows: Rows, members: Members) -> tuple[Float[Tensor, "prompt list other other"], Tensor]:
-        """D of each list, and what is looked up."""
-        u = self._u[rows]
-        gram = (u @ self._covariance if self._grown else u) @ u.mT
-        return _of_lists(gram, members), self._local(rows, u)
+        """What else changes when C loses acrossᵀ N across: nothing, where nothing else is kept."""
+        return
 
 
 class InformationWorth(ListWorth):
     """½ log det(I + Σ Vᵀ F V) nats."""
 
-    def _gains(self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor) -> Tensor:
-        return 0.5 * torch.linalg.slogdet(_one_plus(f @ d)).logabsdet
+    def gains(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """½ log det(I + F D)."""
+        return 0.5 * torch.linalg.slogdet(_one_plus(f @ _of_lists(prompts.gram, members))).logabsdet
 
-    def _slopes(self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor) -> Tensor:
-        return 0.5 * (f * d).sum(dim=(-1, -2))
+    def slopes(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """½ tr F D."""
+        return 0.5 * (f * _of_lists(prompts.gram, members)).sum(dim=(-1, -2))
 
 
 class LinearWorth(ListWorth):
@@ -138,15 +149,21 @@ class LinearWorth(ListWorth):
         super().__init__(whitened, weight, reward)
         self._root = root
 
-    def _local(self, rows: Rows, u: Float[Tensor, "prompt response rank"]) -> Tensor:
-        aimed = u @ (self._covariance @ self._root)
-        return aimed @ aimed.mT
+    def gains(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """tr N H."""
+        n = _update(f, _of_lists(prompts.gram, members))
+        return (n * self._aimed_at(prompts, members)).sum(dim=(-1, -2))
 
-    def _gains(self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor) -> Tensor:
-        return (_update(f, d) * _of_lists(local, members)).sum(dim=(-1, -2))
+    def slopes(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """tr F H."""
+        return (f * self._aimed_at(prompts, members)).sum(dim=(-1, -2))
 
-    def _slopes(self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor) -> Tensor:
-        return (f * _of_lists(local, members)).sum(dim=(-1, -2))
+    def _aim(self, u: Float[Tensor, "prompt response rank"]) -> Float[Tensor, "prompt response target"]:
+        return u @ (self._covariance @ self._root)
+
+    def _aimed_at(self, prompts: Prompts, members: Members) -> Information:
+        """H."""
+        return _of_lists(prompts.aimed @ prompts.aimed.mT, members)
 
 
 class TargetWorth(ListWorth):
@@ -157,35 +174,37 @@ class TargetWorth(ListWorth):
     def __init__(self, objective: TargetObjective, reward: Float[Tensor, "response"]) -> None:
         super().__init__(objective.whitened, objective.weight, reward)
         self._loss, self._targets = objective.loss, objective.targets
-        self._aimed = objective.targets.T.clone()
+        self._across = objective.targets.T.clone()
         self._left = objective.targets.square().sum(dim=1)
 
-    def _local(self, rows: Rows, u: Float[Tensor, "prompt response rank"]) -> Tensor:
-        return u @ self._aimed
-
-    def promising(self, rows: Rows, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
-        """tr N H with H = Σ ℓ_t x xᵀ, the gain at the prices of the batch: a list takes little off any one variance."""
-        d, local = self._spread(rows, members)
-        return (_update(f, d) * self._priced(members, local)).sum(dim=(-1, -2))
-
-    def _gains(self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor) -> Tensor:
+    def gains(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """The fall of the loss."""
         at = torch.arange(len(members))[:, None, None]
-        x = local[at, members[..., :-1]] - local[at[..., 0], members[..., -1]][:, :, None]
-        taken = (x * (_update(f, d) @ x)).sum(dim=-2)
+        x = prompts.aimed[at, members[..., :-1]] - prompts.aimed[at[..., 0], members[..., -1]][:, :, None]
+        taken = (x * (_update(f, _of_lists(prompts.gram, members)) @ x)).sum(dim=-2)
         after = (self._left - taken).clamp_(min=0.0)
         return (self._loss.total(self._left) - self._loss.total(after)).clamp_(min=0.0)
 
-    def _slopes(self, rows: Rows, members: Members, f: Tensor, d: Tensor, local: Tensor) -> Tensor:
-        return (f * self._priced(members, local)).sum(dim=(-1, -2))
+    def promising(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """tr N H with H = Σ ℓ_t x xᵀ, the gain at the prices of the batch: a list takes little off any one variance."""
+        n = _update(f, _of_lists(prompts.gram, members))
+        return (n * self._priced(prompts, members)).sum(dim=(-1, -2))
 
-    def _priced(self, members: Members, local: Tensor) -> Information:
-        priced = local * self._loss.price(self._left).sqrt()
+    def slopes(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """tr F H."""
+        return (f * self._priced(prompts, members)).sum(dim=(-1, -2))
+
+    def _aim(self, u: Float[Tensor, "prompt response rank"]) -> Float[Tensor, "prompt response target"]:
+        return u @ self._across
+
+    def _priced(self, prompts: Prompts, members: Members) -> Information:
+        priced = prompts.aimed * self._loss.price(self._left).sqrt()
         return _of_lists(priced @ priced.mT, members)
 
     def _fall(self, n: Float[Tensor, "other other"], across: Float[Tensor, "other rank"]) -> None:
         x = across @ self._targets.T
         self._left = (self._left - (x * (n @ x)).sum(dim=0)).clamp_(min=0.0)
-        self._aimed -= across.T @ (n @ x)
+        self._across -= across.T @ (n @ x)
 
 
 def list_worth(objective: Objective, reward: Float[Tensor, "response"]) -> ListWorth | None:
