@@ -19,7 +19,6 @@ from bayesrm.design.lists.worth import list_worth
 from bayesrm.design.objectives.base import SumObjective
 from bayesrm.design.selectors.gradient_sample import SMALLEST, GradientSample
 from bayesrm.errors import CapabilityError, InvalidInputError
-from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.posteriors.base import RewardPosterior
 
 
@@ -39,7 +38,7 @@ def select_lists(
     if size < 1:
         raise InvalidInputError(f"expected a batch of at least 1 list, got {size}")
     design.require_provided(posterior)
-    if not isinstance(posterior.likelihood, BradleyTerry):
+    if not posterior.likelihood.takes_rankings:
         raise CapabilityError(
             f"lists are answered by rankings, which the likelihood {posterior.likelihood.name!r} does not know: fit "
             "with likelihood='bradley-terry' or 'plackett-luce', or ask for pairs"

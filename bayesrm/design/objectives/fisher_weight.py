@@ -27,6 +27,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import PairFunction, PairWeight, SpreadCap
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
+from bayesrm.models.likelihoods.plackett_luce import PlackettLuce
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock, Scratch, TiledPairs
 
@@ -51,7 +52,7 @@ def fisher_weight(posterior: RewardPosterior, candidates: CandidateSet) -> PairW
         return moments.of(pairs).fisher_weight(likelihood)
 
     largest = _largest_weight(likelihood)
-    if type(likelihood) is not BradleyTerry or moments.draws is not None:
+    if type(likelihood) not in (BradleyTerry, PlackettLuce) or moments.draws is not None:
         return PairWeight(weight, largest)
     reward = moments.mean - (moments.mean.max() + moments.mean.min()) / 2
     reach = float(reward.abs().max())
