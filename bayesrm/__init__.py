@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates.sets import CandidateSet, candidates
     from bayesrm.design.headroom import headroom
+    from bayesrm.design.lists.selection import ListSelection
     from bayesrm.design.live import Live
     from bayesrm.design.selection import Selection
     from bayesrm.diagnostics import compare, diagnose
@@ -59,6 +60,7 @@ _HOME = {
     "RewardModel": "models.reward_model",
     "RewardPosterior": "posteriors.base",
     "RoundRecord": "runs.loop",
+    "ListSelection": "design.lists.selection",
     "Selection": "design.selection",
     "Selector": "design.base",
     "Votes": "data.votes",
@@ -96,6 +98,7 @@ __all__ = [
     "GoldenAnnotator",
     "Inference",
     "Likelihood",
+    "ListSelection",
     "Live",
     "Preferences",
     "ReplayAnnotator",

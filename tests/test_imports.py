@@ -72,6 +72,7 @@ API = {
 }
 TYPES = {
     "Annotator", "CandidateSet", "Comparisons", "Criterion", "Design", "Encoder", "Forecast", "Inference", "Likelihood",
+    "ListSelection",
     "RewardPosterior", "RoundRecord", "Selection", "Selector",
 }  # fmt: skip
 
