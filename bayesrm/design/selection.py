@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from bayesrm.design.explanation import Explanation, explain
 from bayesrm.errors import InvalidInputError
@@ -80,8 +80,8 @@ class Selection(Comparisons):
         return vars(self) | {"certificate": self.bound}
 
     @property
-    def lists(self) -> Int64[np.ndarray, "pair 2"]:
-        """The pairs as lists of two."""
+    def lists(self) -> np.ndarray:
+        """(pair, 2) the pairs as lists of two."""
         return np.stack([self.first, self.second], axis=1)
 
     @property
