@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.types import Preferences
@@ -32,12 +33,11 @@ def latest(answers: Iterable[Answer]) -> dict[tuple[str, str], Answer]:
 
 def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> Preferences:
     """The answers that count and are no skips, in the order of the questions, whenever they were told."""
-    asked = {question.id: (number, question) for number, question in enumerate(questions)}
-    used = [answer for answer in latest(answers).values() if answer.verdict != "skip"]
-    used.sort(key=lambda answer: (asked[answer.question][0], answer.annotator))
+    used = used_answers(questions, answers)
     if not used:
         return Preferences.none()
-    pairs = [asked[answer.question][1] for answer in used]
+    asked = {question.id: question for question in questions}
+    pairs = [asked[answer.question] for answer in used]
     names = np.array([answer.annotator for answer in used])
     return Preferences(
         np.array([pair.first for pair in pairs]),
@@ -45,6 +45,19 @@ def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> 
         np.array([OUTCOMES[answer.verdict] for answer in used]),
         annotator=names if (names != "").any() else None,
     )
+
+
+def used_answers(questions: Sequence[Question], answers: Iterable[Answer]) -> list[Answer]:
+    """The answers that count and are no skips, in the order of the questions."""
+    place = {question.id: number for number, question in enumerate(questions)}
+    used = [answer for answer in latest(answers).values() if answer.verdict != "skip"]
+    return sorted(used, key=lambda answer: (place[answer.question], answer.annotator))
+
+
+def order_of_telling(questions: Sequence[Question], answers: Iterable[Answer]) -> Int64[np.ndarray, "comparison"]:
+    """Positions of the preferences of :func:`as_preferences` in the order in which they were told."""
+    used = used_answers(questions, answers)
+    return np.array(sorted(range(len(used)), key=lambda at: (used[at].told, used[at].id)), dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""``bayesrm diagnose``: how far to trust the posterior of a run."""
+"""``bayesrm diagnose``: how far to trust the posterior of a run or of a campaign."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from bayesrm.cli.app import app, say
     "--sbc 50[/bold]"
 )
 def diagnose(
-    run: Annotated[
-        Path, typer.Argument(help="Folder of a finished run; of several, the one with a posterior in results.nc.")
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a campaign, or of a finished run; of several runs, the one with a posterior in results.nc."
+        ),
     ],
     pool: Annotated[
-        Path | None, typer.Option(help="The run's pool: its posterior is fitted again, for the options below.")
+        Path | None,
+        typer.Option(
+            help="A run's pool: its posterior is fitted again, for the options below. Of a campaign, if it was moved."
+        ),
     ] = None,
     test: Annotated[
         Path | None, typer.Option(help="Test pool with golden rewards, for calibration and coverage.")
@@ -34,12 +40,13 @@ def diagnose(
     seed: Annotated[int, typer.Option(min=0, help="Root of all random choices.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the simulation, of one thread each.")] = 1,
 ) -> None:
-    """How far to trust a run's posterior: verdicts in words, and a page with figures in its folder.
+    """How far to trust a posterior: verdicts in words, and a page with figures in the folder of its run or campaign.
 
-    Some checks read the folder alone, others need --pool, --test, --reference or --sbc: see bayesrm checks.
+    Of a run some checks read the folder alone, others need --pool, --test, --reference or --sbc: see bayesrm checks.
+    A campaign is also held against its own answers: a learning curve, calibration, and how each annotator answers.
     """
-    from bayesrm.inspection.diagnose import diagnose_run
+    from bayesrm.inspection.diagnose import diagnose_folder
 
-    diagnosis, page = diagnose_run(run, pool, test, reference, sbc, seed, workers)
+    diagnosis, page = diagnose_folder(directory, pool, test, reference, sbc, seed, workers)
     say(str(diagnosis))
     say(f"\nThe page is {page}.")

@@ -1,4 +1,4 @@
-"""``bayesrm explain``: why a run asked these pairs."""
+"""``bayesrm explain``: why a run or a campaign asked these pairs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,33 @@ from bayesrm.cli.app import app, say
 
 
 @app.command(
-    epilog="Example:  [bold]bayesrm explain runs/first --pool data/quickstart/pool --round 1[/bold]",
+    epilog="Example:  [bold]bayesrm explain runs/first --pool data/quickstart/pool --round 1[/bold], or of a campaign "
+    "[bold]bayesrm explain runs/labels --batch 2[/bold]",
 )
 def explain(
-    run: Annotated[
-        Path, typer.Argument(help="Folder of a run; of several, the one with a posterior in results.nc.")
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a campaign, or of a run; of several runs, the one with a posterior in results.nc."
+        ),
     ],
-    pool: Annotated[Path, typer.Option(help="The run's pool: its posterior is fitted again.")],
-    round_index: Annotated[
-        int | None, typer.Option("--round", min=0, help="Which round, from 0; default the last.")
+    pool: Annotated[
+        Path | None,
+        typer.Option(help="The run's pool: its posterior is fitted again. Of a campaign, if it was moved."),
+    ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--round",
+            "--batch",
+            min=0,
+            help="Which round of a run, from 0, or batch of a campaign; default the last.",
+        ),
     ] = None,
 ) -> None:
     """Why these pairs: probability, Fisher weight, variance of the logit and gain of each, as a table and a figure."""
-    from bayesrm.inspection.explain import explain_run
+    from bayesrm.inspection.explain import explain_folder
 
-    explanation, files = explain_run(run, pool, round_index)
+    explanation, files = explain_folder(directory, pool, number)
     say(str(explanation))
     say(f"\nWritten: {', '.join(map(str, files))}.")

@@ -93,12 +93,17 @@ def run(
 
 @app.command(epilog="Example:  [bold]bayesrm report runs/first[/bold]")
 def report(
-    directory: Annotated[Path, typer.Argument(help="Folder of finished or running runs.")],
+    directory: Annotated[Path, typer.Argument(help="Folder of finished or running runs, or of a campaign.")],
+    pool: Annotated[Path | None, typer.Option(help="Where the pool of a campaign is, if it was moved.")] = None,
 ) -> None:
-    """Write tables and figures of a folder of runs, as one self-contained HTML file in it."""
-    from bayesrm.reports.runs import write_report
+    """Write tables and figures of a folder of runs, or of a campaign, as one self-contained HTML file in it.
 
-    say(f"The report is {write_report(directory)}.")
+    Of a campaign: whether to go on, progress and quality, its learning curve, its annotators, and why it asked what it
+    asked last.
+    """
+    from bayesrm.inspection.report import write_report
+
+    say(f"The report is {write_report(directory, pool)}.")
 
 
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler: str | None = None) -> None:

@@ -1,4 +1,7 @@
-"""From the folder of a finished run to its diagnosis: what the file says alone, and more where its pool is given."""
+"""From the folder of a finished run or a campaign to its diagnosis.
+
+Of a run what its file says alone, and more where its pool is given; a campaign knows where its pool is.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from bayesrm.diagnostics import Diagnosis, diagnose
 from bayesrm.diagnostics.sbc import frozen
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
+from bayesrm.inspection.campaigns import Against, diagnose_campaign, is_campaign, open_campaign
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.described import make_likelihood
 from bayesrm.models.reward_model import RewardModel
@@ -29,6 +33,24 @@ from bayesrm.types import Preferences, ResponsePool
 PAGE_FILE, TREE_FILE = "diagnosis.html", "diagnosis.nc"
 SAME_POSTERIOR = 1e-2
 """A refit whose location differs by more than this part of its length is of other data; by less, of another machine."""
+
+
+def diagnose_folder(
+    directory: Path,
+    pool: Path | None = None,
+    test: Path | None = None,
+    reference: str | None = None,
+    sbc: int = 0,
+    seed: int = 0,
+    workers: int = 1,
+) -> tuple[Diagnosis, Path]:
+    """Diagnose the posterior of a campaign, or the final one of a run: see :func:`diagnose_run`."""
+    if not is_campaign(directory):
+        return diagnose_run(directory, pool, test, reference, sbc, seed, workers)
+    campaign, posterior = open_campaign(directory, pool)
+    diagnosis = diagnose_campaign(campaign, posterior, Against(test, reference, sbc, seed, workers))
+    settings = {"campaign": str(directory), "answers": len(posterior.preferences)} | posterior.model.describe()
+    return diagnosis, _write(diagnosis, directory, settings, sbc, seed, campaign.pool_path, test, reference)
 
 
 def diagnose_run(
@@ -91,13 +113,28 @@ def diagnose_run(
             seed=seed,
             workers=workers,
         )
+    settings = {"run": str(folder)} | configuration
+    return diagnosis, _write(diagnosis, folder, settings, sbc, seed, pool, test, reference)
+
+
+def _write(
+    diagnosis: Diagnosis,
+    folder: Path,
+    settings: dict[str, Any],
+    sbc: int,
+    seed: int,
+    pool: Path | None,
+    test: Path | None,
+    reference: str | None,
+) -> Path:
+    """The page, and the numbers beside it; what was asked stands before the settings of what was diagnosed."""
     page = folder / PAGE_FILE
     write_results(diagnosis.tree, folder / TREE_FILE)
     asked = {"sbc": sbc, "seed": seed} | {
         name: str(value) for name, value in (("pool", pool), ("test", test), ("reference", reference)) if value
     }
-    write_page(diagnosis, page, folder.resolve().name, {"run": str(folder)} | asked | configuration)
-    return diagnosis, page
+    write_page(diagnosis, page, folder.resolve().name, asked | settings)
+    return page
 
 
 def refitted_run(directory: Path, pool: ResponsePool) -> RewardPosterior:

@@ -1,4 +1,4 @@
-"""From the folder of a run to the reasons for what it asked in one of its rounds."""
+"""From the folder of a run or a campaign to the reasons for what it asked in one of its rounds or batches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,35 @@ from pathlib import Path
 from typing import Any
 
 from bayesrm import rng
+from bayesrm.campaign import Campaign
 from bayesrm.data import load_pool
 from bayesrm.design.explanation import Explanation
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
+from bayesrm.inspection.campaigns import explain_batch, is_campaign
 from bayesrm.inspection.diagnose import folder_of_run, model_of_run, require_pool_of_run
 from bayesrm.plots.runs import batch_projection, save
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.types import Preferences
 from bayesrm.utils.files import read_json, replacing
+
+
+def explain_folder(
+    directory: Path, pool: Path | None = None, number: int | None = None
+) -> tuple[Explanation, list[Path]]:
+    """Explain a batch of a campaign, counted from 1, or a round of a run, from 0: see :func:`explain_run`.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such batch or round, or of a run no pool is given.
+    """
+    if is_campaign(directory):
+        batch, explanation = explain_batch(Campaign.open(directory, pool), number)
+        return explanation, _write(explanation, directory, f"batch-{batch:03d}-explained")
+    if pool is None:
+        raise InvalidInputError("expected --pool, the pool of the run: its posterior is fitted again")
+    return explain_run(directory, pool, number)
 
 
 def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> tuple[Explanation, list[Path]]:
@@ -57,8 +77,13 @@ def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> 
     model, seed = model_of_run(configuration["model"], responses), rng.child(configuration["seed"], "fit")
     posterior = fit(model, responses, labels, configuration["inference"], seed)
     explanation = records[chosen].selection.explain(posterior)
-    table, figure = (folder / f"round_{chosen:04d}.{suffix}" for suffix in ("csv", "png"))
+    return explanation, _write(explanation, folder, f"round_{chosen:04d}")
+
+
+def _write(explanation: Explanation, folder: Path, stem: str) -> list[Path]:
+    """The table and the figure."""
+    table, figure = (folder / f"{stem}.{suffix}" for suffix in ("csv", "png"))
     with replacing(table) as temporary:
         explanation.table.to_csv(temporary)
     save(batch_projection(explanation.projection), figure)
-    return explanation, [table, figure]
+    return [table, figure]
