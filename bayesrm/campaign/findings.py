@@ -47,7 +47,10 @@ class HeldOut:
     expected: float
 
     def __str__(self) -> str:
-        text = f"Of answers held out of the fit it predicts {self.right:.0%} ± {self.error:.0%}"
+        text = (
+            "Of answers held out of the fit, which knows others to the same prompts, it predicts "
+            f"{self.right:.0%} ± {self.error:.0%}"
+        )
         off = self.right - self.expected
         if abs(off) <= 2 * self.error:
             return f"{text}, and expected {self.expected:.0%}: it knows what it does not know."

@@ -13,7 +13,19 @@ import typer
 from bayesrm.cli.app import app, complain, how_to_go_on
 from bayesrm.errors import BayesRMError
 
-GROUPS = ("embed", "golden", "campaign", "runs", "replay", "study", "explain", "diagnose", "export", "lists")
+GROUPS = (
+    "embed",
+    "golden",
+    "campaign",
+    "runs",
+    "replay",
+    "study",
+    "explain",
+    "diagnose",
+    "compare",
+    "export",
+    "lists",
+)
 """The modules of this package that define commands, in the order in which ``--help`` lists them."""
 
 STOPPED = 130

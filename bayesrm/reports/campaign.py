@@ -153,6 +153,7 @@ def _batch(number: int, explanation: Explanation) -> dict[str, Any]:
         "rows": [_pair(row) for _, row in table.head(MOST_PAIRS).iterrows()],
         "left_out": max(0, len(table) - MOST_PAIRS),
         "texts": "first_text" in table,
+        "gains": bool((table["gain"] != 0).any()),
     }
 
 

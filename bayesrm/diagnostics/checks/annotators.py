@@ -45,5 +45,5 @@ class Annotators(Check):
             f"{name} ({count})"
             for name, count in zip(data["annotator"].values, data["answers"].values, strict=True)
         ]
-        axis.set_yticks(place, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+        axis.set_yticks(place, [name if len(name) <= 28 else f"{name[:27]}…" for name in names], parse_math=False)
         axis.set(xlabel="answers as the others' answers predict", xlim=(0, 1), ylim=(-0.6, len(place) - 0.4))

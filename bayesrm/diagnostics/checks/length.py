@@ -20,7 +20,8 @@ class Length(Check):
     order: ClassVar[int] = 75
     title: ClassVar[str] = "Length, and what else needs no label"
     caption: ClassVar[str] = (
-        "1 − Spearman within test prompts of rankings that need no label, and of the model; lower is better."
+        "With a test pool, 1 − Spearman within its prompts of rankings that need no label, and of the model; without, "
+        "how much of the variance of the model's rewards within prompts is length."
     )
 
     def run(self, subject: Subject) -> Finding | None:
