@@ -137,7 +137,7 @@ class HandOff(ABC):
     ...     def recognises(self, data, suffix):
     ...         return data.startswith(b"A letter of questions")
     ...     def read(self, data):
-    ...         answers = re.findall(r"^(\\S+) -> ?(.*)$", data.decode("utf-8"), re.MULTILINE)
+    ...         answers = re.findall(r"^(\\S+) -> ?(.*)$", data.decode("utf-8", "replace"), re.MULTILINE)
     ...         return [parse_answer(f"answer {k}", *answer) for k, answer in enumerate(answers, start=1)]
     """
 
