@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,16 +92,22 @@ class Request(AskSettings):
 
 
 def questions_of(selection: Selection, request: Request, tag: str, batch: int, seed: int) -> list[Question]:
-    """Questions about the selected pairs, in random order and with random sides."""
+    """Questions about the selected pairs, in random order and with random sides.
+
+    Their ids say the campaign, the batch and, by a digest, the pairs and sides of the batch: a copy of a campaign, or a
+    backup that was put back, that asks about others gives them other ids.
+    """
     generator = rng.stream(seed, "questions", batch)
     order = generator.permutation(len(selection))
     first_is_left = generator.random(len(selection)) < 0.5
     several = generator.permutation(len(selection)) < round(request.overlap_share * len(selection))
     wanted = np.where(several, request.overlap, 1)
     assigned = _assign(wanted, request.annotators, generator)
+    asked = np.stack([selection.first[order], selection.second[order], first_is_left]).astype("<i8")
+    mark = short_digest(tag, batch, hashlib.sha256(asked.tobytes()).hexdigest())
     return [
         Question(
-            id=f"q{tag}-{batch}-{place + 1}",
+            id=f"q{tag}-{batch}-{mark}-{place + 1}",
             batch=batch,
             place=place + 1,
             first=int(selection.first[at]),
@@ -110,6 +119,12 @@ def questions_of(selection: Selection, request: Request, tag: str, batch: int, s
         )
         for place, at in enumerate(order)
     ]
+
+
+def short_digest(*parts: object) -> str:
+    """Seven letters and digits that tell these from others; what begins with a letter no spreadsheet alters."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:7]
 
 
 def _assign(

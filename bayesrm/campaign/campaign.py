@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign.answers import as_preferences, choose_likelihood
-from bayesrm.campaign.asking import Request, questions_of
+from bayesrm.campaign.asking import Request, questions_of, short_digest
+from bayesrm.campaign.decisions import Decisions
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Sheet
 from bayesrm.campaign.records import Question, now
@@ -41,7 +41,7 @@ BATCHES = "batches"
 """The folder of a campaign that questions are written to."""
 
 
-class Campaign:
+class Campaign(Decisions):
     """A labelling campaign: what was asked of people and what they said, on disk, and what follows from it.
 
     Use :meth:`create` and :meth:`open`.
@@ -134,7 +134,7 @@ class Campaign:
         kept = {
             **paths_of(pool_path, directory),
             "fingerprint": mark,
-            "tag": _tag(created, mark, str(directory.resolve()), seed),
+            "tag": short_digest(created, mark, str(directory.resolve()), seed)[:5],
             "targets": targets,
             "seed": seed,
             "created": created,
@@ -277,6 +277,8 @@ class Campaign:
         form: str | None = None,
         annotator: str = "",
         answers: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        again: bool = False,
     ) -> TellReport:
         """Take a file of answers: all of it, or nothing where it is killed.
 
@@ -290,11 +292,16 @@ class Campaign:
             Who answered, where the file does not say.
         answers : mapping of str to str, optional
             What words in the file mean: ``{"1": "left", "2": "right"}``, with left, right, tie or skip.
+        dry_run : bool, default False
+            Whether to say only what would become of it, and to write nothing.
+        again : bool, default False
+            Whether to take answers that were taken back, or that somebody else gave in the same way.
 
         Raises
         ------
         InvalidInputError
-            Where nothing of it can be read, or what its answers mean is not known.
+            Where nothing of it can be read, what its answers mean is not known, no row of it belongs to the campaign,
+            it is a copy of what was told under another name, or it does not say who of several people answered.
         """
         questions = {question.id: question for question in self.store.questions()}
 
@@ -303,9 +310,8 @@ class Campaign:
             question = questions.get(name)
             return None if question is None else self.sheet(question, "")
 
-        return tell_file(
-            self.store, Path(file), form, annotator, answers, None if self.pool.texts is None else asked
-        )
+        shown = None if self.pool.texts is None else asked
+        return tell_file(self.store, Path(file), form, annotator, answers, shown, dry_run, again)
 
     def preferences(self) -> Preferences:
         """The answers that count, as preferences about the pool; ties are ½, skips are left out."""
@@ -339,8 +345,10 @@ class Campaign:
         return fit_model(model, self.pool, labels, inference, seed=seed, device=self.device)
 
     def asked(self) -> Comparisons:
-        """Every pair that was asked, answered or not."""
-        questions = self.store.questions()
+        """Every pair that was asked, answered or not, but for those that were released and never answered."""
+        answered = {answer.question for answer in self.store.answers()}
+        gone = self.store.released().keys() - answered
+        questions = [question for question in self.store.questions() if question.id not in gone]
         first = np.array([question.first for question in questions], dtype=np.int64)
         return Comparisons(first, np.array([question.second for question in questions], dtype=np.int64))
 
@@ -387,12 +395,6 @@ def labels_digest(labels: Preferences) -> str:
     names: list[Any] = [] if labels.annotator is None else labels.annotator.tolist()
     digest.update(json.dumps(names).encode())
     return digest.hexdigest()
-
-
-def _tag(*parts: object) -> str:
-    """Five letters and digits by which a campaign's questions are known; they begin ids that no spreadsheet alters."""
-    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return base64.b32encode(digest).decode().lower()[:5]
 
 
 def _stems(names: Sequence[str], beginning: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from bayesrm.campaign.agreement import Agreement, agreement
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign, labels_digest
 from bayesrm.campaign.findings import Findings
+from bayesrm.campaign.history import decisions
 from bayesrm.campaign.store import GIVEN_HERE
 
 
@@ -23,11 +24,15 @@ class BatchStatus:
     questions
         How many pairs.
     wanted
-        How many answers that is.
+        How many answers that is, without those that are no longer waited for.
     answered
         Answers that count, skips among them.
     open
-        Questions without any answer.
+        Questions without any answer that are waited for.
+    released
+        Questions without any answer that may be asked again.
+    closed
+        Whether no further answers are taken.
     """
 
     number: int
@@ -37,6 +42,8 @@ class BatchStatus:
     wanted: int
     answered: int
     open: int
+    released: int = 0
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,10 @@ class Status:
         What each fit found, oldest first, the last of them with the newest labels if ``current``.
     current
         Whether the last fit knows all answers.
+    retracted
+        Answers that were taken back.
+    decisions
+        What was decided later about answers, people and batches, in sentences.
     """
 
     batches: tuple[BatchStatus, ...]
@@ -85,6 +96,8 @@ class Status:
     agreement: Agreement
     rounds: tuple[Findings, ...]
     current: bool
+    retracted: int = 0
+    decisions: tuple[str, ...] = ()
 
 
 def status(campaign: Campaign) -> Status:
@@ -95,18 +108,25 @@ def status(campaign: Campaign) -> Status:
     standing = list(current.values())
     by_batch = Counter(questions[answer.question].batch for answer in standing)
     answered = {answer.question for answer in standing}
+    released, closed = campaign.store.released().keys() - answered, campaign.store.closed()
+    given = Counter(answer.question for answer in standing)
     batches = []
     for entry in campaign.store.batches():
-        own = [question for question in questions.values() if question.batch == entry["number"]]
+        number = entry["number"]
+        own = [question for question in questions.values() if question.batch == number]
+        waited_for = [question for question in own if question.id not in released and number not in closed]
+        settled = sum(given[question.id] for question in own) - sum(given[question.id] for question in waited_for)
         batches.append(
             BatchStatus(
-                entry["number"],
+                number,
                 entry["asked"],
                 entry["design"],
                 len(own),
-                sum(question.wanted for question in own),
-                by_batch[entry["number"]],
-                sum(question.id not in answered for question in own),
+                sum(question.wanted for question in waited_for) + settled,
+                by_batch[number],
+                sum(question.id not in answered for question in waited_for),
+                sum(question.id in released for question in own),
+                number in closed,
             )
         )
     said: dict[str, set[str]] = {}
@@ -132,6 +152,8 @@ def status(campaign: Campaign) -> Status:
         agreement=agreement(answers),
         rounds=tuple(Findings.from_json(entry["findings"]) for entry in rounds),
         current=bool(rounds) and rounds[-1]["labels_digest"] == digest,
+        retracted=len(campaign.store.retracted()),
+        decisions=decisions(campaign.store),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
 from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
-from bayesrm.campaign.writing import ANSWER, STANDING, Telling, insert_questions, standing_names
+from bayesrm.campaign.writing import STANDING, Telling, insert_questions, standing_names
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
@@ -143,23 +143,18 @@ class Store:
 
     def retracted(self) -> list[tuple[Answer, Retraction]]:
         """The answers that were taken back, in order of taking back."""
-        rows = self._rows(
-            f"SELECT {ANSWER}, retraction.answer, retracted, by, reason, scope FROM answer "
-            "JOIN retraction ON retraction.answer = answer.id ORDER BY retraction.id"
-        )
-        answers = self.names().apply(Answer(*row[:-5]) for row in rows)
-        return [(answer, Retraction(*row[-5:])) for answer, row in zip(answers, rows, strict=True)]
+        with self.reading() as rows:
+            return rows.retracted()
 
     def released(self) -> dict[str, Release]:
         """Question → the decision that it is no longer waited for and may be asked again."""
-        rows = self._rows("SELECT question, released, by, reason FROM release ORDER BY id")
-        return {row[0]: Release(*row) for row in rows}
+        with self.reading() as rows:
+            return rows.released()
 
     def closed(self) -> dict[int, Closing]:
         """Batch → the decision that no further answers to it are taken."""
-        rows = self._rows("SELECT batch, closed, decided, by, reason FROM closing ORDER BY id")
-        last = {batch: (closed, Closing(batch, at, by, reason)) for batch, closed, at, by, reason in rows}
-        return {batch: decision for batch, (closed, decision) in last.items() if closed}
+        with self.reading() as rows:
+            return rows.closed()
 
     def on_screens(self) -> dict[str, dict[str, str]]:
         """Question → annotator → until when it is kept for them, of what is on a screen now."""
@@ -211,6 +206,12 @@ class Store:
     def telling(self) -> Iterator[Telling]:
         """One transaction in which a file is taken; others that tell wait until it is over."""
         with self._transaction() as db:
+            yield Telling(db)
+
+    @contextmanager
+    def reading(self) -> Iterator[Telling]:
+        """What :meth:`telling` gives, to look at only: nothing must be written with it."""
+        with self._connection() as db:
             yield Telling(db)
 
     @contextmanager

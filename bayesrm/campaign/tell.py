@@ -9,17 +9,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.as_asked import Asked, check
+from bayesrm.campaign.copies import refuse_copy
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
+from bayesrm.campaign.who import who_answered
 from bayesrm.campaign.whole_file import notes_on
 from bayesrm.campaign.writing import Telling
 from bayesrm.errors import InvalidInputError
@@ -55,6 +58,12 @@ class TellReport:
         When a file of this content was told, if it was; then nothing changed.
     notes
         What else should be known of the file: a sentence each.
+    older
+        Corrections that bear an earlier time than the answer that they correct.
+    kept_back
+        Answers that were taken back before, and stay so.
+    dry_run
+        Whether this is only what would become of it.
     """
 
     name: str
@@ -69,10 +78,13 @@ class TellReport:
     aside: tuple[tuple[str, str], ...] = ()
     already: str | None = None
     notes: tuple[str, ...] = ()
+    older: int = 0
+    kept_back: int = 0
+    dry_run: bool = False
 
     def counts(self) -> dict[str, int]:
         """The figures, by name."""
-        names = ("new", "corrected", "late", "ties", "skips", "repeated", "open")
+        names = ("new", "corrected", "late", "ties", "skips", "repeated", "open", "older", "kept_back")
         return {name: getattr(self, name) for name in names} | {"aside": len(self.aside)}
 
     def __str__(self) -> str:
@@ -82,24 +94,35 @@ class TellReport:
             f"{count} {what}"
             for count, what in (
                 (self.corrected, one_or_many(self.corrected, "of them a correction", "of them corrections")),
+                (
+                    self.older,
+                    "of these with an earlier time than the answer before, which it replaces all the same",
+                ),
                 (self.late, one_or_many(self.late, "to an older batch", "to older batches")),
                 (self.ties, one_or_many(self.ties, "tie", "ties")),
                 (self.skips, one_or_many(self.skips, "skip", "skips")),
             )
             if count
         ]
-        text = f"{self.name} ({self.format}) has {counted(self.new, 'new answer')}{_bracketed(details)}"
+        has = "would bring" if self.dry_run else "has"
+        text = f"{self.name} ({self.format}) {has} {counted(self.new, 'new answer')}{_bracketed(details)}"
         still_open = one_or_many(self.open, "question still open", "questions still open")
         others = [
             f"{count} {what}" for count, what in ((self.repeated, "told before"), (self.open, still_open)) if count
         ]
         text += f", {', '.join(others)}." if others else "."
+        if self.kept_back:
+            stay = one_or_many(
+                self.kept_back, "answer that was taken back stays", "answers that were taken back stay"
+            )
+            text += f" {self.kept_back} {stay} so: --again takes them after all."
         if self.aside:
             text += f" Set aside: {len(self.aside)}."
             text += "".join(f"\n  {place}: {reason}" for place, reason in self.aside[:SHOWN])
             if len(self.aside) > SHOWN:
                 text += f"\n  … and {len(self.aside) - SHOWN} more, which status --aside lists"
-        return "\n".join([text, *self.notes])
+        lines = [text, *self.notes, *(["Nothing was written."] if self.dry_run else [])]
+        return "\n".join(lines)
 
 
 def tell(
@@ -109,6 +132,8 @@ def tell(
     annotator: str = "",
     meanings: Mapping[str, str] | None = None,
     asked: Asked | None = None,
+    dry_run: bool = False,
+    again: bool = False,
 ) -> TellReport:
     """Take a file.
 
@@ -126,11 +151,16 @@ def tell(
         Words of answers → sides, for words that name none or another one.
     asked
         What was asked, with which the texts of a file are compared; None compares nothing.
+    dry_run
+        Whether to say only what would become of it, and to write nothing.
+    again
+        Whether to take answers that were taken back, or that somebody else gave in the same way.
 
     Raises
     ------
     InvalidInputError
-        Where there is no such file, nothing of it can be read, or what its answers mean is not known; nothing is
+        Where there is no such file, nothing of it can be read, what its answers mean is not known, no row of it belongs
+        to the campaign, it is a copy of what was told under another name, or it does not say who answered; nothing is
         changed then.
     """
     try:
@@ -144,14 +174,21 @@ def tell(
     name, annotator = (text.encode(errors="backslashreplace").decode() for text in (path.name, annotator))
     parts = settle(handoff.read(data), meanings or {}, name)
     questions = {question.id: question for question in store.questions()}
+    if not any(part.question in questions for part in parts if isinstance(part, ParsedAnswer)):
+        raise InvalidInputError(_foreign(path, parts))
     notes = notes_on(parts, questions, annotator) if handoff.filled_in else []
     if asked is not None:
         parts, others = check(parts, asked, handoff.filled_in)
         notes += others
     content = data + json.dumps(sorted((meanings or {}).items())).encode() if meanings else data
-    with store.telling() as telling:
-        report = _take(telling, name, content, handoff.name, annotator, parts, questions)
-    return report if report.already else dataclasses.replace(report, notes=tuple(notes))
+    file = _File(name, hashlib.sha256(content).hexdigest(), handoff.name, annotator, parts)
+    with store.reading() if dry_run else store.telling() as telling:
+        report, taken = _take(telling, file, questions, again)
+        if report.already is not None:
+            return report
+        if not dry_run:
+            telling.add(file.name, file.sha256, file.form, annotator, report.counts(), taken, report.aside)
+    return dataclasses.replace(report, notes=tuple(notes), dry_run=dry_run)
 
 
 def recognised(data: bytes, path: Path) -> HandOff:
@@ -174,27 +211,36 @@ def recognised(data: bytes, path: Path) -> HandOff:
     )
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file that is told: what it is called, its digest and format, who answered where it does not say, its parts."""
+
+    name: str
+    sha256: str
+    form: str
+    annotator: str
+    parts: Sequence[ParsedAnswer | Broken]
+
+
 def _take(
-    telling: Telling,
-    name: str,
-    data: bytes,
-    form: str,
-    annotator: str,
-    parts: list[ParsedAnswer | Broken],
-    questions: dict[str, Question],
-) -> TellReport:
-    sha256 = hashlib.sha256(data).hexdigest()
-    for there in telling.known(sha256):
-        if there.annotator == annotator and not there.taken_back:
-            return TellReport(name, form, already=there.told)
-    before = telling.answers()
+    telling: Telling, file: _File, questions: dict[str, Question], again: bool
+) -> tuple[TellReport, list[Answer]]:
+    """What becomes of a file, and the answers of it that are new."""
+    names, before, closed = telling.names(), telling.answers(), telling.closed()
+    known = [there for there in telling.known(file.sha256) if not there.taken_back]
+    # A file that was said to be somebody's is still theirs.
+    annotator = file.annotator or (known[-1].annotator if known else "")
+    # The very file that was taken back is meant when it is told again; others bring back nothing by the way.
+    restored = again or any(there.taken_back for there in telling.known(file.sha256))
+    back = set() if restored else telling.kept_back()
     current = latest(before)
     history = {(a.question, a.annotator, a.verdict, a.answered) for a in before}
     newest = max((question.batch for question in questions.values()), default=0)
     taken: list[Answer] = []
     aside: list[tuple[str, str]] = []
-    corrected = late = repeated = still_open = 0
-    for part in parts:
+    counts: Counter[str] = Counter()
+    people = who_answered(file.name, file.parts, questions, before, names, annotator)
+    for part, told_as in _by_time(file.parts, people):
         if isinstance(part, Broken):
             aside.append((part.place, part.reason))
             continue
@@ -203,36 +249,86 @@ def _take(
             aside.append((part.place, f"no question of this campaign has the id {part.question[:60]!r}"))
             continue
         if part.side is None:
-            still_open += 1
+            counts["open"] += 1
             continue
-        who = part.annotator or annotator
-        answer = Answer(question.id, who, question.verdict(part.side), part.answered, part.place, part.comment)
+        who = names.of(told_as)
+        verdict = question.verdict(part.side)
         standing = current.get((question.id, who))
-        said = (question.id, who, answer.verdict, part.answered)
+        said = (question.id, who, verdict, part.answered)
         if (part.answered is not None and said in history) or (
-            standing is not None and standing.verdict == answer.verdict
+            standing is not None and standing.verdict == verdict
         ):
-            repeated += 1
+            counts["repeated"] += 1
             continue
+        if said in back:
+            counts["kept_back"] += 1
+            continue
+        if question.batch in closed:
+            aside.append(
+                (part.place, f"batch {question.batch} is closed: close --reopen takes answers to it again")
+            )
+            continue
+        answer = Answer(question.id, told_as, verdict, part.answered, part.place, part.comment)
         history.add(said)
         taken.append(answer)
-        late += question.batch < newest
-        corrected += standing is not None
-        current[question.id, who] = answer
+        counts["late"] += question.batch < newest
+        counts["corrected"] += standing is not None
+        if standing is not None and standing.answered and part.answered and part.answered < standing.answered:
+            counts["older"] += 1
+        current[question.id, who] = dataclasses.replace(answer, annotator=who)
+    if known and not taken and not again:
+        return TellReport(file.name, file.form, already=known[-1].told), []
+    if taken and not again:
+        refuse_copy(file.name, annotator, taken, known, questions, before, names)
     report = TellReport(
-        name,
-        form,
+        file.name,
+        file.form,
         new=len(taken),
-        corrected=corrected,
-        late=late,
         ties=sum(answer.verdict == "tie" for answer in taken),
         skips=sum(answer.verdict == "skip" for answer in taken),
-        repeated=repeated,
-        open=still_open,
         aside=tuple(aside),
+        corrected=counts["corrected"],
+        late=counts["late"],
+        repeated=counts["repeated"],
+        open=counts["open"],
+        older=counts["older"],
+        kept_back=counts["kept_back"],
     )
-    telling.add(name, sha256, form, annotator, report.counts(), taken, aside)
-    return report
+    return report, taken
+
+
+def _by_time(
+    parts: Sequence[ParsedAnswer | Broken], people: Sequence[str]
+) -> list[tuple[ParsedAnswer | Broken, str]]:
+    """Parts with who answered; what one person says twice of a question in one file, in the order of its times."""
+    rows: list[tuple[ParsedAnswer | Broken, str]] = list(zip(parts, people, strict=True))
+    several: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for at, (part, who) in enumerate(rows):
+        if isinstance(part, ParsedAnswer) and part.side is not None:
+            several.setdefault((part.question, who), []).append((part.answered or "", at))
+    ordered = list(rows)
+    for times in several.values():
+        if all(time for time, _ in times):
+            for (_, at), (_, then) in zip(times, sorted(times), strict=True):
+                ordered[at] = rows[then]
+    return ordered
+
+
+def _foreign(path: Path, parts: Sequence[ParsedAnswer | Broken]) -> str:
+    """That no row of a file belongs to a campaign."""
+    if not parts:
+        return f"no row of {path} belongs to this campaign, for it has none: export it again, with its answers"
+    ids = [part for part in parts if isinstance(part, ParsedAnswer)]
+    if not ids:
+        broken = [part for part in parts if isinstance(part, Broken)]
+        return (
+            f"no row of {path} is an answer to this campaign ({broken[0].place}: {broken[0].reason}), so nothing was "
+            "taken: correct the rows, and tell it again"
+        )
+    return (
+        f"no row of {path} belongs to this campaign ({ids[0].place}: it has no question {ids[0].question[:60]!r}), so "
+        "nothing was taken: tell it to the campaign that asked it; a copy that went on by itself is another campaign"
+    )
 
 
 def _bracketed(details: list[str]) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bayesrm.campaign.names import Names
-from bayesrm.campaign.records import Answer, Question, Renaming, now
+from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
 
 ANSWER = "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds"
 STANDING = f"SELECT {ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
@@ -42,8 +42,8 @@ class ToldFile:
     ----------
     id
         The number of its row.
-    name
-        Its own.
+    name, sha256
+        Its own, and the digest of its bytes.
     annotator
         Who was said to have answered where the file does not say; "" where nobody was named.
     told
@@ -54,6 +54,7 @@ class ToldFile:
 
     id: int
     name: str
+    sha256: str
     annotator: str
     told: str
     taken_back: bool
@@ -79,18 +80,54 @@ class Telling:
         """Every answer told before and not taken back, under the names of now."""
         return self.names().apply(Answer(*row) for row in self._db.execute(STANDING))
 
-    def known(self, sha256: str) -> list[ToldFile]:
-        """The files of this content that were told, oldest first."""
+    def closed(self) -> dict[int, Closing]:
+        """Batch → the decision that no further answers to it are taken."""
+        rows = self._db.execute("SELECT batch, closed, decided, by, reason FROM closing ORDER BY id")
+        last = {batch: (closed, Closing(batch, at, by, reason)) for batch, closed, at, by, reason in rows}
+        return {batch: decision for batch, (closed, decision) in last.items() if closed}
+
+    def released(self) -> dict[str, Release]:
+        """Question → the decision that it is no longer waited for and may be asked again."""
+        rows = self._db.execute("SELECT question, released, by, reason FROM release ORDER BY id")
+        return {row[0]: Release(*row) for row in rows}
+
+    def retracted(self) -> list[tuple[Answer, Retraction]]:
+        """The answers that were taken back, in order of taking back, under the names of now."""
         rows = self._db.execute(
-            "SELECT id, name, annotator, told, (SELECT count(*) FROM answer WHERE source = source.id), "
-            "(SELECT count(*) FROM answer JOIN retraction ON retraction.answer = answer.id WHERE source = source.id) "
-            "FROM source WHERE sha256 = ? ORDER BY id",
-            (sha256,),
+            f"SELECT {ANSWER}, retraction.answer, retracted, by, reason, scope FROM answer "
+            "JOIN retraction ON retraction.answer = answer.id ORDER BY retraction.id"
+        ).fetchall()
+        answers = self.names().apply(Answer(*row[:-5]) for row in rows)
+        return [(answer, Retraction(*row[-5:])) for answer, row in zip(answers, rows, strict=True)]
+
+    def kept_back(self) -> set[tuple[str, str, str, str | None]]:
+        """Question, annotator, verdict and time of what no other file may bring back: all but what a file brought."""
+        return {
+            (answer.question, answer.annotator, answer.verdict, answer.answered)
+            for answer, why in self.retracted()
+            if why.scope in ("annotator", "batch", "answer")
+        }
+
+    def sources(self) -> list[ToldFile]:
+        """The files that were told, oldest first."""
+        rows = self._db.execute(
+            "SELECT source.id, name, sha256, source.annotator, source.told, count(answer.id), count(retraction.id) "
+            "FROM source LEFT JOIN answer ON answer.source = source.id "
+            "LEFT JOIN retraction ON retraction.answer = answer.id GROUP BY source.id ORDER BY source.id"
         )
         return [
-            ToldFile(id, name, annotator, told, taken_back=0 < answers == back)
-            for id, name, annotator, told, answers, back in rows
+            ToldFile(id, name, digest, annotator, told, taken_back=0 < answers == back)
+            for id, name, digest, annotator, told, answers, back in rows
         ]
+
+    def known(self, sha256: str) -> list[ToldFile]:
+        """The files of this content that were told, oldest first."""
+        return [source for source in self.sources() if source.sha256 == sha256]
+
+    def rows_of(self, sources: Iterable[int]) -> set[int]:
+        """The numbers of the answers that came with files."""
+        wanted = set(sources)
+        return {id for id, source in self._db.execute("SELECT id, source FROM answer") if source in wanted}
 
     def retract(self, answers: Sequence[int], by: str, reason: str, scope: str = "") -> int:
         """Take back answers by the numbers of their rows, and say how many of them were not taken back before."""

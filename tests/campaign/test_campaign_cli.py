@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bayesrm as brm
+from bayesrm.cli.campaign import COMMANDS
 
 
 @pytest.fixture
@@ -70,11 +71,71 @@ def test_a_campaign_from_beginning_to_end(command, pool, tmp_path):
     assert "more labels are expected to cut the regret from" in printed
     assert (folder / "posterior.nc").exists()
     (tmp_path / "odd.csv").write_text("question,answer\nq?,left\n")
+    status, _, complaint = command("tell", folder, tmp_path / "odd.csv")
+    assert (status, "no row of" in complaint) == (2, True)
+    (question, *_) = brm.Campaign.open(folder).store.questions()
+    (tmp_path / "odd.csv").write_text(f"question,answer\nq?,left\n{question.id},\n")
     assert command("tell", folder, tmp_path / "odd.csv")[0] == 0
     status, printed, _ = command("status", folder, "--aside")
     assert status == 0
     assert "odd.csv, row 2: no question of this campaign has the id 'q?'" in printed
     assert "Regret: by how much more often" in printed
+
+
+def test_mistakes_are_undone(command, pool, tmp_path):
+    folder = tmp_path / "labels"
+    command("init", folder, "--pool", pool)
+    command("ask", folder, "--size", 10)
+    sheet = folder / "batches" / "batch-001.csv"
+    fill(sheet, ["left"] * 6 + [""] * 4)
+
+    def says(*arguments) -> str:
+        status, printed, complaint = command(*arguments)
+        assert status == 0, complaint
+        return printed
+
+    assert "would bring 6 new answers" in says("tell", folder, sheet, "--dry-run")
+    assert "6 new answers" in says("tell", folder, sheet)
+    assert "6 answers without a name are ana's." in says(
+        "rename", folder, "--unnamed", "ana", "--reason", "she forgot"
+    )
+    assert "6 answers by ana are anna's; so is what" in says("rename", folder, "ana", "anna")
+    assert "anna is no longer ana" in says("rename", folder, "--undo")
+    assert "4 unanswered pairs of batch 1 would be" in says("release", folder, "--batch", 1, "--dry-run")
+    assert "4 unanswered pairs of batch 1 are" in says("release", folder, "--batch", 1, "--reason", "she left")
+    assert "Batch 1 is closed" in says("close", folder, "--batch", 1, "--by", "bo")
+    printed = says("status", folder, "--no-fit")
+    for line in ("reason: she forgot.", "reason: she left.", "Batch 1 was closed on", "by bo, reason: not said."):
+        assert line in printed
+    assert "Batch 1 is open again" in says("close", folder, "--batch", 1, "--reopen")
+    (id, *_) = [question.id for question in brm.Campaign.open(folder).store.questions()]
+    assert "1 answer by ana to 1 question is taken back." in says("untell", folder, "--answer", id)
+    assert "5 answers by ana" in says("untell", folder, sheet, "--annotator", "ana", "--batch", 1)
+    assert "6 answers were taken back" in says("status", folder, "--no-fit")
+    for arguments, message in (
+        (["untell", folder], "expected what to take back"),
+        (["rename", folder, "ana"], "got 1 names"),
+        (["rename", folder, "a", "b", "--unnamed", "c"], "got 2 names beside --unnamed"),
+        (["rename", folder, "a", "--undo"], "--undo takes the last renaming back"),
+        (["release", folder, "--batch", 9], "no batch 9"),
+        (["close", folder, "--batch", 1, "--reopen"], "not closed"),
+    ):
+        status, _, complaint = command(*arguments)
+        assert (status, message in complaint) == (2, True), complaint
+
+
+def test_files_that_can_be_taken_are_taken_beside_one_that_is_refused(command, pool, tmp_path):
+    folder = tmp_path / "labels"
+    command("init", folder, "--pool", pool)
+    command("ask", folder, "--size", 4)
+    sheet = folder / "batches" / "batch-001.csv"
+    fill(sheet, ["left"] * 4)
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("question,answer\nq?,left\n")
+    status, printed, complaint = command("tell", folder, wrong, sheet, tmp_path / "missing.csv")
+    assert (status, "4 new answers" in printed) == (2, True)
+    assert "2 files were refused: no row of" in complaint
+    assert "missing.csv cannot be read" in complaint
 
 
 def test_bad_input_is_one_sentence(command, pool, tmp_path):
@@ -101,7 +162,7 @@ def test_bad_input_is_one_sentence(command, pool, tmp_path):
     assert brm.Campaign.open(folder).store.batches() == [], "nothing was asked"
 
 
-@pytest.mark.parametrize("name", ["init", "ask", "tell", "fit", "status"])
+@pytest.mark.parametrize("name", [*COMMANDS])
 def test_help_has_an_example(command, name):
     status, printed, _ = command(name, "--help")
     assert status == 0

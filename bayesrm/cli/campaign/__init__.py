@@ -12,6 +12,10 @@ COMMANDS = (
     "tell",
     "fit",
     "status",
+    "untell",
+    "rename",
+    "release",
+    "close",
 )
 """The modules of this package that define a command, in the order in which ``--help`` lists them."""
 

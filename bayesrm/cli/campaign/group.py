@@ -20,3 +20,7 @@ app.add_typer(campaign_app, name="campaign")
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the campaign.")]
 Moved = Annotated[Path | None, typer.Option(help="Where the pool is, if it was moved.")]
+Batch = Annotated[int, typer.Option(metavar="N", help="Number of the batch.")]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who decides this; it is kept.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say only what would happen, and write nothing.")]

@@ -51,10 +51,18 @@ def _print_status(directory: Path, now: Status) -> None:
     view = View(f"Campaign {directory}")
     for header in ("batch", "asked", "design"):
         view.add_column(header)
-    for header in ("pairs", "answers wanted", "answered", "still open"):
+    released = any(entry.released for entry in now.batches)
+    for header in ("pairs", "answers wanted", "answered", "still open", *(["released"] if released else [])):
         view.add_column(header, justify="right")
     for entry in now.batches:
-        figures = (entry.questions, entry.wanted, entry.answered, entry.open)
+        still_open = "closed" if entry.closed else str(entry.open)
+        figures = (
+            entry.questions,
+            entry.wanted,
+            entry.answered,
+            still_open,
+            *([entry.released] if released else []),
+        )
         view.add_row(str(entry.number), entry.asked[:10], entry.design, *(str(figure) for figure in figures))
     show(view)
     lines = [
@@ -63,6 +71,7 @@ def _print_status(directory: Path, now: Status) -> None:
         f"{counted(now.superseded, 'answer')} that their annotator changed later are not. "
         f"{counted(now.files, 'file')} {one_or_many(now.files, 'was', 'were')} told.",
     ]
+    lines += now.decisions
     if now.aside:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in now.aside.items())
         lines.append(f"Set aside: {reasons}. With --aside each is listed.")

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from bayesrm.cli.app import say
-from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
+from bayesrm.cli.campaign.group import DryRun, Folder, Moved, campaign_app
+from bayesrm.errors import InvalidInputError
 
 
 @campaign_app.command(
@@ -31,18 +32,35 @@ def tell(
             "nothing before somebody says it."
         ),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Take answers that were taken back, and such as somebody else gave in the same way.",
+        ),
+    ] = False,
+    dry_run: DryRun = False,
     pool: Moved = None,
 ) -> None:
     """Take what annotators answered. A file goes in whole or, where this is killed, not at all: then tell it again.
 
     Partial files, late ones, repetitions, corrections (an annotator's later answer counts), ties and skips are all
     taken. Unknown ids, broken rows, and rows that show other texts than were asked are listed with the reason, and the
-    rest of the file goes in. A file told twice changes nothing.
+    rest of the file goes in. A file without any row of this campaign is refused, and other files beside it are taken. A
+    file told twice changes nothing.
     """
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.meanings import parse_meanings
 
     meanings = None if answers is None else parse_meanings(answers)
     campaign = Campaign.open(directory, pool)
+    refused: list[InvalidInputError] = []
     for file in files:
-        say(str(campaign.tell(file, form, annotator, meanings)))
+        try:
+            say(str(campaign.tell(file, form, annotator, meanings, dry_run, again)))
+        except InvalidInputError as error:
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        raise InvalidInputError(f"{len(refused)} files were refused: {'; '.join(map(str, refused))}")
