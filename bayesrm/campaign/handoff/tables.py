@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bayesrm.errors import InvalidInputError
 
-QUESTION_ID = re.compile(r"q[a-z2-7]{5}-\d+-\d+")
+QUESTION_ID = re.compile(r"q[a-z2-7]{5}-\d+-(?:[a-z2-7]{7}-)?\d+")
 """What the id of a question looks like in any campaign."""
 HEADER_WITHIN = 10
 """A header is looked for in so many rows."""
