@@ -7,6 +7,7 @@ whichever process, so a run repeats to the bit and can be resumed anywhere.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ import pyro
 import torch
 
 from bayesrm.errors import InvalidInputError
+
+_FENCE = threading.RLock()
+"""Held inside of :func:`fenced`: what it guards belongs to the process, and a server fits beside what it answers."""
 
 
 def _sequence(seed: int, path: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -48,7 +52,7 @@ def fenced(seed: int) -> Iterator[None]:
     samples from the global generator only, so code that runs Pyro or initialises weights runs in here.
     """
     cuda = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices=cuda), pyro.settings.context(module_local_params=True):
+    with _FENCE, torch.random.fork_rng(devices=cuda), pyro.settings.context(module_local_params=True):
         # Not torch.manual_seed, which takes a millisecond to note who called it for devices that are not there.
         torch.default_generator.manual_seed(seed)
         if cuda:

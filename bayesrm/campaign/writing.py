@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
@@ -189,6 +190,10 @@ class Telling:
         """Note that a question is on somebody's screen, and until when it is kept for them."""
         row = question, annotator, now(), until
         self._db.execute("INSERT INTO shown (question, annotator, shown, until) VALUES (?, ?, ?, ?)", row)
+
+    def begin(self, batch: int, design: str, settings: dict[str, Any]) -> None:
+        """Begin a batch whose questions come one by one."""
+        self._db.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", (batch, now(), design, json.dumps(settings)))
 
     def ask(self, question: Question) -> bool:
         """Add a question to a batch that is there; False where its pair was asked before."""

@@ -19,6 +19,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import with_features
 from bayesrm.posteriors.pairs import ListedPairs
 from bayesrm.types import Pairs, Preferences
 
@@ -112,6 +113,17 @@ class Live:
     def tell(self, preferences: Preferences) -> None:
         """Refit with one answer or several, to whichever pairs of the pool; they are not asked again."""
         self._posterior = self._posterior.condition(preferences)
+        self.leave_out(preferences)
+
+    def relabel(self, preferences: Preferences) -> None:
+        """Refit with these answers in place of all that were told, as after one was taken back.
+
+        Raises
+        ------
+        CapabilityError
+            Where the posterior is not one of a last layer, so that only a new fit takes an answer back.
+        """
+        self._posterior = with_features(self._posterior).relabel(preferences)
         self.leave_out(preferences)
 
     def leave_out(self, pairs: Pairs) -> None:

@@ -164,8 +164,12 @@ class LastLayerPosterior(RewardPosterior):
 
     def condition(self, preferences: Preferences) -> LastLayerPosterior:
         """The exact refit with more preferences, warm-started; features and prior scale stay fixed."""
+        return self.relabel(self.preferences.append(preferences))
+
+    def relabel(self, preferences: Preferences) -> LastLayerPosterior:
+        """The exact refit with these preferences in place of all that it was fitted to, warm-started."""
         require_within(preferences, self.pool)
-        refitted = self.refit(self, self.preferences.append(preferences))
+        refitted = self.refit(self, preferences)
         # An inference may use the refit of another one, which puts its own name on what it returns.
         return replace(refitted, inference=self.inference, known=self.known)
 

@@ -57,6 +57,10 @@ class Chooser(ABC):
     """What makes new questions where those that were asked are answered, or on screens."""
 
     @abstractmethod
+    def begin(self, desk: Desk) -> None:
+        """Take a place at a desk, whose lock is held whenever the rest is called."""
+
+    @abstractmethod
     def left(self) -> int:
         """How many questions it would still make."""
 
@@ -101,6 +105,8 @@ class Desk:
         self._store = campaign.store
         self._store.keep_open()
         self._read()
+        if chooser is not None:
+            chooser.begin(self)
 
     def next(self, who: str) -> Question | None:
         """The question that is on somebody's screen, or a new one; None where none is left for them now."""

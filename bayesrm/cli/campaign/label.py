@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import webbrowser
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bayesrm.cli.app import console, say
 from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
+from bayesrm.cli.options import Device, from_options, with_options
 from bayesrm.errors import InvalidInputError
+from bayesrm.runs.settings import AskSettings
 from bayesrm.utils.wording import counted
 
 
 @campaign_app.command(
     epilog="Example:  [bold]bayesrm campaign label runs/labels --annotator anna --annotator bert[/bold]"
 )
+@with_options(AskSettings)
 def label(
     directory: Folder,
     annotator: Annotated[
@@ -40,7 +43,18 @@ def label(
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="X", help="How long a question is kept for whoever has it on screen.")
     ] = 10,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="When what was asked is answered, choose one pair after another, each after an exact update; the "
+            "options of [bold]campaign ask[/bold] say which.",
+            show_default=False,
+        ),
+    ] = False,
     pool: Moved = None,
+    device: Device = None,
+    **settings: Any,
 ) -> None:
     """Answer questions on a page that this machine serves, alone or with others. Ctrl-C ends it.
 
@@ -49,10 +63,14 @@ def label(
     """
     from datetime import timedelta
 
+    import torch
+
     from bayesrm.campaign import Campaign
+    from bayesrm.campaign.asking import Request
     from bayesrm.campaign.page.app import make_app
     from bayesrm.campaign.page.desk import Desk
     from bayesrm.campaign.page.links import OWNER, Links
+    from bayesrm.campaign.page.live import LiveChooser
     from bayesrm.campaign.page.serve import address_of, is_loopback, listen, own_names, serve
     from bayesrm.campaign.page.texts import harmless
 
@@ -61,7 +79,8 @@ def label(
             f"expected an address of this machine alone, got --host {host}, which others reach: add --expose if "
             "everybody on that network may see the page's door, and read what travels to it, which is not encrypted"
         )
-    campaign = Campaign.open(directory, pool)
+    request = from_options(Request, settings)
+    campaign = Campaign.open(directory, pool, device)
     campaign.require_texts()
     questions = campaign.store.questions()
     if not questions:
@@ -74,7 +93,12 @@ def label(
     listening = listen(host, port, links.port)
     links.port = listening.getsockname()[1]
     links.write(directory)
-    desk = Desk(campaign, reserved=timedelta(minutes=minutes))
+    chooser = None
+    if live:
+        torch.set_num_threads(1)
+        say("Fitting what was answered so far …")
+        chooser = LiveChooser(campaign, request)
+    desk = Desk(campaign, chooser=chooser, reserved=timedelta(minutes=minutes))
     base = address_of(listening, host)
     for name, secret in links.annotators.items():
         say(f"{harmless(name)}: {base}/#{secret}")
@@ -91,6 +115,8 @@ def label(
         webbrowser.open(f"{base}/#{next(iter(links.annotators.values()))}")
     before = len(campaign.store.answers())
     serve(make_app(desk, links, own_names(host), any_address=not is_loopback(host)), listening)
+    if chooser is not None:
+        chooser.end()
     given = len(campaign.store.answers()) - before
     campaign.store.close()
     say(f"Ended. {counted(given, 'answer')} came in; next: bayesrm campaign status {directory}")

@@ -61,7 +61,8 @@ async function act(name, body) {
   } catch (error) {
     if (name === "answer") localStorage.removeItem(kept);
     question = null;
-    message(error.message || "Something went wrong: load the page again.");
+    busy = false;
+    message(error.message || "Something went wrong: load the page again.", "refused");
     return null;
   } finally {
     busy = false;
@@ -100,7 +101,7 @@ async function pause() {
   paused = true;
   clock(false);
   await act("pause", {});
-  message("Paused. Your answers are saved; you can close this page and come back with the same link.", { resume: true });
+  message("Paused. Your answers are saved; you can close this page and come back with the same link.", "paused");
   say("Paused.");
 }
 
@@ -114,7 +115,7 @@ function show(state, words) {
   last = state.last;
   question = state.question;
   $("name").textContent = state.name;
-  const total = state.answered + state.left + state.elsewhere + (question ? 0 : 0);
+  const total = state.answered + state.left + state.elsewhere;
   $("bar").max = Math.max(1, total);
   $("bar").value = state.answered;
   $("count").textContent = `${state.answered} of ${total}`;
@@ -123,10 +124,10 @@ function show(state, words) {
   if (!question) {
     document.title = "Nothing to answer now";
     if (state.elsewhere) {
-      message("The rest is on other people's screens. This page looks again by itself.");
+      message("The rest is on other people's screens. This page looks again by itself.", "waiting");
       waiting = setTimeout(next, 4000);
     } else {
-      message(state.answered ? "All done. Thank you!\nEvery answer of yours is saved." : "There is nothing to answer yet.");
+      message(state.answered ? "All done. Thank you!\nEvery answer of yours is saved." : "There is nothing to answer yet.", "done");
       waiting = setTimeout(next, 15000);
     }
     return;
@@ -172,7 +173,9 @@ function fill(part, text) {
   box.after(more);
 }
 
-function message(text, { resume = false } = {}) {
+function message(text, state) {
+  const resume = state === "paused";
+  at(state);
   $("question").hidden = $("choices").hidden = $("pause").hidden = true;
   $("message").hidden = false;
   $("message-text").textContent = text;
@@ -182,7 +185,11 @@ function message(text, { resume = false } = {}) {
   if (resume) $("resume").focus();
 }
 
+// What the page is at, for its style and for whoever drives it: ready, busy, waiting, done, paused or refused.
+function at(state) { document.body.dataset.state = state; }
+
 function lock() {
+  if (busy) at("busy"); else if (question && !paused) at("ready");
   for (const button of buttons) button.disabled = busy;
   $("undo").disabled = $("message-undo").disabled = busy || last === null;
   $("pause").disabled = busy;
@@ -239,6 +246,6 @@ document.addEventListener("visibilitychange", () => {
 });
 
 const left = localStorage.getItem(kept);
-if (!secret) message("This link is not whole: it ends in # and a secret. Ask whoever sent it for the link.");
+if (!secret) message("This link is not whole: it ends in # and a secret. Ask whoever sent it for the link.", "refused");
 else if (left) send(JSON.parse(left));
 else next();

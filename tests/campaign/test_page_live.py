@@ -1,0 +1,159 @@
+"""Live mode: every next pair is the best under the exact update, and fits beside it lose and double nothing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import bayesrm as brm
+from bayesrm.campaign.asking import Request
+from bayesrm.campaign.page.desk import Desk
+from bayesrm.campaign.page.live import REFIT_AFTER, LiveChooser
+from bayesrm.campaign.store import Store
+from bayesrm.errors import InvalidInputError
+
+
+@pytest.fixture
+def at_desk(asked, monkeypatch):
+    """``at_desk(refits, **request)``: a campaign without questions at a live desk; by default nothing is fitted anew."""
+    made = []
+
+    def make(refits: bool = False, size: int = 0, **request) -> Desk:
+        campaign = asked(size)
+        chooser = LiveChooser(campaign, Request(**{"candidates": None, "design": "pa-dopt", **request}))
+        if not refits:
+            monkeypatch.setattr(chooser._wanted, "set", lambda: None)
+        made.append((Desk(campaign, chooser=chooser), chooser))
+        return made[-1][0]
+
+    yield make
+    for desk, chooser in made:
+        monkeypatch.undo()
+        chooser.end()
+        desk.campaign.store.close()
+
+
+def give(desk: Desk, who: str, side: str, key: str):
+    question = desk.next(who)
+    assert desk.answer(who, question.id, side, key, 1.0) == "kept"
+    return question
+
+
+def pair(batch) -> frozenset[int]:
+    return frozenset((int(batch.first[0]), int(batch.second[0])))
+
+
+def test_each_pair_is_what_the_design_chooses_after_an_exact_update(at_desk):
+    desk = at_desk()
+    campaign = desk.campaign
+    everything = brm.candidates(campaign.pool, prompts=None, size=None)
+    reference = brm.Live(campaign.fit(), everything, "pa-dopt")
+    for number in range(8):
+        best = reference.next()
+        question = desk.next("ana")
+        assert frozenset((question.first, question.second)) == pair(best)
+        assert question.gain == pytest.approx(float(best.gain[0]), rel=1e-9)
+        side = ("left", "right", "tie", "left")[number % 4]
+        desk.answer("ana", question.id, side, f"key {number}")
+        outcome = {"first": 1.0, "second": 0.0, "tie": 0.5}[question.verdict(side)]
+        reference.tell(brm.Preferences([question.first], [question.second], [outcome], annotator=["ana"]))
+    assert len(campaign.preferences()) == 8
+    assert Store(campaign.directory).batches()[-1]["live"] is True
+
+
+def test_a_question_is_in_the_store_before_it_is_shown_and_no_two_get_the_same(at_desk):
+    desk = at_desk()
+    shown = [desk.next(who) for who in ("ana", "bo", "cy")]
+    assert len({frozenset((q.first, q.second)) for q in shown}) == 3
+    there = {question.id for question in Store(desk.campaign.directory).questions()}
+    assert {question.id for question in shown} == there
+    assert [desk.next(who) for who in ("ana", "bo", "cy")] == shown
+
+
+def test_what_was_asked_comes_first_and_the_session_ends_where_it_was_told_to(at_desk):
+    desk = at_desk(size=2, **{})
+    campaign = desk.campaign
+    asked_first = {question.id for question in campaign.store.questions()}
+    seen = [give(desk, "ana", "left", f"key {k}").id for k in range(4)]
+    assert set(seen[:2]) == asked_first
+    assert not set(seen[2:]) & asked_first
+
+
+def test_the_session_asks_as_many_pairs_as_it_was_told_to(asked):
+    campaign = asked(0)
+    chooser = LiveChooser(campaign, Request(size=3, candidates=None))
+    desk = Desk(campaign, chooser=chooser)
+    for number in range(3):
+        assert desk.progress("ana").left == 3 - number
+        give(desk, "ana", "left", f"key {number}")
+    assert desk.next("ana") is None
+    chooser.end()
+    campaign.store.close()
+
+
+def test_an_overlap_has_the_pairs_of_one_answered_by_others_too(asked):
+    campaign = asked(0)
+    chooser = LiveChooser(campaign, Request(size=2, candidates=None, overlap=2))
+    desk = Desk(campaign, chooser=chooser)
+    first = give(desk, "ana", "left", "key 1")
+    assert desk.next("bo") == first
+    second = desk.next("ana")
+    assert second != first
+    desk.answer("bo", first.id, "left", "key 2")
+    assert desk.next("bo") == second
+    chooser.end()
+    campaign.store.close()
+
+
+def test_an_answer_that_is_taken_back_is_forgotten_exactly(at_desk):
+    desk = at_desk()
+    for number in range(5):
+        give(desk, "ana", "left", f"key {number}")
+    before = desk.chooser._live.posterior.location.clone()
+    give(desk, "ana", "right", "key 5")
+    assert not np.allclose(desk.chooser._live.posterior.location, before)
+    assert desk.undo("ana", desk.progress("ana").last)
+    np.testing.assert_allclose(desk.chooser._live.posterior.location, before, atol=1e-6)
+    assert len(desk.chooser._live.posterior.preferences) == 5
+    # Answers that another command tells are known, too.
+    question = desk.next("ana")
+    path = desk.campaign.directory / "sheet.csv"
+    path.write_text(f"question,answer,annotator\n{question.id},left,bo\n")
+    brm.Campaign.open(desk.campaign.directory).tell(path)
+    desk.next("ana")
+    assert len(desk.chooser._live.posterior.preferences) == 6
+
+
+def test_a_skip_teaches_nothing(at_desk):
+    desk = at_desk()
+    give(desk, "ana", "skip", "key 1")
+    assert len(desk.chooser._live.posterior.preferences) == 0
+    assert desk.next("ana") is not None
+
+
+def test_a_full_fit_beside_it_takes_the_place_of_the_old_posterior_with_what_came_meanwhile(at_desk):
+    desk = at_desk(refits=True)
+    before = desk.chooser._live
+    for number in range(REFIT_AFTER + 2):
+        give(desk, "ana", "left" if number % 3 else "right", f"key {number}")
+    end = time.monotonic() + 60
+    while desk.chooser._live is before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert desk.chooser._live is not before
+    with desk.lock:
+        known = desk.chooser._live.posterior.preferences
+    told = desk.campaign.preferences()
+    assert sorted(zip(known.first, known.second, known.outcome, strict=True)) == sorted(
+        zip(told.first, told.second, told.outcome, strict=True)
+    )
+    asked_before = {frozenset((q.first, q.second)) for q in desk.campaign.store.questions()}
+    question = desk.next("ana")
+    assert frozenset((question.first, question.second)) not in asked_before
+
+
+def test_caps_are_about_batches(asked):
+    campaign = asked(0)
+    with pytest.raises(InvalidInputError, match="without caps"):
+        LiveChooser(campaign, Request(per_prompt=1))
