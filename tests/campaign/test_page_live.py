@@ -17,7 +17,7 @@ from bayesrm.errors import InvalidInputError
 
 @pytest.fixture
 def at_desk(asked, monkeypatch):
-    """``at_desk(refits, **request)``: a campaign without questions at a live desk; by default nothing is fitted anew."""
+    """``at_desk(refits, size, **request)``: a campaign at a live desk; by default nothing is fitted anew."""
     made = []
 
     def make(refits: bool = False, size: int = 0, **request) -> Desk:

@@ -43,6 +43,10 @@ def label(
     minutes: Annotated[
         float, typer.Option(min=0.1, metavar="X", help="How long a question is kept for whoever has it on screen.")
     ] = 10,
+    terminal: Annotated[
+        bool,
+        typer.Option("--terminal", help="Answer here in the terminal, without a page.", show_default=False),
+    ] = False,
     live: Annotated[
         bool,
         typer.Option(
@@ -56,7 +60,7 @@ def label(
     device: Device = None,
     **settings: Any,
 ) -> None:
-    """Answer questions on a page that this machine serves, alone or with others. Ctrl-C ends it.
+    """Answer questions on a page that this machine serves, or in the terminal, alone or with others. Ctrl-C ends it.
 
     Each annotator has a link with a secret, and the owner one to look only. An answer is on disk before the page says
     so. Nothing is loaded from elsewhere, and only this machine reaches the page.
@@ -73,6 +77,7 @@ def label(
     from bayesrm.campaign.page.live import LiveChooser
     from bayesrm.campaign.page.serve import address_of, is_loopback, listen, own_names, serve
     from bayesrm.campaign.page.texts import harmless
+    from bayesrm.cli.campaign.terminal import answer_in_terminal
 
     if not is_loopback(host) and not expose:
         raise InvalidInputError(
@@ -83,22 +88,33 @@ def label(
     campaign = Campaign.open(directory, pool, device)
     campaign.require_texts()
     questions = campaign.store.questions()
-    if not questions:
+    if not questions and not live:
         raise InvalidInputError(
-            f"nothing was asked yet: bayesrm campaign ask {directory} --size 200, and then this"
+            f"nothing was asked yet: bayesrm campaign ask {directory} --size 200, and then this; or add --live"
         )
     named = sorted({name for question in questions for name in question.annotators})
     people = annotator or named or [OWNER]
-    links = Links.of(directory, people, renew)
-    listening = listen(host, port, links.port)
-    links.port = listening.getsockname()[1]
-    links.write(directory)
+    if terminal and len(people) > 1:
+        raise InvalidInputError(
+            f"expected one annotator in a terminal, and there are {', '.join(people)}: say --annotator NAME"
+        )
     chooser = None
     if live:
         torch.set_num_threads(1)
         say("Fitting what was answered so far …")
         chooser = LiveChooser(campaign, request)
-    desk = Desk(campaign, chooser=chooser, reserved=timedelta(minutes=minutes))
+    reserved = timedelta(minutes=minutes)
+    if terminal:
+        answer_in_terminal(Desk(campaign, "terminal", chooser, reserved), people[0])
+        if chooser is not None:
+            chooser.end()
+        campaign.store.close()
+        return
+    links = Links.of(directory, people, renew)
+    listening = listen(host, port, links.port)
+    links.port = listening.getsockname()[1]
+    links.write(directory)
+    desk = Desk(campaign, chooser=chooser, reserved=reserved)
     base = address_of(listening, host)
     for name, secret in links.annotators.items():
         say(f"{harmless(name)}: {base}/#{secret}")
