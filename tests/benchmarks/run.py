@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from blocks import fits_of_auto, kernel_over_all_pairs
 from inference import laplace_against_laplace_torch, nuts_against_plain_pyro
 from rich.console import Console
 from rich.table import Table
@@ -164,9 +165,11 @@ def _with_peak(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return {**measured, "peak_gigabytes": peak / 1024**3}
 
 
-def time_implicit(n: int, k: int, d: int, plug_in: bool, selector: str, repeats: int = 3) -> dict[str, Any]:
+def time_implicit(
+    n: int, k: int, d: int, plug_in: bool, selector: str, repeats: int = 3, kernel: bool = False
+) -> dict[str, Any]:
     """Selection of k among all pairs of n responses, against the bare Gram product of as many."""
-    posterior, candidates = implicit(n, d, plug_in)
+    posterior, candidates = kernel_over_all_pairs(n, d) if kernel else implicit(n, d, plug_in)
 
     def ours() -> brm.Selection:
         return brm.select(posterior, candidates, "pa-dopt", k, selector=selector)
@@ -185,6 +188,16 @@ def time_implicit(n: int, k: int, d: int, plug_in: bool, selector: str, repeats:
 def greedy_over_all_pairs() -> dict[str, Any]:
     """Greedy, all 12.5 million pairs of 5,000 responses, d = 64, 500 picks, against one bare Gram product."""
     return measure_apart(partial(time_implicit, 5_000, 500, 64, False, "greedy"))
+
+
+def greedy_over_all_pairs_with_a_kernel() -> dict[str, Any]:
+    """Greedy, all 12.5 million pairs of 5,000 responses, 512 kernel features, against one bare Gram product."""
+    return measure_apart(partial(time_implicit, 5_000, 500, 512, False, "greedy", 1, True))
+
+
+def auto_on_ten_blocks() -> dict[str, Any]:
+    """encoder="auto" on seven layers and covariates, 1,000 labels, against the last layer alone."""
+    return alternate(*fits_of_auto(), 3)
 
 
 def gradient_over_all_pairs(n: int = 20_000) -> dict[str, Any]:
@@ -313,6 +326,8 @@ BENCHMARKS = (
     # First: a new process inherits the peak of memory of the one that starts it.
     greedy_over_all_pairs,
     gradient_over_all_pairs,
+    greedy_over_all_pairs_with_a_kernel,
+    auto_on_ten_blocks,
     gradient_against_autograd,
     greedy_against_determinants,
     greedy_at_full_size,
