@@ -18,6 +18,7 @@ from bayesrm.diagnostics.finding import Finding
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.unexplained import stretch
 from bayesrm.types import Comparisons, ResponsePool
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -108,6 +109,6 @@ def golden_pit(
     if unexplained and isinstance(posterior, LastLayerPosterior):
         # The truth is what people think of the responses, with what no feature says of them: u_i − u_j.
         s = posterior.unexplained.sample(draws, generator)[:, None]
-        logits = logits + s * generator.normal(size=logits.shape) * 2**0.5
+        logits = stretch(s) * logits + s * generator.normal(size=logits.shape) * 2**0.5
     rank = (logits < truth).sum(axis=0)
     return (rank + generator.random(len(truth))) / (len(logits) + 1), pool.group[first]

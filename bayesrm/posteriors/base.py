@@ -304,7 +304,9 @@ class RewardPosterior(ABC):
     def predictive_interval(
         self, pool: ResponsePool, level: float = 0.9
     ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
-        """Intervals of what people think of each response: of φᵀβ + u, and not of φᵀβ alone as :meth:`reward` has it.
+        """Intervals of what people think of each response, with what no feature says of it.
+
+        That is k(s) φᵀβ + u, and not φᵀβ as :meth:`reward` has it, see :mod:`bayesrm.posteriors.unexplained`.
 
         Parameters
         ----------
@@ -327,22 +329,28 @@ class RewardPosterior(ABC):
         """
         if not 0 < level < 1:
             raise InvalidInputError(f"expected a level between 0 and 1, got {level}")
-        variance = self.unexplained.variance
+        u = self.unexplained
         mean, sd = self.reward(pool)
-        half = float(norm.ppf((1 + level) / 2)) * np.sqrt(sd**2 + variance * (1 - 1 / len(pool)))
-        return mean - half, mean + half
+        # Moments of k(s) φᵀβ + u over s: of k, of its square, and of u.
+        k, square = float(u.probability @ u.stretch), float(u.probability @ u.stretch**2)
+        variance = square * sd**2 + (square - k**2) * mean**2 + u.variance * (1 - 1 / len(pool))
+        half = float(norm.ppf((1 + level) / 2)) * np.sqrt(variance)
+        return k * mean - half, k * mean + half
 
     def consensus_probability(
         self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
     ) -> Float[np.ndarray, "pair"]:
-        """The probability that people on the whole prefer the first: P(φᵀβ + u of the first is larger).
+        """The probability that people on the whole prefer the first: P(k(s) φᵀβ + u of the first is larger).
 
         :meth:`preference_probability` is that of a single answer, with the noise of answers and without u.
         """
         pairs = Comparisons(as_index(first, "first"), as_index(second, "second"))
         mean, variance = self.logit_moments(pool, pairs)
-        spread = (variance + 2 * self.unexplained.variance).sqrt()
-        return torch.special.ndtr(mean / spread).cpu().numpy()
+        total = torch.zeros_like(mean)
+        u = self.unexplained
+        for s, k, weight in zip(u.sd, u.stretch, u.probability, strict=True):
+            total += float(weight) * torch.special.ndtr(mean / (variance + 2 * float(s / k) ** 2).sqrt())
+        return total.cpu().numpy()
 
     def logit_moments(
         self, pool: ResponsePool, pairs: Pairs

@@ -10,7 +10,11 @@ u: with D the matrix of pairs (+1 first, −1 second) and c_kl = (D Dᵀ)_kl,
 
 so products of residuals over pairs of labels that share a response give a composite likelihood of s (Varin, Reid &
 Firth 2011), multiplied with log s ~ Normal(0, 0.5²). Repeated answers to one pair (c = 2) say most, labels
-that share no response nothing; without any it is the prior. The Laplace evidence of s was tried and is biased
+that share no response nothing; without any it is the prior.
+
+A fit leaves u out, so the logits that it sees are those of an average over u, closer to 0 than the ones that people on
+the whole have: P(y) = E_u p(η + u_i − u_j) ≈ p(η / k) with k(s) = √(1 + π s²/4) (MacKay 1992, for a difference of
+two). What is said of the consensus is therefore said of k(s) φᵀβ + u. The Laplace evidence of s was tried and is biased
 towards 0, as few answers a response make the posterior of u far from Gaussian.
 """
 
@@ -35,6 +39,8 @@ FOLDS = 5
 GRID = np.geomspace(0.05, 2.5, 40)
 PRIOR_MEAN, PRIOR_SD = math.log(1.0), 0.5
 """Of log s, in logits."""
+VAGUE = 3.0
+"""Of the prior the interval spans a factor of five."""
 MOST_PRODUCTS = 200_000
 """Pairs of labels that share a response; of more, so many random ones stand for all."""
 
@@ -62,6 +68,17 @@ class Unexplained:
         """E s², in logits²."""
         return float(self.probability @ self.sd**2)
 
+    @property
+    def stretch(self) -> Float[np.ndarray, "value"]:
+        """(value,) k(s): how much farther apart the consensus is than what is fitted without u."""
+        return stretch(self.sd)
+
+    @property
+    def identified(self) -> bool:
+        """Whether labels say how large s is: whether its 90% interval spans a factor of less than :data:`VAGUE`."""
+        low, high = self.interval()
+        return high < VAGUE * low
+
     def interval(self, level: float = 0.9) -> tuple[float, float]:
         """A central interval of s."""
         cumulative = np.cumsum(self.probability)
@@ -71,6 +88,11 @@ class Unexplained:
     def sample(self, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draw"]:
         """Draws of s."""
         return generator.choice(self.sd, size=draws, p=self.probability)
+
+
+def stretch(sd: Float[np.ndarray, "*value"]) -> Float[np.ndarray, "*value"]:
+    """k(s) = √(1 + π s²/4)."""
+    return np.asarray(np.sqrt(1 + math.pi * sd**2 / 4))
 
 
 def unexplained(posterior: LastLayerPosterior) -> Unexplained:

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 import bayesrm as brm
 from bayesrm.errors import CapabilityError
-from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, sharing, unexplained
+from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, sharing, stretch, unexplained
 
 
 def _world(seed: int, s: float, labels: int = 400, repeats: int = 1):
@@ -77,9 +77,15 @@ def test_the_consensus_is_less_certain_than_the_linear_reward():
     mean, variance = (part.numpy() for part in posterior.logit_moments(pool, brm.Comparisons(first, second)))
     from scipy.stats import norm
 
-    expected = norm.cdf(mean / np.sqrt(variance + 2 * posterior.unexplained.variance))
     found = posterior.consensus_probability(pool, first, second)
-    np.testing.assert_allclose(found, expected)
+    r = np.random.default_rng(0)
+    draws = 200_000
+    s = posterior.unexplained.sample(draws, r)
+    for pair in (0, 7):
+        eta = mean[pair] + np.sqrt(variance[pair]) * r.normal(size=draws)
+        u = s * 2**0.5 * r.normal(size=draws)
+        preferred = np.mean(np.sqrt(1 + np.pi * s**2 / 4) * eta + u > 0)
+        assert found[pair] == pytest.approx(preferred, abs=5 * 0.5 / np.sqrt(draws))
     assert (np.abs(found - 0.5) < np.abs(norm.cdf(mean / np.sqrt(variance)) - 0.5)).all()
 
 
@@ -87,3 +93,31 @@ def test_whole_networks_say_that_they_have_none(pool, preferences, short_trainin
     posterior = brm.fit(brm.RewardModel(pool.dim, "mlp"), pool, preferences, "ensemble")
     with pytest.raises(CapabilityError, match="needs a posterior of the last layer"):
         posterior.predictive_interval(pool)
+
+
+@pytest.mark.parametrize("s", [0.5, 1.0, 2.0])
+def test_what_is_fitted_without_u_is_stretched_to_the_consensus(s):
+    """E_u p(k η + u_i − u_j) is p(η), to the 2% of the probit approximation."""
+    u = np.random.default_rng(0).normal(size=400_000) * s * 2**0.5
+    for eta in (0.3, 1.0, 2.0):
+        assert expit(stretch(np.array(s)) * eta + u).mean() == pytest.approx(expit(eta), abs=0.02)
+
+
+def test_intervals_cover_worlds_whose_u_is_drawn_from_the_prior():
+    """Everything unknown drawn anew: 90% intervals of rewards hold 85 to 95% of them, whatever s is."""
+    held = []
+    for seed in range(16):
+        s = float(np.exp(PRIOR_MEAN + PRIOR_SD * np.random.default_rng(100 + seed).normal()))
+        pool, golden, prefs = _world(seed, s, labels=300)
+        posterior = brm.fit(brm.RewardModel(pool, encoder="linear"), pool, prefs)
+        low, high = posterior.predictive_interval(pool, level=0.9)
+        truth = golden - golden.mean()
+        held.append(np.mean((truth > low) & (truth < high)))
+    assert 0.85 < np.mean(held) < 0.95
+
+
+def test_labels_say_how_large_it_is_where_answers_are_repeated():
+    pool, _, prefs = _world(1, 1.0, labels=900, repeats=3)
+    model = brm.RewardModel(pool, encoder="linear")
+    assert brm.fit(model, pool, prefs).unexplained.identified
+    assert not brm.fit(model, pool, prefs[:20]).unexplained.identified
