@@ -6,11 +6,15 @@ and what was read can be written.
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import sys
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +24,7 @@ from bayesrm.data.texts import read_texts, write_texts
 from bayesrm.errors import InvalidInputError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from mutations import WHOLE, damaged
 from published_cards import CARDS
 
 FUZZ = settings(
@@ -83,6 +88,51 @@ def test_a_file_of_any_bytes(tmp_path, kind, data):
     except InvalidInputError:
         return
     assert all(isinstance(row, (dict, InvalidInputError)) for row in rows)
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory):
+    """A file of every form in every kind, whole."""
+    folder, files = tmp_path_factory.mktemp("whole"), []
+    for number, rows in enumerate(CARDS.values()):
+        for kind in ("jsonl", "json", "csv", "tsv", "parquet", "jsonl.gz"):
+            path = folder / f"{number}.{kind}"
+            if kind == "parquet":
+                pq.write_table(pa.Table.from_pylist(rows), path)
+            elif kind in ("csv", "tsv"):
+                cells = [
+                    {k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in row.items()}
+                    for row in rows
+                ]
+                pd.DataFrame(cells).to_csv(path, index=False, sep="," if kind == "csv" else "\t")
+            else:
+                text = json.dumps(rows) if kind == "json" else "".join(json.dumps(row) + "\n" for row in rows)
+                path.write_bytes(gzip.compress(text.encode()) if kind == "jsonl.gz" else text.encode())
+            files.append((kind, path.read_bytes()))
+    return files
+
+
+@settings(FUZZ, max_examples=200)
+@given(st.integers(0, 10**6), st.randoms(use_true_random=False))
+def test_a_damaged_file_of_any_form(tmp_path, whole_files, which, random):
+    kind, data = whole_files[which % len(whole_files)]
+    path = tmp_path / f"damaged.{kind}"
+    path.write_bytes(damaged(data, random))
+    try:
+        texts = read_texts(str(path))
+    except InvalidInputError:
+        return
+    write_texts(tmp_path / "responses.parquet", texts)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv", "parquet", "jsonl.gz", "csv.gz"])
+@pytest.mark.parametrize("which", range(len(WHOLE)))
+def test_a_file_without_texts_is_refused_in_a_sentence(tmp_path, kind, which):
+    path = tmp_path / f"rows.{kind}"
+    path.write_bytes(WHOLE[which])
+    with pytest.raises(InvalidInputError) as caught:
+        read_texts(str(path))
+    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", [], [[1]]])

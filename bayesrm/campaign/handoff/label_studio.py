@@ -194,7 +194,7 @@ def _of_results(
     """What the results of one annotation say together."""
     said: list[Any] = []
     for result in results if isinstance(results, list) else []:
-        if isinstance(result, dict) and result.get("from_name", "preference") not in controls:
+        if isinstance(result, dict) and str(result.get("from_name", "preference")) not in controls:
             continue
         value = result.get("value") if isinstance(result, dict) else None
         if not isinstance(value, dict):
