@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -22,7 +20,7 @@ from bayesrm.inspection.campaigns import is_campaign, open_campaign
 from bayesrm.inspection.diagnose import folder_of_run, model_of_run, refitted_run
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.runs.results import open_results
+from bayesrm.runs.results import configuration_of, load_results, open_results
 from bayesrm.runs.settings import ModelSettings
 
 BAD_K = 0.7
@@ -132,8 +130,7 @@ def _of_run(folder: Path, pool: Path | None) -> Found:
     if pool is not None:
         return refitted_run(folder, load_pool(pool))
     run = folder_of_run(folder)
-    with open_results(run) as opened:
-        tree = opened.load()
+    tree = load_results(run)
     if "log_likelihood" not in tree.children:
         raise InvalidInputError(
             f"expected log-likelihoods in the results of {run}, and there are none: give --pool, with which its "
@@ -146,7 +143,7 @@ def _run_variant(folder: Path, pool: Path, variant: Mapping[str, str]) -> Reward
     responses = load_pool(pool)
     known = refitted_run(folder, responses)
     with open_results(folder_of_run(folder)) as tree:
-        configuration: dict[str, Any] = json.loads(tree.attrs["configuration"])
+        configuration = configuration_of(tree)
     described = dict(configuration["model"])
     if "encoder" in variant:
         # What goes with another encoder is its own.

@@ -5,7 +5,6 @@ Of a run what its file says alone, and more where its pool is given; a campaign 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.reports.diagnosis import write_page
 from bayesrm.runs.combine import run_folders
 from bayesrm.runs.journal import RUN_FILE, read_records
-from bayesrm.runs.results import RESULTS_FILE, open_results, write_results
+from bayesrm.runs.results import RESULTS_FILE, configuration_of, load_results, open_results, write_results
 from bayesrm.runs.settings import ModelSettings
 from bayesrm.types import Preferences, ResponsePool
 
@@ -90,9 +89,8 @@ def diagnose_run(
         Where there is no finished run, the pool is another one, or something is asked that needs it.
     """
     folder = folder_of_run(directory)
-    with open_results(folder) as opened:
-        tree = opened.load()
-    configuration: dict[str, Any] = json.loads(tree.attrs["configuration"])
+    tree = load_results(folder)
+    configuration = configuration_of(tree)
     inference = configuration["inference"]
     if pool is None:
         if test is not None or reference is not None or sbc:
@@ -140,9 +138,8 @@ def _write(
 def refitted_run(directory: Path, pool: ResponsePool) -> RewardPosterior:
     """The final posterior of a run, fitted again from its labels; of several runs, as for :func:`diagnose_run`."""
     folder = folder_of_run(directory)
-    with open_results(folder) as opened:
-        tree = opened.load()
-    return _refitted(folder, tree, json.loads(tree.attrs["configuration"]), pool)
+    tree = load_results(folder)
+    return _refitted(folder, tree, configuration_of(tree), pool)
 
 
 def folder_of_run(directory: Path) -> Path:

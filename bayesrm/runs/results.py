@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,53 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
         path = path / RESULTS_FILE
     if not path.exists():
         raise InvalidInputError(f"there is no results file {path}")
-    try:
+    with _whole(path):
         return xr.open_datatree(path, engine="h5netcdf")
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"expected a netCDF results file, and {path} is not one: {error}") from error
+
+
+def load_results(path: str | os.PathLike[str]) -> xr.DataTree:
+    """The results of a run, read at once.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such file, or it is not whole.
+    """
+    with open_results(path) as opened, _whole(Path(path)):
+        return opened.load()
+
+
+def configuration_of(results: xr.DataTree) -> dict[str, Any]:
+    """The settings that a run was made with.
+
+    Raises
+    ------
+    InvalidInputError
+        Where its results do not have them.
+    """
+    try:
+        configuration = json.loads(results.attrs["configuration"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"expected results that say how the run was made, and these do not ({error}): are they of a run?"
+        ) from error
+    if not isinstance(configuration, dict):
+        raise InvalidInputError(f"expected the settings of a run in its results, got {configuration!r:.40}")
+    return configuration
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What libraries raise at a damaged file, as a sentence."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InvalidInputError(
+            f"expected a netCDF results file, and {path} is not one, or is damaged: {reason:.200}"
+        ) from error
 
 
 def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:

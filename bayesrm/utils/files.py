@@ -82,12 +82,18 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; InvalidInputError where the file is damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file of ours, an object in JSON; InvalidInputError where it is damaged or has something else."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is damaged and cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidInputError(
+            f"expected an object in {path}, and it has {type(value).__name__} {value!r:.40}: put back the file, or "
+            "make it again"
+        )
+    return value
 
 
 def _sync_directory(path: Path) -> None:
