@@ -21,8 +21,9 @@ from bayesrm.campaign.decisions import Decisions
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Sheet
 from bayesrm.campaign.records import Question, now
+from bayesrm.campaign.sheets import write_sheets
 from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets
-from bayesrm.campaign.store import Store
+from bayesrm.campaign.store import Store, leftovers
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.data import load_pool
@@ -127,7 +128,7 @@ class Campaign(Decisions):
         opened = load_pool(pool_path)
         _require_possible(configuration, opened)
         targets = None if target_prompts is None else read_targets(Path(target_prompts), opened)
-        if directory.exists() and any(directory.iterdir()):
+        if directory.exists() and {*directory.iterdir()} - {*leftovers(directory)}:
             Store.refuse_second(directory)
             raise InvalidInputError(f"expected {directory} to be new or empty, and it has files: choose another")
         created, mark = now(), Fingerprint.of(opened).digest()
@@ -214,7 +215,7 @@ class Campaign(Decisions):
         return questions
 
     def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
-        """Write the files of a batch.
+        """Write the files of a batch. A file that is there and differs stays, and the new one gets a number.
 
         Parameters
         ----------
@@ -245,12 +246,11 @@ class Campaign(Decisions):
             )
         folder = self.directory / BATCHES if out is None else Path(out)
         names = sorted({name for question in questions for name in question.annotators}) or [""]
-        folder.mkdir(parents=True, exist_ok=True)
         stems = _stems(names, f"batch-{number:03d}")
         written: list[Path] = []
         for name in names:
             own = [question for question in questions if not name or name in question.annotators]
-            written += handoff.write([self.sheet(question, name) for question in own], folder / stems[name])
+            written += write_sheets(handoff, [self.sheet(question, name) for question in own], folder, stems[name])
         return written
 
     def costs(self, words: str) -> Float[np.ndarray, "response"]:

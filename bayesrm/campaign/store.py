@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesrm.campaign.names import Names
+from bayesrm.campaign.opening import cannot_write, open_store
 from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
 from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
 from bayesrm.campaign.writing import STANDING, Telling, insert_questions, standing_names
@@ -22,8 +23,6 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
 STORE_FILE = "campaign.sqlite"
-BUSY_SECONDS = 60
-"""How long a command waits for another one that is writing."""
 
 GIVEN_HERE = ("page", "terminal")
 """Formats of answers that came from no file."""
@@ -37,6 +36,11 @@ class Store:
     directory
         The campaign's.
 
+    Attributes
+    ----------
+    read_only : bool
+        Whether nothing can be written: the disk is read-only or full, or the folder is another user's.
+
     Raises
     ------
     InvalidInputError
@@ -45,6 +49,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / STORE_FILE
+        self.read_only = False
         self._kept: sqlite3.Connection | None = None
         self._lock = threading.RLock()
         if not self.path.exists():
@@ -65,6 +70,8 @@ class Store:
     def create(cls, directory: Path, settings: dict[str, Any]) -> Store:
         """A new store with these settings, whole or not at all."""
         cls.refuse_second(directory)
+        for leftover in leftovers(directory):
+            leftover.unlink(missing_ok=True)
         with (
             replacing(directory / STORE_FILE) as temporary,
             closing(sqlite3.connect(temporary, isolation_level=None)) as db,
@@ -92,10 +99,7 @@ class Store:
     def keep_open(self) -> None:
         """From now on use one connection, one thread after another: for a server, whose rows are few at a time."""
         if self._kept is None:
-            self._kept = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            _set_up(self._kept)
+            self._kept, self.read_only = open_store(self.path, threads=True)
 
     def close(self) -> None:
         """End what :meth:`keep_open` began."""
@@ -230,12 +234,17 @@ class Store:
                 with self._lock:
                     yield self._kept
                 return
-            with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
-                _set_up(db)
+            db, self.read_only = open_store(self.path)
+            with closing(db):
                 yield db
         except sqlite3.IntegrityError:
             raise
         except sqlite3.OperationalError as error:
+            if self.read_only and cannot_write(error):
+                raise InvalidInputError(
+                    f"the label store {self.path} can only be read here, for the disk is full or its folder cannot be "
+                    "written to, and nothing was written: make room, or copy the campaign to a folder of your own"
+                ) from error
             raise InvalidInputError(
                 f"the label store {self.path} cannot be used now ({error}), and nothing of this was written to it: "
                 "see that no other command hangs and that the disk is not full, then run this again"
@@ -244,11 +253,6 @@ class Store:
             raise InvalidInputError(
                 f"{self.path} is not a whole label store ({error}): put back a copy"
             ) from error
-
-
-def _set_up(db: sqlite3.Connection) -> None:
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        db.execute(f"PRAGMA {setting}")
 
 
 @contextmanager
@@ -262,3 +266,10 @@ def _writing(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def leftovers(directory: Path) -> list[Path]:
+    """What a command left in a campaign's folder that was killed while it made the store."""
+    return [
+        path for path in directory.iterdir() if path.name.startswith(f".{STORE_FILE}.") and ".part" in path.name
+    ]

@@ -20,7 +20,7 @@ import xarray as xr
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
 from bayesrm.runs.journal import RUN_FILE, RoundRecord
-from bayesrm.utils.files import replacing
+from bayesrm.utils.files import explaining_failed_write, replacing
 
 RESULTS_FILE = "results.nc"
 BY_PROMPT = "one_minus_spearman_by_prompt"
@@ -40,9 +40,18 @@ def run_tree(records: Sequence[RoundRecord], posterior: xr.DataTree, configurati
 
 
 def write_results(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
-    """Write netCDF; whole or not at all."""
-    with replacing(Path(path)) as temporary:
-        tree.to_netcdf(temporary, engine="h5netcdf")
+    """Write netCDF; whole or not at all.
+
+    It is made in memory first: on a full disk the HDF5 library ends the process where Python raises an error.
+
+    Raises
+    ------
+    InvalidInputError
+        Where the disk is full, or cannot be written to.
+    """
+    content = tree.to_netcdf(engine="h5netcdf")
+    with explaining_failed_write(Path(path), "results"), replacing(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def open_results(path: str | os.PathLike[str]) -> xr.DataTree:

@@ -36,10 +36,14 @@ def status(
 
     campaign = Campaign.open(directory, pool, device)
     now = look(campaign)
-    if refit and not now.current and now.used:
+    if refit and not now.current and now.used and not campaign.store.read_only:
         fit_round(campaign)
         now = look(campaign)
     _print_status(directory, now)
+    if campaign.store.read_only:
+        say(
+            "This campaign can only be read: its disk is full, or its folder cannot be written to. Nothing was fitted."
+        )
     if aside:
         for name, place, reason in campaign.store.asides():
             say(f"{name}, {place}: {reason}")
