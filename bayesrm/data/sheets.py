@@ -86,12 +86,26 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
                     yield number, InvalidInputError(f"expected {len(header)} cells, got {len(cells)}")
                 else:
                     yield number, SheetRow(zip(header, cells, strict=True))
+            if not _ends_with_a_line_end(path):
+                notes.append(
+                    f"{path.name} ends without a line end: if it was cut off, the end of its last row is not there."
+                )
         except csv.Error as error:
             raise InvalidInputError(
                 f"expected CSV with double quotes in {path}, and line {reader.line_num + skipped} is none ({error})"
             ) from error
         except UnicodeDecodeError as error:
             raise InvalidInputError(f"expected {encoding.upper()} in {path} ({error.reason})") from error
+
+
+def _ends_with_a_line_end(path: Path) -> bool:
+    """Whether the last line is whole, as programs write it."""
+    if path.suffix == ".gz":
+        return True  # a packed file that was cut off cannot be unpacked
+    with open_file(path) as file:
+        end = file.seek(0, 2)
+        file.seek(max(0, end - 2))
+        return file.read().replace(b"\0", b"").endswith((b"\n", b"\r"))
 
 
 def _errors(encoding: str) -> str:

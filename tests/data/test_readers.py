@@ -445,3 +445,25 @@ def test_a_rating_against_the_choice_is_said(read):
     texts = read([row])
     assert _labels(texts) == [("Wet", "Dry")]
     assert any("rated lower" in note for note in texts.notes)
+
+
+@pytest.mark.parametrize("column", ["response", "responses"])
+@pytest.mark.parametrize("value", [{"a": 1}, {"text": "Blue.", "score": 3}, {"1": "Blue.", "2": "Red."}])
+def test_an_object_is_no_response_and_its_names_are_none(tmp_path, column, value):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": "Sky?", column: value}, {"prompt": "Sky?", column: ["Blue."]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts = read_texts(str(path))
+    assert list(texts.responses) == ["Blue."]
+    (broken,) = texts.broken
+    assert f"expected a text or a list of them in {column}, got an object" in broken.reason
+
+
+def test_a_judge_of_mt_bench_that_contradicted_itself_has_said_tie(tmp_path):
+    sides = [
+        [{"role": "user", "content": "Sea?"}, {"role": "assistant", "content": said}] for said in ("Wet.", "Dry.")
+    ]
+    row = {"model_a": "m1", "model_b": "m2", "winner": "tie (inconsistent)", "turn": 1}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({**row, "conversation_a": sides[0], "conversation_b": sides[1]}) + "\n")
+    assert read_texts(str(path)).preferences.outcome.tolist() == [0.5]

@@ -109,3 +109,12 @@ def test_columns_of_one_name_in_parquet(tmp_path):
 def test_the_model_that_wrote_an_answer_is_its_generator(tmp_path):
     (tmp_path / "rows.csv").write_text("prompt;response;model\nSea?;Wet;m1\nSea?;Dry;\n")
     assert read_texts(str(tmp_path / "rows.csv")).generators == ["m1", None]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_a_sheet_that_ends_within_a_row_is_told_of(rows, encoding):
+    whole = "prompt,response\nWas?,Käse\n"
+    found, notes = rows((whole + "Wer?,niem").encode(encoding))
+    assert found[1] == {"prompt": "Wer?", "response": "niem"}
+    assert any("ends without a line end: if it was cut off" in note for note in notes)
+    assert not any("line end" in note for note in rows(whole.encode(encoding))[1])

@@ -13,7 +13,8 @@ from bayesrm.data.formats.pairs import ChosenRejected
 from bayesrm.errors import InvalidInputError
 
 OUTCOMES = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5, "tie (bothbad)": 0.5, "both_bad": 0.5}
-"""Where both are bad, neither is preferred, which is a tie."""
+OUTCOMES |= {"tie (inconsistent)": 0.5}
+"""Where both are bad, neither is preferred, which is a tie; so is it where a judge of MT-bench contradicted itself."""
 
 
 class ArenaConversations(ChosenRejected):

@@ -85,6 +85,9 @@ def _responses(row: Row, prompt: Conversation) -> list[Any]:
         if several and len(messages) > 1 and only_answers:
             return [_chat([message], prompt) for message in messages]
         return [_chat(messages, prompt)]
+    if isinstance(value, dict):
+        name = "responses" if several else "response"
+        raise InvalidInputError(f"expected a text or a list of them in {name}, got an object: {value!r:.60}")
     return [_chat(one, prompt) if are_messages(one) else one for one in value]
 
 
