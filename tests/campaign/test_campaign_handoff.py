@@ -364,3 +364,115 @@ def test_json_that_is_not_whole_or_not_utf8(name):
         read(name, b'["\xff"]')
     with pytest.raises(InvalidInputError, match="expected a list"):
         read(name, b"{}")
+
+
+FLAT_RECORDS = [
+    {
+        "id": f"qabcde-1-{k}", "status": "pending", "prompt": "p", "left": "a", "right": "b",
+        "preference.responses": values, "preference.responses.users": users, "preference.responses.status": states,
+    }
+    for k, (values, users, states) in enumerate(
+        [
+            (["left"], ["u1"], ["submitted"]), (["right", "tie"], ["u1", "u2"], ["draft", "Submitted"]),
+            (["left"], ["u1"], ["discarded"]), (None, None, None),
+        ],
+        start=1,
+    )
+]  # fmt: skip
+FLAT_SAID = [
+    ("qabcde-1-1", "left", "u1"), ("qabcde-1-2", None, "u1"), ("qabcde-1-2", "tie", "u2"), ("qabcde-1-3", "skip", "u1"),
+    ("qabcde-1-4", None, ""),
+]  # fmt: skip
+
+
+def columns_of(records):
+    return {name: [record[name] for record in records] for name in records[0]}
+
+
+@pytest.mark.parametrize(
+    "form", ["list", "lines", "columns", "pandas", "by id", "csv of JSON", "csv of numpy", "semicolons"]
+)
+def test_argilla_in_every_file_that_is_made_of_its_records(form, tmp_path):
+    """``to_list``, ``to_datasets().to_json``, ``to_dict`` in both orders, pandas, and ``to_datasets().to_csv``."""
+    columns, name = columns_of(FLAT_RECORDS), "records.json"
+    if form == "lines":
+        text = "".join(json.dumps(record) + "\n" for record in FLAT_RECORDS)
+    elif form.startswith(("csv", "semi")):
+        name, out = "records.csv", io.StringIO(newline="")
+        writer = csv.DictWriter(out, columns, delimiter=";" if form == "semicolons" else ",")
+        writer.writeheader()
+        for record in FLAT_RECORDS:
+            lists = {
+                key: " ".join(map(repr, value)).join("[]") if form == "csv of numpy" else json.dumps(value)
+                for key, value in record.items()
+                if isinstance(value, list)
+            }
+            writer.writerow(record | lists)
+        text = out.getvalue()
+    else:
+        text = json.dumps({
+            "list": FLAT_RECORDS,
+            "columns": columns,
+            "pandas": {key: {str(at): one for at, one in enumerate(value)} for key, value in columns.items()},
+            "by id": {record["id"]: record for record in FLAT_RECORDS},
+        }[form])  # fmt: skip
+    assert recognised(text.encode(), tmp_path / name).name == "argilla"
+    found = read("argilla", text.encode())
+    assert sides(found) == FLAT_SAID
+    assert found[0].shown == {"prompt": "p", "left": "a", "right": "b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"preference.responses.status": []}, "does not say whether this response was submitted"),
+        ({"preference.responses.status": ["submitted", "draft"]}, "as many users and statuses as responses"),
+        ({"preference.responses.users": ["u", "v"]}, "as many users and statuses as responses"),
+        ({"preference.responses.status": ["validated"]}, "expected submitted, draft or discarded as its status"),
+        ({"preference.responses.status": None}, "does not say whether this response was submitted"),
+    ],
+)
+def test_argilla_whose_lists_do_not_fit_is_set_aside(change, reason):
+    (part,) = read("argilla", json.dumps([FLAT_RECORDS[0] | change]).encode())
+    assert isinstance(part, Broken)
+    assert reason in part.reason
+
+
+def test_argilla_with_a_question_of_another_name_is_refused():
+    renamed = {key.replace("preference", "better"): value for key, value in FLAT_RECORDS[0].items()}
+    nested = {"id": "q", "fields": {}, "responses": {"better": [{"value": "left", "user_id": "u"}]}}
+    server = {"id": "q", "fields": {}, "responses": [{"values": {"better": {"value": "left"}}, "user_id": "u"}]}
+    for record in (renamed, nested, server):
+        with pytest.raises(InvalidInputError, match=r"responses to the question preference.* to better"):
+            read("argilla", json.dumps([record]).encode())
+    beside = FLAT_RECORDS[0] | {"clarity.responses": ["right"], "clarity.responses.status": ["submitted"]}
+    assert sides(read("argilla", json.dumps([beside]).encode())) == FLAT_SAID[:1]
+
+
+def test_argilla_columns_of_different_lengths_are_refused():
+    columns = columns_of(FLAT_RECORDS) | {"prompt": ["p"]}
+    with pytest.raises(InvalidInputError, match="expected 4 values in every column"):
+        read("argilla", json.dumps(columns).encode())
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+def test_label_studio_tables_with_any_delimiter(delimiter, tmp_path):
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(["annotation_id", "preference", "question", "prompt", "left", "right"])
+    writer.writerow([1, '[{"selected": "right"}]', "q1", "[a list] of\nthings", '{"a": 1}', "c"])
+    data = out.getvalue().encode()
+    assert recognised(data, tmp_path / "export.tsv").name == "label-studio"
+    (part,) = read("label-studio", data)
+    assert sides([part]) == [("q1", "right", "")]
+    assert part.shown == {"prompt": "[a list] of\nthings", "left": '{"a": 1}', "right": "c"}
+
+
+def test_label_studio_renamed_control_in_json_min():
+    flat = {"question": "q1", "annotation_id": 3, "pref": [{"selected": "left"}], "annotator": "a"}
+    assert sides(read("label-studio", json.dumps([flat]).encode())) == [("q1", "left", "a")]
+
+
+def test_a_workbook_is_told_to_be_saved_as_text(tmp_path):
+    with pytest.raises(InvalidInputError, match="save it as CSV"):
+        recognised(b"PK\x03\x04....", tmp_path / "sheet.xlsx")
