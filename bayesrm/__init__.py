@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayesrm.annotators.replay import ReplayAnnotator
     from bayesrm.campaign import Campaign
     from bayesrm.data import load_golden, load_pool, save_pool
-    from bayesrm.data.votes import Votes, load_votes
+    from bayesrm.data.votes import Votes
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
     from bayesrm.design.candidates.sets import CandidateSet, candidates
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bayesrm.export import load_reward_model, save_reward_model
     from bayesrm.inference import fit
     from bayesrm.inference.base import Inference
+    from bayesrm.inspection.recorded import load_preferences, load_votes
     from bayesrm.models.encoders import Encoder
     from bayesrm.models.likelihoods.base import Likelihood
     from bayesrm.models.reward_model import RewardModel
@@ -75,8 +76,9 @@ _HOME = {
     "headroom": "design.headroom",
     "load_golden": "data",
     "load_pool": "data",
+    "load_preferences": "inspection.recorded",
     "load_reward_model": "export",
-    "load_votes": "data.votes",
+    "load_votes": "inspection.recorded",
     "open_results": "runs.results",
     "register": "registry",
     "replay": "runs.replay",
@@ -120,6 +122,7 @@ __all__ = [
     "headroom",
     "load_golden",
     "load_pool",
+    "load_preferences",
     "load_reward_model",
     "load_votes",
     "open_results",

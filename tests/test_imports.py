@@ -60,6 +60,7 @@ API = {
     "headroom",
     "load_golden",
     "load_pool",
+    "load_preferences",
     "load_reward_model",
     "load_votes",
     "open_results",

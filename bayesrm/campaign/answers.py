@@ -27,8 +27,11 @@ TIES = 10
 
 
 def latest(answers: Iterable[Answer]) -> dict[tuple[str, str], Answer]:
-    """The answer that counts, for each question and annotator, of answers in order of telling."""
-    return {(answer.question, answer.annotator): answer for answer in answers}
+    """The answer that counts, for each question and voter, of answers in order of telling.
+
+    A voter is an annotator, or one vote of somebody whom a data set does not name.
+    """
+    return {(answer.question, answer.voter): answer for answer in answers}
 
 
 def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> Preferences:
@@ -39,11 +42,13 @@ def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> 
     asked = {question.id: question for question in questions}
     pairs = [asked[answer.question] for answer in used]
     names = np.array([answer.annotator for answer in used])
+    weights = np.array([1.0 if answer.weight is None else answer.weight for answer in used])
     return Preferences(
         np.array([pair.first for pair in pairs]),
         np.array([pair.second for pair in pairs]),
-        np.array([OUTCOMES[answer.verdict] for answer in used]),
+        np.array([outcome_of(answer) for answer in used]),
         annotator=names if (names != "").any() else None,
+        weight=weights if (weights != 1).any() else None,
     )
 
 
@@ -51,13 +56,18 @@ def used_answers(questions: Sequence[Question], answers: Iterable[Answer]) -> li
     """The answers that count and are no skips, in the order of the questions."""
     place = {question.id: number for number, question in enumerate(questions)}
     used = [answer for answer in latest(answers).values() if answer.verdict != "skip"]
-    return sorted(used, key=lambda answer: (place[answer.question], answer.annotator))
+    return sorted(used, key=lambda answer: (place[answer.question], answer.annotator, answer.vote))
 
 
 def order_of_telling(questions: Sequence[Question], answers: Iterable[Answer]) -> Int64[np.ndarray, "comparison"]:
     """Positions of the preferences of :func:`as_preferences` in the order in which they were told."""
     used = used_answers(questions, answers)
     return np.array(sorted(range(len(used)), key=lambda at: (used[at].told, used[at].id)), dtype=np.int64)
+
+
+def outcome_of(answer: Answer) -> float:
+    """1 where the first is better, 0 where the second is, ½ for a tie, or the probability that a data set says."""
+    return OUTCOMES[answer.verdict] if answer.outcome is None else answer.outcome
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class ChosenLikelihood:
 
 def choose_likelihood(preferences: Preferences) -> ChosenLikelihood:
     """What the answers call for: reliabilities where several answer, a probability of ties where there are some."""
-    ties = int(((preferences.outcome > 0) & (preferences.outcome < 1)).sum())
+    ties = int((preferences.outcome == 0.5).sum())
     named = Counter(() if preferences.annotator is None else preferences.annotator.tolist())
     named.pop("", None)
     frequent = sum(count >= NAMED_ANSWERS for count in named.values())

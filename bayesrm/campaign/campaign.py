@@ -12,20 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from bayesrm import rng
+from bayesrm.campaign import unasked
 from bayesrm.campaign.answers import as_preferences, choose_likelihood
 from bayesrm.campaign.asking import Request, questions_of, short_digest
+from bayesrm.campaign.datasets import labels_by_texts
 from bayesrm.campaign.decisions import Decisions
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Sheet
+from bayesrm.campaign.labels.base import COLUMNS, as_record
+from bayesrm.campaign.labels.export import export_labels
+from bayesrm.campaign.labels.rows import label_rows
 from bayesrm.campaign.records import Question, now
 from bayesrm.campaign.sheets import write_sheets
 from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets
 from bayesrm.campaign.store import Store, leftovers
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
+from bayesrm.campaign.writing import Telling
 from bayesrm.data import load_pool
 from bayesrm.data.fingerprint import Fingerprint
 from bayesrm.design.candidates.costs import costs_of
@@ -90,6 +97,7 @@ class Campaign(Decisions):
         pool: str | os.PathLike[str],
         target_prompts: str | os.PathLike[str] | None = None,
         seed: int = 0,
+        labels: bool = True,
         **settings: Any,
     ) -> Campaign:
         """Begin a campaign.
@@ -105,6 +113,9 @@ class Campaign(Decisions):
             is about these, and designs that can aim (epig, vopt, regret, rank) aim at them.
         seed : int, default 0
             Root of every random choice of the campaign.
+        labels : bool, default True
+            Whether labels that ``bayesrm embed`` found beside the texts of the pool count from the start; their pairs
+            are not asked again.
         **settings
             Of the model and its fit, such as ``encoder``, ``prior_scale``, ``likelihood`` and ``inference``: fields of
             :class:`~bayesrm.runs.settings.CampaignSettings`, which the campaign keeps.
@@ -128,6 +139,7 @@ class Campaign(Decisions):
         opened = load_pool(pool_path)
         _require_possible(configuration, opened)
         targets = None if target_prompts is None else read_targets(Path(target_prompts), opened)
+        imported = unasked.came_with(pool_path, opened) if labels else None
         if directory.exists() and {*directory.iterdir()} - {*leftovers(directory)}:
             Store.refuse_second(directory)
             raise InvalidInputError(f"expected {directory} to be new or empty, and it has files: choose another")
@@ -142,7 +154,12 @@ class Campaign(Decisions):
             "configuration": json.loads(configuration.model_dump_json(exclude_defaults=True)),
         }
         directory.mkdir(parents=True, exist_ok=True)
-        return cls(directory, Store.create(directory, kept), pool_path, opened)
+
+        def fill(telling: Telling) -> None:
+            if imported is not None:
+                unasked.take(telling, imported, kept["tag"], seed)
+
+        return cls(directory, Store.create(directory, kept, fill), pool_path, opened)
 
     @classmethod
     def open(
@@ -211,7 +228,11 @@ class Campaign(Decisions):
         size = min(request.size, len(pairs))
         selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", batch))
         questions = questions_of(selection, request, self.settings["tag"], batch, seed)
-        self.store.add_batch(batch, plan.criterion.name, request.describe(plan, constraints), questions)
+        described = request.describe(plan, constraints)
+        if selection.inclusion is not None:
+            weights = dict(zip(zip(selection.first, selection.second, strict=True), selection.weight, strict=True))
+            described["importance"] = [float(weights[q.first, q.second]) for q in questions]
+        self.store.add_batch(batch, plan.criterion.name, described, questions)
         return questions
 
     def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -285,9 +306,10 @@ class Campaign(Decisions):
         Parameters
         ----------
         file : str or path
-            What came back from annotators, whole or in part, however often.
+            What came back from annotators, whole or in part, however often; or a data set of labels in any form that
+            ``bayesrm embed`` reads, whose pairs are found in the pool by their texts.
         form : str, optional
-            Its format; default as it is recognised.
+            Its format, a hand-off or a form of data set; default as it is recognised.
         annotator : str, default ""
             Who answered, where the file does not say.
         answers : mapping of str to str, optional
@@ -303,6 +325,10 @@ class Campaign(Decisions):
             Where nothing of it can be read, what its answers mean is not known, no row of it belongs to the campaign,
             it is a copy of what was told under another name, or it does not say who of several people answered.
         """
+        found = labels_by_texts(Path(file), form, answers or {}, self.store, self.pool, self.pool_path)
+        if found is not None:
+            told = unasked.data_set(Path(file), found, annotator)
+            return unasked.tell_votes(self.store, told, dry_run, again)
         questions = {question.id: question for question in self.store.questions()}
 
         @cache
@@ -316,6 +342,65 @@ class Campaign(Decisions):
     def preferences(self) -> Preferences:
         """The answers that count, as preferences about the pool; ties are ½, skips are left out."""
         return as_preferences(self.store.questions(), self.store.answers())
+
+    def labels(self, ties: str = "keep", conflicts: str = "all") -> pd.DataFrame:
+        """The answers that count as a table for other programs: chosen and rejected texts, who, when, weights.
+
+        Parameters
+        ----------
+        ties : {"keep", "half", "drop"}
+            "keep" has winner "tie", "half" two rows, one in each order with half the weight, "drop" none.
+        conflicts : {"all", "majority"}
+            Every answer as a row, or one row a question as most of its votes say.
+
+        Returns
+        -------
+        DataFrame
+            A row a label; its columns are those of ``bayesrm.campaign.labels.base.COLUMNS``.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there are no answers yet, or the pool has no texts.
+
+        See Also
+        --------
+        export_labels : Writes them as a file.
+        """
+        rows = label_rows(self, ties, conflicts).rows
+        return pd.DataFrame([as_record(row) for row in rows], columns=list(COLUMNS))
+
+    def export_labels(
+        self,
+        to: str = "trl",
+        out: str | os.PathLike[str] | None = None,
+        ties: str | None = None,
+        conflicts: str = "all",
+    ) -> list[Path]:
+        """Write the answers that count as data for other programs, with a card that says what they are.
+
+        Told again into an empty campaign about the same pool, the file gives the same posterior.
+
+        Parameters
+        ----------
+        to : str, default "trl"
+            A format: "trl", "csv", "parquet", "argilla", "label-studio", or one of your own.
+        out : str or path, optional
+            The file; default ``labels`` in the folder of the campaign.
+        ties, conflicts : str, optional
+            See :meth:`labels`; ties by default as the format takes them: in both orders in TRL's, as such elsewhere.
+
+        Returns
+        -------
+        list
+            The files that were written, the labels first and the card last.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there are no answers yet, the pool has no texts, or there is no such format or rule.
+        """
+        return export_labels(self, to, out, ties, conflicts)[0]
 
     def model(self, labels: Preferences | None = None) -> RewardModel:
         """What is fitted by default: a model of the campaign's settings, for answers such as these."""
@@ -390,7 +475,9 @@ def _require_possible(configuration: CampaignSettings, pool: ResponsePool) -> No
 def labels_digest(labels: Preferences) -> str:
     """What tells labels from others."""
     digest = hashlib.sha256()
-    for column in (labels.first, labels.second, labels.outcome):
+    for column in (labels.first, labels.second, labels.outcome, labels.weight):
+        if column is None:
+            continue
         digest.update(np.ascontiguousarray(column).tobytes())
     names: list[Any] = [] if labels.annotator is None else labels.annotator.tolist()
     digest.update(json.dumps(names).encode())

@@ -15,7 +15,8 @@ class Question:
     id
         What answers refer to; no other campaign has it.
     batch, place
-        The number of the batch, from 1, and the place in it, from 1.
+        The number of the batch, from 1, and the place in it, from 1. Batches below 1 hold pairs that were not asked
+        here, see :mod:`bayesrm.campaign.unasked`.
     first, second
         Indices of the two responses in the pool.
     first_is_left
@@ -104,6 +105,15 @@ class Answer:
         What the page or the terminal called it, so that sending it again adds nothing; None of answers from files.
     seconds
         How long the question was on the screen, where that is known.
+    vote
+        Which of the annotator's answers to this question it is, from 0: a data set may hold several votes of people it
+        does not name, and each counts, where a sheet has one answer that may be corrected.
+    outcome
+        The probability that the first is better, where a data set says it in place of a verdict.
+    weight
+        How much it counts; None counts as 1.
+    margin
+        By how much the better one is better, in the unit of the data set that says so.
     named
         Who it was told as, where they were renamed since; None where the name is the one that was told.
     """
@@ -118,7 +128,16 @@ class Answer:
     id: int = 0
     key: str | None = None
     seconds: float | None = None
+    vote: int = 0
+    outcome: float | None = None
+    weight: float | None = None
+    margin: float | None = None
     named: str | None = None
+
+    @property
+    def voter(self) -> str:
+        """Who answered, and with which of their votes on the question."""
+        return f"{self.annotator}\0{self.vote}" if self.vote else self.annotator
 
     @property
     def told_as(self) -> str:

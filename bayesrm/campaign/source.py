@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,14 @@ def prompt_texts(path: Path, pool: ResponsePool) -> Sequence[str]:
     if table.is_file() and "prompt" in pq.read_schema(table).names:
         return ParquetTexts(table, "prompt", len(pool))
     return [str(label) for label in pool.prompt]
+
+
+def prompt_messages(path: Path, count: int) -> Sequence[tuple[dict[str, str], ...]] | None:
+    """The messages of each response's prompt where the pool has dialogues; else None."""
+    table = path / RESPONSES
+    if not table.is_file() or "messages" not in pq.read_schema(table).names:
+        return None
+    return [tuple(json.loads(text)) for text in ParquetTexts(table, "messages", count)]
 
 
 def read_targets(file: Path, pool: ResponsePool) -> list[str]:

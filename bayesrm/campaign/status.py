@@ -11,6 +11,7 @@ from bayesrm.campaign.campaign import Campaign, labels_digest
 from bayesrm.campaign.findings import Findings
 from bayesrm.campaign.history import decisions
 from bayesrm.campaign.store import GIVEN_HERE
+from bayesrm.campaign.unasked import OF_POOL, TOLD
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Status:
     ----------
     batches
         One by one.
+    imported
+        Labels that came with the pool.
+    unasked
+        Answers that count about pairs that were not asked here, from data sets that were told.
     files
         How many were told.
     used
@@ -83,6 +88,8 @@ class Status:
     """
 
     batches: tuple[BatchStatus, ...]
+    imported: int
+    unasked: int
     files: int
     used: int
     ties: int
@@ -134,12 +141,15 @@ def status(campaign: Campaign) -> Status:
         if answer.verdict != "skip":
             said.setdefault(answer.question, set()).add(answer.verdict)
     decided = [answer for answer in standing if answer.verdict in ("first", "second")]
+    decided = [answer for answer in decided if questions[answer.question].batch > 0]
     left = sum((answer.verdict == "first") == questions[answer.question].first_is_left for answer in decided)
-    rounds = campaign.store.rounds()
+    rounds, sources = campaign.store.rounds(), campaign.store.sources()
     digest = labels_digest(campaign.preferences())
     return Status(
         tuple(batches),
-        files=sum(source["format"] not in GIVEN_HERE for source in campaign.store.sources()),
+        imported=sum(source["new"] for source in sources if source["format"] == OF_POOL),
+        unasked=by_batch[TOLD],
+        files=sum(source["format"] not in (OF_POOL, *GIVEN_HERE) for source in sources),
         used=sum(answer.verdict != "skip" for answer in standing),
         ties=sum(answer.verdict == "tie" for answer in standing),
         skips=sum(answer.verdict == "skip" for answer in standing),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from bayesrm.campaign.names import Names
 from bayesrm.campaign.opening import cannot_write, open_store
 from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
 from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
-from bayesrm.campaign.writing import STANDING, Telling, insert_questions, standing_names
+from bayesrm.campaign.writing import STANDING, Telling, insert_questions, read_questions, standing_names
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
@@ -67,8 +67,10 @@ class Store:
             )
 
     @classmethod
-    def create(cls, directory: Path, settings: dict[str, Any]) -> Store:
-        """A new store with these settings, whole or not at all."""
+    def create(
+        cls, directory: Path, settings: dict[str, Any], fill: Callable[[Telling], None] | None = None
+    ) -> Store:
+        """A new store with these settings, and with what ``fill`` tells it first; whole or not at all."""
         cls.refuse_second(directory)
         for leftover in leftovers(directory):
             leftover.unlink(missing_ok=True)
@@ -79,6 +81,9 @@ class Store:
             make_tables(db)
             rows = [(name, json.dumps(value)) for name, value in settings.items()]
             db.executemany("INSERT INTO setting VALUES (?, ?)", rows)
+            if fill is not None:
+                with _writing(db):
+                    fill(Telling(db))
         return cls(directory)
 
     def _upgrade(self) -> None:
@@ -118,18 +123,13 @@ class Store:
 
     def questions(self) -> list[Question]:
         """All that was asked, in order of asking."""
-        rows = self._rows(
-            "SELECT id, batch, place, first, second, first_is_left, gain, annotators, wanted FROM question "
-            "ORDER BY batch, place"
-        )
-        return self.names().assigned(
-            Question(name, batch, place, first, second, bool(left), gain, tuple(json.loads(who)), wanted)
-            for name, batch, place, first, second, left, gain, who, wanted in rows
-        )
+        with self._connection() as db:
+            return standing_names(db).assigned(read_questions(db))
 
-    def batches(self) -> list[dict[str, Any]]:
-        """Number, time, design and settings of each batch."""
-        rows = self._rows("SELECT number, asked, design, settings FROM batch ORDER BY number")
+    def batches(self, asked: bool = True) -> list[dict[str, Any]]:
+        """Number, time, design and settings of each batch that was asked; else also of pairs that were not."""
+        which = "WHERE number > 0 " if asked else ""
+        rows = self._rows(f"SELECT number, asked, design, settings FROM batch {which}ORDER BY number")
         return [{"number": n, "asked": at, "design": by, **json.loads(more)} for n, at, by, more in rows]
 
     def answers(self) -> list[Answer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the tables; a store of an older format is brought up to it when it is opened."""
 
 
@@ -103,6 +103,13 @@ _ADDED: dict[int, tuple[str, ...]] = {
         "CREATE TABLE pool (id INTEGER PRIMARY KEY, checked TEXT NOT NULL, path TEXT NOT NULL, files TEXT NOT NULL, "
         "content TEXT NOT NULL)",
         *_only_added("source", "release", "closing", "renaming", "renamed", "renaming_undone", "pool"),
+    ),
+    4: (
+        # Labels of data sets say more than a verdict, and several of people who are not named count.
+        "ALTER TABLE answer ADD COLUMN vote INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE answer ADD COLUMN outcome REAL",
+        "ALTER TABLE answer ADD COLUMN weight REAL",
+        "ALTER TABLE answer ADD COLUMN margin REAL",
     ),
 }
 """Format → what it has that the one before has not."""

@@ -64,6 +64,8 @@ class TellReport:
         Answers that were taken back before, and stay so.
     dry_run
         Whether this is only what would become of it.
+    unasked
+        How many of the new answers are about pairs that the campaign never asked about.
     """
 
     name: str
@@ -81,10 +83,11 @@ class TellReport:
     older: int = 0
     kept_back: int = 0
     dry_run: bool = False
+    unasked: int = 0
 
     def counts(self) -> dict[str, int]:
         """The figures, by name."""
-        names = ("new", "corrected", "late", "ties", "skips", "repeated", "open", "older", "kept_back")
+        names = ("new", "corrected", "late", "ties", "skips", "repeated", "open", "older", "kept_back", "unasked")
         return {name: getattr(self, name) for name in names} | {"aside": len(self.aside)}
 
     def __str__(self) -> str:
@@ -98,6 +101,7 @@ class TellReport:
                     self.older,
                     "of these with an earlier time than the answer before, which it replaces all the same",
                 ),
+                (self.unasked, "about pairs that were never asked"),
                 (self.late, one_or_many(self.late, "to an older batch", "to older batches")),
                 (self.ties, one_or_many(self.ties, "tie", "ties")),
                 (self.skips, one_or_many(self.skips, "skip", "skips")),
@@ -271,7 +275,7 @@ def _take(
         answer = Answer(question.id, told_as, verdict, part.answered, part.place, part.comment)
         history.add(said)
         taken.append(answer)
-        counts["late"] += question.batch < newest
+        counts["late"] += 0 < question.batch < newest
         counts["corrected"] += standing is not None
         if standing is not None and standing.answered and part.answered and part.answered < standing.answered:
             counts["older"] += 1

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
 
-ANSWER = "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds"
+ANSWER = (
+    "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds, vote, outcome, weight, "
+    "margin"
+)
 STANDING = f"SELECT {ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
 
 
@@ -203,6 +206,15 @@ class Telling:
             return False
         return True
 
+    def questions(self) -> list[Question]:
+        """All questions, in order of asking, under the names of now."""
+        return self.names().assigned(read_questions(self._db))
+
+    def add_unasked(self, batch: int, design: str, questions: Sequence[Question]) -> None:
+        """Add pairs that were not asked here to the batch that such pairs are kept in."""
+        self._db.execute("INSERT OR IGNORE INTO batch VALUES (?, ?, ?, '{}')", (batch, now(), design))
+        insert_questions(self._db, questions)
+
     def add(
         self,
         name: str,
@@ -220,12 +232,28 @@ class Telling:
             (name, sha256, form, annotator, told, json.dumps(counts)),
         ).lastrowid
         self._db.executemany(
-            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source) for a in answers],
-        )
+            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, vote, outcome, "
+            "weight, margin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source, a.vote, a.outcome,
+                    a.weight, a.margin,
+                )
+                for a in answers
+            ],
+        )  # fmt: skip
         rows = [(source, place, reason) for place, reason in asides]
         self._db.executemany("INSERT INTO aside (source, place, reason) VALUES (?, ?, ?)", rows)
+
+
+def read_questions(db: sqlite3.Connection) -> Iterator[Question]:
+    """All questions, in order of asking, as they were asked."""
+    rows = db.execute(
+        "SELECT id, batch, place, first, second, first_is_left, gain, annotators, wanted FROM question "
+        "ORDER BY batch, place"
+    )
+    for name, batch, place, first, second, left, gain, who, wanted in rows.fetchall():
+        yield Question(name, batch, place, first, second, bool(left), gain, tuple(json.loads(who)), wanted)
 
 
 def insert_questions(db: sqlite3.Connection, questions: Sequence[Question]) -> None:

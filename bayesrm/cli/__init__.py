@@ -17,6 +17,7 @@ GROUPS = (
     "embed",
     "golden",
     "campaign",
+    "fit",
     "runs",
     "replay",
     "study",

@@ -16,7 +16,9 @@ BROKEN_SHOWN = 10
 
 @app.command(epilog="Example:  [bold]bayesrm export runs/labels --to models/mine[/bold]")
 def export(
-    directory: Annotated[Path, typer.Argument(help="Folder of a campaign, or of a finished run.")],
+    directory: Annotated[
+        Path, typer.Argument(help="Folder of a campaign, of a finished run, or of a pool with labels.")
+    ],
     to: Annotated[Path, typer.Option(help="Folder to make.")],
     pool: Annotated[Path | None, typer.Option(help="Pool of the run; of a campaign only if it was moved.")] = None,
     inference: Annotated[

@@ -27,7 +27,8 @@ def replay(
         Path,
         typer.Option(
             help="A row a vote: first, second (rows of the pool's responses), outcome (1, 0, 0.5 for a tie), "
-            "annotator; .parquet, .csv or .jsonl."
+            "annotator; .parquet, .csv or .jsonl. Or the folder of a campaign; or texts that people compared, in any "
+            "form of [bold]bayesrm formats[/bold] or as Label Studio and Argilla export them."
         ),
     ],
     test: Annotated[
@@ -62,11 +63,21 @@ def replay(
     other = None
     if test is not None:
         voted = test_votes is not None or (test.is_dir() and (test / VOTES).exists())
-        known = brm.load_votes(test_votes or test) if voted else brm.load_golden(test)
+        known = brm.load_votes(test_votes or test, test) if voted else brm.load_golden(test)
         other = (brm.load_pool(test), known)
     names = [name.strip() for name in designs.split(",") if name.strip()]
     tree = brm.replay(
-        opened, brm.load_votes(votes), other, names, budget, batch_size, seeds, None, inference, test_share, out
+        opened,
+        brm.load_votes(votes, pool),
+        other,
+        names,
+        budget,
+        batch_size,
+        seeds,
+        None,
+        inference,
+        test_share,
+        out,
     )
     trajectory = tree["trajectory"].to_dataset()
     last = trajectory.isel(round=-1).mean("seed")

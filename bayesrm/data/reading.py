@@ -12,10 +12,11 @@ from typing import Any
 
 from bayesrm.data.containers import are_messages, looks_like_messages, parse_container
 from bayesrm.data.formats import FORMATS, Format
-from bayesrm.data.formats.base import MEANINGS, Item, Row, Table, Told
+from bayesrm.data.formats.base import MEANINGS, Item, Label, Row, Table, Told
 from bayesrm.data.prompts import PROMPT, PromptColumns, find_prompt
+from bayesrm.data.sheets import plain_cell
 from bayesrm.data.sources import SheetRow
-from bayesrm.data.values import has_no_text, optional_id
+from bayesrm.data.values import has_no_text, is_missing, optional_id, optional_name, optional_number
 from bayesrm.errors import InvalidInputError
 
 SAMPLE = 100
@@ -23,6 +24,9 @@ SAMPLE = 100
 
 MAPPED = ("prompt", "response", "chosen", "rejected", "winner", "prompt_id", "generator")
 """Columns that can be mapped by hand."""
+
+VOTE = frozenset({"annotator", "weight", "answered"})
+"""Columns that say who gave the labels of a row, how much they count, and when they were given."""
 
 _TEXTS = frozenset({"response", "chosen", "rejected", "winner"})
 """Those whose mapping chooses the form."""
@@ -97,7 +101,7 @@ class Reader:
         if isinstance(row, InvalidInputError):
             raise row
         prepared = self._prepared(mapped(row, self._mapping))
-        item = self.form.read(prepared)
+        item = _with_vote(self.form.read(prepared), prepared)
         try:
             return replace(item, prompt_id=optional_id(prepared.get("prompt_id")))
         except InvalidInputError:
@@ -152,6 +156,7 @@ class Reader:
 
     def _unused(self, columns: frozenset[str]) -> list[str]:
         used = self.form.requires | self.form.optional | {"prompt_id"}
+        used |= frozenset() if self.form.across_rows or self.form.lists else VOTE
         used |= self._prompt.columns if self._prompt else set()
         used = (used - _dropped(self._mapping) - set(self._mapping)) | set(self._mapping.values())
         return sorted(name for name in columns - used if name)
@@ -227,6 +232,28 @@ def open_reader(
     reader = Reader(form, Table(source, known, rows, told), mapping, prompt, messages)
     reader.begin(columns)
     return reader
+
+
+def _with_vote(item: Item, row: Row) -> Item:
+    """The item with who gave its labels, how much they count and when they were given, where its row says so."""
+    if not item.labels or VOTE.isdisjoint(row):
+        return item
+    notes: list[str] = []
+    weight = optional_number(row.get("weight"), "weight", notes)
+    if weight is not None and weight <= 0:
+        weight = None
+        notes.append("weight is not above 0 and was taken as missing")
+    answered, annotator = row.get("answered"), optional_name(row.get("annotator"))
+
+    def voted(label: Label) -> Label:
+        return replace(
+            label,
+            annotator=None if annotator is None else plain_cell(annotator),
+            weight=weight,
+            answered=None if is_missing(answered) else str(answered).strip(),
+        )
+
+    return replace(item, labels=tuple(map(voted, item.labels)), notes=(*item.notes, *notes))
 
 
 def mapped(row: Row, mapping: Mapping[str, str]) -> Row:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from bayesrm.data.conversation import Conversation, as_conversation, as_text, require_text, to_json
 from bayesrm.data.directory import RESPONSES
-from bayesrm.data.formats.base import Item, Told
+from bayesrm.data.formats.base import Item, Label, Told
 from bayesrm.data.reading import SAMPLE, Notes, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.table import ROWS_AT_ONCE
@@ -206,7 +206,7 @@ class _Table:
         prompt_ids, named = _prompt_ids([item for item, _ in self.items])
         first: list[tuple[Item, int, int, int | str]] = []  # item, place in it, row and prompt of each response
         known: dict[tuple[int | str, str], int] = {}
-        labels: list[tuple[int, int, float, float]] = []
+        labels: list[tuple[int, int, Label]] = []
         identical = 0
         for (item, row), prompt_id in zip(self.items, prompt_ids, strict=True):
             index = []
@@ -220,12 +220,8 @@ class _Table:
                 if one == other:
                     identical += 1
                 else:
-                    labels.append((one, other, label.outcome, np.nan if label.margin is None else label.margin))
-        preferences, margins = None, None
-        if labels:
-            left, right, outcome, margins = np.array(labels).T
-            preferences = Preferences(left.astype(np.int64), right.astype(np.int64), outcome)
-            margins = None if np.isnan(margins).all() else margins
+                    labels.append((one, other, label))
+        preferences, margins = as_preferences(labels)
         answers = [item.answers[at] for item, at, _, _ in first]
         generators = [answer.generator for answer in answers]
         sources = [item.source for item, _, _, _ in first]
@@ -250,6 +246,24 @@ class _Table:
             identical,
             (*notes, *happened),
         )
+
+
+def as_preferences(labels: Sequence[tuple[int, int, Label]]) -> tuple[Preferences | None, np.ndarray | None]:
+    """Labels of responses by their numbers, and margins; None where there are none, NaN where one has none."""
+    if not labels:
+        return None, None
+    said = [label for _, _, label in labels]
+    names = np.array([label.annotator or "" for label in said])
+    weights = np.array([1.0 if label.weight is None else label.weight for label in said])
+    margins = np.array([np.nan if label.margin is None else label.margin for label in said])
+    preferences = Preferences(
+        np.array([first for first, _, _ in labels]),
+        np.array([second for _, second, _ in labels]),
+        np.array([label.outcome for label in said]),
+        annotator=names if (names != "").any() else None,
+        weight=weights if (weights != 1).any() else None,
+    )
+    return preferences, None if np.isnan(margins).all() else margins
 
 
 def _prompt_ids(items: Sequence[Item]) -> tuple[list[int | str], int]:

@@ -87,38 +87,13 @@ class Votes(Preferences):
         return np.sort(np.stack([self.first, self.second], axis=1), axis=1)
 
 
-def load_votes(path: str | os.PathLike[str]) -> Votes:
-    """Read recorded votes.
-
-    Parameters
-    ----------
-    path : path-like
-        A Parquet, CSV or JSON Lines file with a row a vote: the columns ``first`` and ``second`` (row numbers of the
-        pool's responses), ``outcome`` (1 first, 0 second, ½ tie), and optionally ``annotator``. Or a pool directory:
-        its ``votes.parquet``, else its ``preferences.parquet``.
-
-    Returns
-    -------
-    Votes
-        Every vote, in the order of the file.
+def read_votes(path: str | os.PathLike[str]) -> Votes:
+    """Votes of a table, or of a pool directory, with row numbers of the pool; see :func:`bayesrm.load_votes`.
 
     Raises
     ------
     InvalidInputError
         Where there is no such file, it cannot be read, lacks a column, or has no votes in it.
-
-    See Also
-    --------
-    ReplayAnnotator : An annotator that answers with them.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> lines = ["first,second,outcome,annotator", "0,1,1,anna", "1,0,0,bert", "0,2,0.5,anna"]
-    >>> written = Path("votes.csv").write_text("\\n".join(lines))
-    >>> votes = brm.load_votes("votes.csv")
-    >>> len(votes), len(votes.pairs)
-    (3, 2)
     """
     file = Path(path)
     if file.is_dir():

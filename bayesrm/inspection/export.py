@@ -8,10 +8,11 @@ from typing import Any
 from bayesrm.campaign import Campaign
 from bayesrm.campaign.store import STORE_FILE
 from bayesrm.data import load_pool
-from bayesrm.data.directory import CARD
+from bayesrm.data.directory import CARD, EMBEDDINGS
 from bayesrm.errors import InvalidInputError
 from bayesrm.export import save_reward_model
 from bayesrm.inspection.diagnose import refitted_run
+from bayesrm.inspection.fit import campaign_of
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.utils.files import read_json
 
@@ -24,18 +25,18 @@ def export(
     transformers: bool = False,
     name: str | None = None,
 ) -> RewardPosterior:
-    """Fit the reward model of a campaign, or of a finished run, to all its labels, and save it.
+    """Fit the reward model of a campaign, a finished run, or a pool with labels, to all its labels, and save it.
 
     Parameters
     ----------
     directory
-        Of a campaign, or of a run of ``bayesrm run``.
+        Of a campaign, of a run of ``bayesrm run``, or of a pool that came with labels.
     out
         The directory to make.
     pool
         Of the run, which does not say where it is; of a campaign, if it was moved.
     inference
-        For a campaign, see ``fit``; a run has its own.
+        For a campaign or a pool, see ``fit``; a run has its own.
     transformers, name
         See ``save_reward_model``.
 
@@ -55,10 +56,14 @@ def export(
                 "tell it some with `bayesrm campaign tell`"
             )
         posterior, place = campaign.fit(inference=inference, labels=labels), campaign.pool_path
+    elif pool is None and (directory / EMBEDDINGS).exists():
+        with campaign_of(directory) as own:
+            posterior, place = own.fit(inference=inference), directory
     else:
         if pool is None:
             raise InvalidInputError(
-                f"expected the folder of a campaign, or --pool with that of a run, and {directory} is no campaign"
+                f"expected the folder of a campaign or of a pool with labels, or --pool with that of a run, and "
+                f"{directory} is no campaign and no pool"
             )
         if inference is not None:
             raise InvalidInputError(

@@ -244,7 +244,7 @@ def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
     if not isinstance(record, dict):
         yield Broken(place, f"expected a record, got {'damage' if record is None else type(record).__name__}")
         return
-    question = record.get("external_id") or record.get("id")
+    question, names = record.get("external_id") or record.get("id"), _names(record)
     fields = record.get("fields")
     texts = fields if isinstance(fields, dict) else record
     shown = {name: texts.get(name) for name, _ in _FIELDS}
@@ -276,7 +276,16 @@ def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
         elif status in ("draft", "pending"):
             value = None
         when = response.get("updated_at") or response.get("inserted_at")
-        yield parse_answer(here, question, value, response.get("user_id"), when, shown=shown)
+        user = response.get("user_id")
+        yield parse_answer(here, question, value, names.get(str(user), user), when, shown=shown)
+
+
+def _names(record: dict[str, Any]) -> dict[str, str]:
+    """User id → name, in records that bayesrm campaign labels wrote."""
+    metadata = record.get("metadata")
+    listed = metadata.get("annotators") if isinstance(metadata, dict) else None
+    pairs = [str(entry).partition("=") for entry in listed] if isinstance(listed, list) else []
+    return {user: name for user, equals, name in pairs if equals}
 
 
 def _responses(record: dict[str, Any]) -> list[Any]:

@@ -165,6 +165,10 @@ class HandOff(ABC):
             Where nothing of it can be read.
         """
 
+    def with_ids(self, data: bytes) -> bytes:
+        """A file in which each question has an id, where a tool exports questions that this library did not ask."""
+        return data
+
 
 def time_of(words: Any) -> str | None:
     """A time as the store has it; None where there is none, or none that can be understood."""

@@ -89,6 +89,17 @@ class LabelStudio(HandOff):
             )
         return _of_tasks([(f"task {number}", task) for number, task in enumerate(tasks, start=1)])
 
+    def with_ids(self, data: bytes) -> bytes:
+        """Tasks of a project of somebody's own, which have no ids of questions, get their places as ids."""
+        if _table(data) is not None:
+            return data
+        tasks = parsed(data)
+        for number, task in enumerate(tasks if isinstance(tasks, list) else [], start=1):
+            texts = task.get("data", task) if isinstance(task, dict) else None
+            if isinstance(texts, dict):
+                texts["question"] = texts.get("question") or f"task {number}"
+        return json.dumps(tasks).encode()
+
 
 def _table(data: bytes, whole: bool = False) -> Table | None:
     """The table of a CSV or TSV export; None where a file is none."""

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
 from bayesrm.campaign.handoff.tables import Table, decoded, find_by_ids, find_table, is_id
 from bayesrm.campaign.handoff.words import side_of
+from bayesrm.data.sheets import harmless_cell, plain_cell
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
 COLUMNS = ("question", "prompt", "left", "right", "answer", "annotator", "comment")
 TEXTS = ("prompt", "left", "right")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Spreadsheet(HandOff):
@@ -42,7 +42,7 @@ class Spreadsheet(HandOff):
             writer.writerow(COLUMNS)
             for sheet in sheets:
                 row = (sheet.question.id, sheet.prompt, sheet.left, sheet.right, "", sheet.annotator, "")
-                writer.writerow([_harmless(cell) for cell in row])
+                writer.writerow([harmless_cell(cell) for cell in row])
         return [path]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
@@ -64,7 +64,7 @@ class Spreadsheet(HandOff):
         self, number: int, row: list[str], table: Table, columns: Mapping[str, int]
     ) -> ParsedAnswer | Broken:
         place = f"row {number}"
-        cells = {name: _plain(row[at]) for name, at in columns.items() if at < len(row)}
+        cells = {name: plain_cell(row[at]) for name, at in columns.items() if at < len(row)}
         if any(cell.strip() for cell in row[len(table.header) :]):
             return Broken(
                 place,
@@ -78,7 +78,9 @@ class Spreadsheet(HandOff):
         shown: dict[str, Any] = {name: cells[name] for name in TEXTS if cells.get(name, "").strip()}
         if not set(TEXTS) & set(columns):
             used = set(columns.values())
-            shown["cells"] = tuple(_plain(cell) for at, cell in enumerate(row) if at not in used and cell.strip())
+            shown["cells"] = tuple(
+                plain_cell(cell) for at, cell in enumerate(row) if at not in used and cell.strip()
+            )
         question, words, who, when, comment = (
             cells.get(name, "") for name in ("question", "answer", "annotator", "answered", "comment")
         )
@@ -128,13 +130,3 @@ def _are_answers(cells: Sequence[str]) -> bool:
         return bool({side_of(cell) for cell in cells} - {None})
     except ValueError:
         return False
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet runs. NUL characters, which no table can have, are left out."""
-    cell = cell.replace("\0", "")
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
-
-
-def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell

@@ -16,6 +16,7 @@ COMMANDS = (
     "rename",
     "release",
     "close",
+    "labels",
 )
 """The modules of this package that define a command, in the order in which ``--help`` lists them."""
 

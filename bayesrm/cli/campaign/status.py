@@ -69,7 +69,13 @@ def _print_status(directory: Path, now: Status) -> None:
         )
         view.add_row(str(entry.number), entry.asked[:10], entry.design, *(str(figure) for figure in figures))
     show(view)
-    lines = [
+    lines = []
+    if now.imported:
+        lines.append(f"{counted(now.imported, 'label')} came with the pool.")
+    if now.unasked:
+        are = one_or_many(now.unasked, "is about a pair", "are about pairs")
+        lines.append(f"{counted(now.unasked, 'label')} from data sets {are} that this campaign never asked about.")
+    lines += [
         f"{counted(now.used, 'answer')} {one_or_many(now.used, 'is', 'are')} used, {now.ties} of them "
         f"{one_or_many(now.ties, 'a tie', 'ties')}; {counted(now.skips, 'skip')} and "
         f"{counted(now.superseded, 'answer')} that their annotator changed later are not. "

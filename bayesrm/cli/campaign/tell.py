@@ -18,11 +18,18 @@ from bayesrm.errors import InvalidInputError
 def tell(
     directory: Folder,
     files: Annotated[
-        list[Path], typer.Argument(help="Files that came back, in any of the formats, whole or in part.")
+        list[Path],
+        typer.Argument(
+            help="Files that came back, in any of the formats, whole or in part; or data sets of labels."
+        ),
     ],
     form: Annotated[
         str | None,
-        typer.Option("--from", help="Their format, see [bold]bayesrm handoffs[/bold]; default recognised."),
+        typer.Option(
+            "--from",
+            help="Their format, see [bold]bayesrm handoffs[/bold] and [bold]bayesrm formats[/bold]; default "
+            "recognised.",
+        ),
     ] = None,
     annotator: Annotated[str, typer.Option(help="Who answered, where a file does not say.")] = "",
     answers: Annotated[
@@ -48,6 +55,9 @@ def tell(
     taken. Unknown ids, broken rows, and rows that show other texts than were asked are listed with the reason, and the
     rest of the file goes in. A file without any row of this campaign is refused, and other files beside it are taken. A
     file told twice changes nothing.
+
+    Labels that you own already go in too, in TRL's form and every other that [bold]bayesrm formats[/bold] lists: pairs
+    are found in the pool by their texts, and those that were never asked count like the others.
     """
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.meanings import parse_meanings

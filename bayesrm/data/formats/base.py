@@ -35,13 +35,17 @@ class Answer:
 class Label:
     """What was said of two answers of a row: ``outcome`` is 1 where the first was preferred, ½ for a tie.
 
-    ``margin`` says by how much, in the data set's own unit.
+    ``margin`` says by how much, in the data set's own unit. ``annotator``, ``weight`` and ``answered`` stand in columns
+    of these names and are filled in by the reader: who said it, how much it counts, and when it was said.
     """
 
     first: int
     second: int
     outcome: float = 1.0
     margin: float | None = None
+    annotator: str | None = None
+    weight: float | None = None
+    answered: str | None = None
 
 
 @dataclass(frozen=True)

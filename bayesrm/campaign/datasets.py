@@ -1,0 +1,200 @@
+"""Data sets of labels as a campaign takes them: files in the forms that ``embed`` reads, which are no hand-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+
+from bayesrm.campaign.handoff import HANDOFFS
+from bayesrm.campaign.handoff.base import Broken, ParsedAnswer
+from bayesrm.campaign.meanings import settle
+from bayesrm.campaign.store import Store
+from bayesrm.campaign.tell import recognised
+from bayesrm.data.formats import FORMATS
+from bayesrm.data.formats.base import Label
+from bayesrm.data.matching import MatchedLabel, MatchedLabels, PoolTexts, match_labels, open_source
+from bayesrm.data.sources import read_rows
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
+
+OF_HANDOFFS = frozenset({"question", "answer"})
+"""Columns of a sheet or of lines that ``ask`` wrote."""
+OF_LABELS = frozenset({"chosen", "rejected", "winner"})
+"""A file with one of these holds labels, even if it is not known yet how to read it."""
+
+OUTCOME_OF = {"left": 1.0, "tie": 0.5, "right": 0.0}
+"""A side → the outcome, with the left response as the first."""
+
+
+def is_data_set(path: Path, form: str | None) -> bool:
+    """Whether a file that is told is a data set of labels, and no file that ``ask`` wrote or a tool exported.
+
+    Parameters
+    ----------
+    path
+        The file.
+    form
+        The format that somebody named; None where nobody did.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it holds labels, and could not be read without being told more.
+    """
+    if form is not None:
+        return form in FORMATS and form not in HANDOFFS
+    if path.suffix == ".parquet":
+        return True
+    try:
+        sample = [row for _, row in islice(read_rows(str(path)), 10) if not isinstance(row, InvalidInputError)]
+    except InvalidInputError:
+        return False
+    columns = {name.strip().lower() for row in sample for name in row if isinstance(name, str)}
+    if not sample or columns >= OF_HANDOFFS or _exported(path):
+        return False
+    try:
+        open_source(str(path), [])
+    except InvalidInputError:
+        if columns & OF_LABELS:
+            raise
+        return False
+    return True
+
+
+def read_data_set(path: Path, pool: ResponsePool, pool_path: Path) -> MatchedLabels:
+    """The labels of a file that are about responses of a pool.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it cannot be read, or not one of its labels is.
+    """
+    found = match_labels(str(path), PoolTexts.of(pool, pool_path))
+    if not found.labels:
+        first = f" ({': '.join(found.aside[0])})" if found.aside else ""
+        raise InvalidInputError(
+            f"not one of the {found.rows} rows of {path}, read as {found.format}, is a label of two responses of the "
+            f"pool {pool_path}{first}"
+        )
+    return found
+
+
+def read_export(
+    path: Path, form: str | None, texts: PoolTexts, meanings: Mapping[str, str] | None = None
+) -> MatchedLabels | None:
+    """The answers of a file that a tool exported or somebody filled in, found in a pool by the texts that it shows.
+
+    Of several answers of one annotator to a question the latest is taken.
+
+    Parameters
+    ----------
+    path
+        The file.
+    form
+        Its hand-off; None recognises it.
+    texts
+        Of the pool.
+    meanings
+        Words of answers → sides, where somebody said what they mean.
+
+    Returns
+    -------
+    MatchedLabels or None
+        None where the file shows no texts.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it cannot be read.
+    """
+    data = path.read_bytes()
+    handoff = recognised(data, path) if form is None else HANDOFFS[form]()
+    parts = settle(handoff.read(handoff.with_ids(data)), meanings or {}, path.name)
+    if not any(isinstance(part, ParsedAnswer) and _texts(part) for part in parts):
+        return None
+    found: dict[tuple[str, str], tuple[str, MatchedLabel]] = {}
+    aside: list[tuple[str, str]] = []
+    for part in parts:
+        if isinstance(part, Broken):
+            aside.append((part.place, part.reason))
+        elif part.side in OUTCOME_OF:
+            shown = _texts(part)
+            if shown is None:
+                aside.append((part.place, "the texts of the question are not in the file"))
+                continue
+            try:
+                pair = texts.pair(*shown)
+            except InvalidInputError as error:
+                aside.append((part.place, str(error)))
+                continue
+            label = Label(0, 1, OUTCOME_OF[part.side], None, part.annotator or None, None, part.answered)
+            key = part.question, part.annotator or part.place
+            before = found.get(key)
+            if before is None or (part.answered or "") >= before[0]:
+                found[key] = part.answered or "", MatchedLabel(part.place, *pair, label)
+    labels = tuple(one for _, one in found.values())
+    return MatchedLabels(labels, tuple(aside), handoff.name, len(parts))
+
+
+def labels_by_texts(
+    path: Path,
+    form: str | None,
+    meanings: Mapping[str, str],
+    store: Store,
+    pool: ResponsePool,
+    pool_path: Path,
+) -> MatchedLabels | None:
+    """What a file says of pairs that it shows in words.
+
+    Parameters
+    ----------
+    path, form
+        The file, and its format where somebody named it.
+    meanings
+        Words of answers → sides, where somebody said what they mean.
+    store
+        Of the campaign that it is told to.
+    pool, pool_path
+        The pool of that campaign.
+
+    Returns
+    -------
+    MatchedLabels or None
+        None where it answers questions of the campaign by their ids, or shows no pair of the pool.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is a data set that cannot be read, or is about another pool.
+    """
+    if not path.is_file():
+        return None
+    if is_data_set(path, form):
+        return read_data_set(path, pool, pool_path)
+    if pool.texts is None or _answers_questions_of(path, form, store):
+        return None
+    found = read_export(path, form, PoolTexts.of(pool, pool_path), meanings)
+    return found if found is not None and found.labels else None
+
+
+def _answers_questions_of(path: Path, form: str | None, store: Store) -> bool:
+    """Whether an answer in a file is about a question of a campaign."""
+    data = path.read_bytes()
+    handoff = recognised(data, path) if form is None else HANDOFFS[form]()
+    asked = {question.id for question in store.questions()}
+    return any(isinstance(part, ParsedAnswer) and part.question in asked for part in handoff.read(data))
+
+
+def _texts(part: ParsedAnswer) -> tuple[str, str, str] | None:
+    """Prompt, left and right, where the file shows them all."""
+    prompt, left, right = (part.shown.get(name) for name in ("prompt", "left", "right"))
+    if not (isinstance(prompt, str) and isinstance(left, str) and isinstance(right, str)):
+        return None
+    return prompt, left, right
+
+
+def _exported(path: Path) -> bool:
+    """Whether a format that is known by its content knows the file."""
+    data = path.read_bytes()
+    return any(part().recognises(data, path.suffix.lower()) for part in HANDOFFS.values() if part.order == 0)

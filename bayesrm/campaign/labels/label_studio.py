@@ -1,0 +1,65 @@
+"""Tasks of Label Studio with annotations, to look at and go on with there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bayesrm.campaign.handoff.label_studio import CONFIGURATION
+from bayesrm.campaign.labels.base import LabelFormat
+from bayesrm.campaign.labels.rows import LabelRow, by_question
+from bayesrm.utils.files import replacing, write_json
+
+
+class LabelStudioAnnotations(LabelFormat):
+    """Label Studio's tasks with an annotation for each label, and the labelling interface beside them."""
+
+    name: ClassVar[str] = "label-studio"
+    suffix: ClassVar[str] = "label-studio.json"
+    weighted: ClassVar[bool] = False
+    next_step: ClassVar[str] = (
+        "Paste the .xml as the labelling interface of a project and import {file}; annotators that are named must be "
+        "members there by this e-mail address."
+    )
+
+    def write(self, rows: Sequence[LabelRow], path: Path) -> list[Path]:
+        """A task a question."""
+        configuration = path.with_suffix(".xml")
+        write_json(path, [_task(group) for group in by_question(rows)])
+        with replacing(configuration) as temporary:
+            temporary.write_text(CONFIGURATION, encoding="utf-8")
+        return [path, configuration]
+
+
+def _task(group: Sequence[LabelRow]) -> dict[str, Any]:
+    one = group[0]
+    left, right = (one.chosen, one.rejected) if one.chosen_is_left else (one.rejected, one.chosen)
+    return {
+        "data": {"question": one.question, "prompt": one.prompt, "left": left, "right": right},
+        "annotations": [_annotation(row) for row in group],
+    }
+
+
+def _annotation(row: LabelRow) -> dict[str, Any]:
+    if row.winner == "tie":
+        result: dict[str, Any] = {
+            "from_name": "otherwise",
+            "to_name": "prompt",
+            "type": "choices",
+            "value": {"choices": ["tie"]},
+        }
+    else:
+        side = "left" if row.chosen_is_left else "right"
+        result = {
+            "from_name": "preference",
+            "to_name": "left",
+            "type": "pairwise",
+            "value": {"selected": side},
+        }
+    annotation: dict[str, Any] = {"result": [result], "was_cancelled": False}
+    if row.annotator:
+        annotation["completed_by"] = {"email": row.annotator}
+    if row.answered:
+        annotation["created_at"] = row.answered
+    return annotation

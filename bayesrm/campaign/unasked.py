@@ -1,0 +1,337 @@
+"""Labels that a campaign did not ask for: those that came with its pool, and data sets that are told.
+
+A label of a pair that was asked is an answer to its question. Any other pair becomes a question of a batch that nobody
+asked, so that it is never asked again. Each label is a vote. Somebody who is named and votes on a pair once corrects
+what they said before; votes of people who are not named are counted, and a data set that is told again, or has grown,
+adds those that it has more of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bayesrm import rng
+from bayesrm.campaign.answers import latest, outcome_of
+from bayesrm.campaign.handoff.base import time_of
+from bayesrm.campaign.names import Names
+from bayesrm.campaign.records import Answer, Question
+from bayesrm.campaign.store import Store
+from bayesrm.campaign.tell import TellReport
+from bayesrm.campaign.writing import Telling
+from bayesrm.data.matching import MatchedLabels
+from bayesrm.data.preferences import PREFERENCES, load_preferences
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.utils.files import sha256
+
+IMPORTED, TOLD = 0, -1
+"""The batches of pairs that were not asked: those of the pool's own labels, and those of data sets that were told."""
+BATCH_NAMES = {IMPORTED: "imported", TOLD: "told"}
+OF_POOL = "pool"
+"""The format of the source that the pool's own labels are kept under."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A label of a data set.
+
+    Parameters
+    ----------
+    place
+        Where it stands, in words.
+    first, second
+        The responses.
+    outcome
+        1 where the first was preferred, 0 where the second was, ½ for a tie, or a probability.
+    annotator
+        Who; "" where nobody is named.
+    answered
+        When, in ISO 8601 and UTC.
+    weight, margin
+        How much it counts, and by how much one is better; None where the data set does not say.
+    """
+
+    place: str
+    first: int
+    second: int
+    outcome: float
+    annotator: str = ""
+    answered: str | None = None
+    weight: float | None = None
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A data set that is told.
+
+    Parameters
+    ----------
+    name, sha256, form
+        What it is called, the digest of its bytes, and its form.
+    annotator
+        Who answered, where it does not say.
+    votes
+        Its labels.
+    aside
+        Place and reason of each row that is none, or is about responses that the pool does not have.
+    batch
+        Where pairs go that were not asked.
+    """
+
+    name: str
+    sha256: str
+    form: str
+    annotator: str
+    votes: Sequence[Vote]
+    aside: Sequence[tuple[str, str]] = ()
+    batch: int = TOLD
+
+
+def came_with(pool_path: Path, pool: ResponsePool) -> Told | None:
+    """The labels beside a pool, which bayesrm embed found in its source; None where there are none.
+
+    Raises
+    ------
+    InvalidInputError
+        Where they are about other responses, or are rankings.
+    """
+    file = pool_path / PREFERENCES
+    if not file.is_file():
+        return None
+    labels = load_preferences(file)
+    require_within(labels, pool)
+    if labels.choice is not None:
+        raise InvalidInputError(
+            f"expected labels of pairs in {file}, and they are rankings, which a campaign does not take: begin it "
+            "with --without-labels"
+        )
+    votes = votes_of(labels, "label", _margins(file, len(labels)))
+    return Told(PREFERENCES, sha256(file), OF_POOL, "", votes, batch=IMPORTED)
+
+
+def votes_of(labels: Preferences, place: str, margins: np.ndarray | None = None) -> list[Vote]:
+    """Labels as votes, with their number as the place."""
+    names = [""] * len(labels) if labels.annotator is None else labels.annotator.astype(str).tolist()
+    weights = np.ones(len(labels)) if labels.weight is None else labels.weight
+    given = np.full(len(labels), np.nan) if margins is None else margins
+    return [
+        Vote(
+            f"{place} {at + 1}",
+            int(labels.first[at]),
+            int(labels.second[at]),
+            float(labels.outcome[at]),
+            names[at],
+            None,
+            None if weights[at] == 1 else float(weights[at]),
+            None if np.isnan(given[at]) else float(given[at]),
+        )
+        for at in range(len(labels))
+    ]
+
+
+def data_set(path: Path, found: MatchedLabels, annotator: str) -> Told:
+    """A file whose labels were found in the pool."""
+    votes = [
+        Vote(
+            one.place,
+            one.first,
+            one.second,
+            one.label.outcome,
+            one.label.annotator or annotator,
+            time_of(one.label.answered),
+            one.label.weight,
+            one.label.margin,
+        )
+        for one in found.labels
+    ]
+    return Told(path.name, sha256(path), found.format, annotator, votes, found.aside)
+
+
+def tell_votes(store: Store, told: Told, dry_run: bool = False, again: bool = False) -> TellReport:
+    """Take a data set, whole or not at all; see :meth:`bayesrm.Campaign.tell`."""
+    settings = store.settings()
+    with store.reading() if dry_run else store.telling() as telling:
+        report = take(telling, told, settings["tag"], int(settings["seed"]), dry_run, again)
+    return dataclasses.replace(report, dry_run=dry_run)
+
+
+def take(
+    telling: Telling, told: Told, tag: str, seed: int, dry_run: bool = False, again: bool = False
+) -> TellReport:
+    """Take a data set inside a transaction.
+
+    Parameters
+    ----------
+    telling
+        The transaction.
+    told
+        The data set.
+    tag, seed
+        Of the campaign.
+    dry_run
+        Whether to write nothing.
+    again
+        Whether to take votes that were taken back.
+    """
+    known = telling.known(told.sha256)
+    for file in known:
+        if file.annotator == told.annotator and not file.taken_back:
+            return TellReport(told.name, told.form, already=file.told)
+    there = telling.questions()
+    asked = {_pair(question.first, question.second): question for question in there}
+    newest = max((question.batch for question in there), default=0)
+    fresh = _new_questions(told, asked, tag, seed)
+    asked |= {_pair(question.first, question.second): question for question in fresh}
+    closed = telling.closed()
+    # The very file that was taken back is meant when it is told again; others bring back nothing by the way.
+    back = set() if again or any(file.taken_back for file in known) else telling.kept_back()
+    ballot = _Ballot(telling.answers(), telling.names())
+    taken: list[Answer] = []
+    aside = list(told.aside)
+    corrected = late = kept_back = repeated = 0
+    for vote in told.votes:
+        question = asked[_pair(vote.first, vote.second)]
+        if question.batch in closed:
+            aside.append(
+                (vote.place, f"batch {question.batch} is closed: close --reopen takes answers to it again")
+            )
+            continue
+        answer, corrects = ballot.cast(vote, question, back)
+        if answer is None:
+            kept_back += corrects
+            repeated += not corrects
+            continue
+        taken.append(answer)
+        corrected += corrects
+        late += 0 < question.batch < newest
+    unasked = {question.id for question in asked.values() if question.batch <= 0}
+    report = TellReport(
+        told.name,
+        told.form,
+        new=len(taken),
+        corrected=corrected,
+        late=late,
+        ties=sum(answer.verdict == "tie" for answer in taken),
+        repeated=repeated,
+        kept_back=kept_back,
+        aside=tuple(aside),
+        unasked=sum(answer.question in unasked for answer in taken),
+    )
+    if not dry_run:
+        telling.add_unasked(told.batch, BATCH_NAMES[told.batch], fresh)
+        telling.add(told.name, told.sha256, told.form, told.annotator, report.counts(), taken, aside)
+    return report
+
+
+class _Ballot:
+    """What stands of a campaign's answers while votes are cast."""
+
+    def __init__(self, answers: Sequence[Answer], names: Names) -> None:
+        self._names = names
+        self._current = latest(answers)
+        self._said = {(a.question, a.annotator, outcome_of(a), a.answered) for a in answers if a.verdict != "skip"}
+        standing = [a for a in self._current.values() if not a.annotator and a.verdict != "skip"]
+        self._unnamed = Counter((a.question, outcome_of(a), a.weight or 1.0) for a in standing)
+        self._votes: Counter[tuple[str, str]] = Counter()
+
+    def cast(
+        self, vote: Vote, question: Question, back: Set[tuple[str, str, str, str | None]]
+    ) -> tuple[Answer | None, bool]:
+        """The answer that a vote is, and whether it corrects another one; no answer where it was told before, or, with
+        True, where it was taken back.
+        """
+        who = self._names.of(vote.annotator)
+        outcome = vote.outcome if vote.first == question.first else 1 - vote.outcome
+        weight = vote.weight or 1.0
+        if (question.id, who, _verdict(outcome), vote.answered) in back:
+            return None, True
+        if not who:
+            if self._unnamed[question.id, outcome, weight]:
+                self._unnamed[question.id, outcome, weight] -= 1
+                return None, False
+            number = self._free(question.id)
+        else:
+            if vote.answered is not None and (question.id, who, outcome, vote.answered) in self._said:
+                return None, False
+            number = self._votes[question.id, who]
+            self._votes[question.id, who] += 1
+        answer = _answer(vote, question, outcome, number)
+        named = dataclasses.replace(answer, annotator=who)
+        standing = self._current.get((question.id, named.voter))
+        if standing is not None and _said(standing) == (outcome, weight):
+            return None, False
+        self._current[question.id, named.voter] = named
+        return answer, standing is not None
+
+    def _free(self, question: str) -> int:
+        """The number of the next vote of somebody who is not named."""
+        number = self._votes[question, ""]
+        while (question, f"\0{number}" if number else "") in self._current:
+            number += 1
+        self._votes[question, ""] = number
+        return number
+
+
+def _said(answer: Answer) -> tuple[float, float] | None:
+    """The outcome of an answer and how much it counts; None of a skip."""
+    return None if answer.verdict == "skip" else (outcome_of(answer), answer.weight or 1.0)
+
+
+def _verdict(outcome: float) -> str:
+    return "tie" if outcome == 0.5 else "first" if outcome > 0.5 else "second"
+
+
+def _answer(vote: Vote, question: Question, outcome: float, number: int) -> Answer:
+    soft = outcome not in (0.0, 0.5, 1.0)
+    return Answer(
+        question.id,
+        vote.annotator,
+        _verdict(outcome),
+        vote.answered,
+        vote.place,
+        vote=number,
+        outcome=outcome if soft else None,
+        weight=vote.weight,
+        margin=vote.margin,
+    )
+
+
+def _new_questions(told: Told, asked: dict[tuple[int, int], Question], tag: str, seed: int) -> list[Question]:
+    """A question for each pair that was not asked, as long as there is no other."""
+    counts = Counter(_pair(vote.first, vote.second) for vote in told.votes)
+    # As the first vote has them.
+    ends = {_pair(vote.first, vote.second): (vote.first, vote.second) for vote in reversed(told.votes)}
+    pairs = [pair for pair in counts if pair not in asked]
+    before = sum(question.batch == told.batch for question in asked.values())
+    left = rng.stream(seed, "unasked", told.batch + 1, before).random(len(pairs)) < 0.5
+    return [
+        Question(
+            f"q{tag}-{BATCH_NAMES[told.batch]}-{before + place}",
+            told.batch,
+            before + place,
+            *ends[pair],
+            first_is_left=bool(left[place - 1]),
+            gain=0.0,
+            wanted=counts[pair],
+        )
+        for place, pair in enumerate(pairs, start=1)
+    ]
+
+
+def _margins(file: Path, count: int) -> np.ndarray:
+    """By how much the better answer is better, where a file of labels says it; NaN where it does not."""
+    if "margin" not in pq.read_schema(file).names:
+        return np.full(count, np.nan)
+    return pq.read_table(file, columns=["margin"]).column(0).to_numpy().astype(np.float64)
+
+
+def _pair(first: int, second: int) -> tuple[int, int]:
+    return (first, second) if first < second else (second, first)

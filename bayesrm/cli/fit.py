@@ -1,0 +1,42 @@
+"""``bayesrm fit``: a reward model from the labels that a pool came with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bayesrm.cli.app import app, say
+from bayesrm.cli.campaign.outlook import print_outlook
+from bayesrm.cli.options import from_options, with_options
+from bayesrm.runs.settings import CampaignSettings
+
+
+@app.command(epilog="Example:  [bold]bayesrm fit mine/pool && bayesrm export mine/pool --to models/mine[/bold]")
+@with_options(CampaignSettings)
+def fit(
+    pool: Annotated[Path, typer.Argument(help="Pool with labels, as bayesrm embed makes it of compared answers.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for posterior.nc and card.json; default fit/ in the pool.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of labels, also for a pool without, in any form of [bold]bayesrm formats[/bold]; pairs are "
+            "found by their texts."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Root of every random choice.")] = 0,
+    **settings: Any,
+) -> None:
+    """Fit the reward model to the labels of a pool, and say what it is worth; posterior.nc opens in ArviZ.
+
+    What a campaign about the same pool would find before it asks anything.
+    """
+    from bayesrm.inspection.fit import fit_pool
+
+    from_options(CampaignSettings, settings)
+    findings, files = fit_pool(pool, out, labels, seed, **settings)
+    print_outlook(findings)
+    say(f"\nWritten: {', '.join(map(str, files))}. Next: bayesrm export {pool} --to MODEL")

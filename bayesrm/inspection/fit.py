@@ -1,0 +1,87 @@
+"""Fits to the labels that a pool came with, without a campaign of one's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bayesrm.campaign import Campaign
+from bayesrm.campaign.findings import Findings
+from bayesrm.campaign.rounds import CARD_FILE, POSTERIOR_FILE, fit_round
+from bayesrm.data.preferences import PREFERENCES
+from bayesrm.errors import InvalidInputError
+
+FIT = "fit"
+"""The folder of a pool that a fit is written to where nobody names another."""
+
+
+@contextmanager
+def campaign_of(pool: Path, labels: Path | None = None, seed: int = 0, **settings: Any) -> Iterator[Campaign]:
+    """A campaign that asked nothing, with the labels of a pool, in a folder that is removed again.
+
+    Parameters
+    ----------
+    pool
+        The pool.
+    labels
+        A file of further labels, as ``bayesrm campaign tell`` takes it.
+    seed, **settings
+        Of the campaign.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there are no labels.
+    """
+    with TemporaryDirectory() as place:
+        campaign = Campaign.create(Path(place) / "campaign", pool, seed=seed, **settings)
+        if labels is not None:
+            campaign.tell(labels)
+        if not len(campaign.preferences()):
+            raise InvalidInputError(
+                f"expected labels in {pool / PREFERENCES}, and there are none: embed a source with answers that "
+                "somebody compared, give a file of them with --labels, or ask people with bayesrm campaign init"
+            )
+        yield campaign
+
+
+def fit_pool(
+    pool: Path, out: Path | None = None, labels: Path | None = None, seed: int = 0, **settings: Any
+) -> tuple[Findings, list[Path]]:
+    """Fit a reward model to the labels of a pool, and write the posterior as netCDF and a card of what was found.
+
+    Parameters
+    ----------
+    pool
+        The pool.
+    out
+        A folder; default ``fit`` in that of the pool.
+    labels
+        A file of further labels.
+    seed, **settings
+        As of a campaign: the same labels give the same posterior there.
+
+    Returns
+    -------
+    tuple
+        What was found, and the files.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there are no labels, or the pool is no folder and ``out`` is missing.
+    """
+    if out is None and not pool.is_dir():
+        raise InvalidInputError(f"expected a folder to write to, and the pool {pool} is a file: say --out")
+    folder = pool / FIT if out is None else out
+    with campaign_of(pool, labels, seed, **settings) as campaign:
+        findings = fit_round(campaign)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / name for name in (POSTERIOR_FILE, CARD_FILE)]
+        for file in files:
+            shutil.move(campaign.directory / file.name, file)
+    return findings, files

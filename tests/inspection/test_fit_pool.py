@@ -1,0 +1,194 @@
+"""``bayesrm fit`` and ``export`` of a pool with labels, and recorded votes and labels wherever they are."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import bayesrm as brm
+from bayesrm.campaign.asking import Request
+from bayesrm.data.preferences import save_preferences
+from bayesrm.errors import InvalidInputError
+
+PROMPTS, EACH, DIM = 40, 5, 3
+SETTINGS = {"encoder": "linear", "prior_scale": 1.0}
+
+
+@pytest.fixture
+def pool_folder(tmp_path):
+    random = np.random.default_rng(3)
+    n = PROMPTS * EACH
+    embeddings = random.standard_normal((n, DIM)).astype(np.float32)
+    pool = brm.ResponsePool(embeddings, np.repeat(np.arange(PROMPTS), EACH), [f"response {k}" for k in range(n)])
+    brm.save_pool(tmp_path / "pool", pool)
+    return tmp_path / "pool"
+
+
+def some_labels(count=60, seed=0):
+    """Noisy labels of pairs within prompts."""
+    random = np.random.default_rng(seed)
+    prompt = random.integers(PROMPTS, size=count)
+    first, second = np.array([random.permutation(EACH)[:2] for _ in range(count)]).T
+    return brm.Preferences(
+        prompt * EACH + first, prompt * EACH + second, random.integers(0, 2, count).astype(float)
+    )
+
+
+def lines(labels, **more):
+    """The labels as TRL has them, prompts named by their labels."""
+    rows = []
+    for first, second, outcome in zip(labels.first, labels.second, labels.outcome, strict=True):
+        chosen, rejected = (first, second) if outcome == 1 else (second, first)
+        texts = {"chosen": f"response {chosen}", "rejected": f"response {rejected}"}
+        rows.append({"prompt": str(first // EACH), **texts, **more})
+    return "\n".join(map(json.dumps, rows))
+
+
+def test_a_pool_with_labels_is_fitted_and_exported_without_a_campaign(command, pool_folder, tmp_path):
+    labels = some_labels()
+    status, _, complaint = command("fit", pool_folder, "--out", tmp_path / "fit")
+    assert status == 2
+    assert "expected labels in" in complaint
+    assert complaint.count("\n") == 1
+    save_preferences(pool_folder, labels)
+    status, printed, _ = command("fit", pool_folder, "--encoder", "linear", "--prior-scale", "1", "--draws", 20)
+    assert status == 0, printed
+    assert "60 now" in printed
+    tree = brm.open_results(pool_folder / "fit" / "posterior.nc")
+    direct = brm.fit(brm.RewardModel(brm.load_pool(pool_folder), **SETTINGS), brm.load_pool(pool_folder), labels)
+    card = json.loads((pool_folder / "fit" / "card.json").read_text())
+    assert card["labels"] == 60
+    assert "posterior" in tree
+    status, printed, _ = command("export", pool_folder, "--to", tmp_path / "model")
+    assert status == 0, printed
+    assert "Fitted to 60 labels" in printed
+    exported = brm.load_reward_model(tmp_path / "model")
+    mean, _ = exported.reward(np.asarray(brm.load_pool(pool_folder).embeddings))
+    assert np.corrcoef(mean, direct.reward(brm.load_pool(pool_folder))[0])[0, 1] > 0.8
+
+
+def test_labels_of_a_file_are_fitted_to_as_those_beside_the_pool(pool_folder, tmp_path):
+    from bayesrm.inspection.fit import campaign_of
+
+    labels = some_labels()
+    (tmp_path / "pairs.jsonl").write_text(lines(labels))
+    with campaign_of(pool_folder, tmp_path / "pairs.jsonl", **SETTINGS) as campaign:
+        posterior = campaign.fit()
+        pool = campaign.pool
+    direct = brm.fit(brm.RewardModel(pool, **SETTINGS), pool, labels)
+    np.testing.assert_allclose(posterior.reward(pool)[0], direct.reward(pool)[0], atol=1e-10)
+
+
+def same_votes(found, labels):
+    """Whether the same was said of the same pairs, in the same order."""
+    towards = [np.where(one.first < one.second, one.outcome, 1 - one.outcome).tolist() for one in (found, labels)]
+    ends = [np.sort(np.stack([one.first, one.second]), axis=0).T.tolist() for one in (found, labels)]
+    return towards[0] == towards[1] and ends[0] == ends[1]
+
+
+def test_votes_are_read_from_wherever_they_are(pool_folder, tmp_path):
+    labels = some_labels(30)
+    trl = tmp_path / "pairs.jsonl"
+    trl.write_text(
+        lines(labels, annotator="ann") + "\n" + json.dumps({"prompt": "no", "chosen": "a", "rejected": "b"})
+    )
+    campaign = brm.Campaign.create(tmp_path / "campaign", pool_folder)
+    with pytest.raises(InvalidInputError, match="there are none yet"):
+        brm.load_votes(tmp_path / "campaign")
+    campaign.tell(trl)
+    sources = [trl, tmp_path / "campaign", tmp_path / "campaign" / "campaign.sqlite"]
+    sources += [campaign.export_labels(to)[0] for to in ("csv", "parquet")]
+    for source in sources:
+        votes = brm.load_votes(source, pool=pool_folder)
+        assert isinstance(votes, brm.Votes)
+        assert len(votes) == 30
+        assert same_votes(brm.load_preferences(source, pool_folder), votes)
+        assert set(votes.annotator) == {"ann"}
+    assert same_votes(brm.load_votes(trl, pool_folder), labels)
+    save_preferences(pool_folder, labels)
+    assert same_votes(brm.load_preferences(pool_folder), labels)
+    assert same_votes(brm.load_preferences(pool_folder / "preferences.parquet"), labels)
+    with pytest.raises(InvalidInputError, match="pool="):
+        brm.load_preferences(trl)
+    other = brm.ResponsePool(np.eye(4), ["a", "a", "b", "b"], ["1", "2", "3", "4"])
+    with pytest.raises(InvalidInputError, match="another one"):
+        brm.load_votes(tmp_path / "campaign", other)
+    with pytest.raises(InvalidInputError, match="there is none"):
+        brm.load_votes(trl, other)
+
+
+def label_studio(labels):
+    """A project of somebody's own: no ids of ours, names of its own beside."""
+    return [
+        {
+            "id": 900 + at,
+            "data": {"prompt": str(i // EACH), "left": f"response {i}", "right": f"response {j}", "note": "hm"},
+            "annotations": [
+                {
+                    "completed_by": 7,
+                    "result": [{"type": "pairwise", "value": {"selected": "left" if y == 1 else "right"}}],
+                }
+            ],
+        }
+        for at, (i, j, y) in enumerate(zip(labels.first, labels.second, labels.outcome, strict=True))
+    ]
+
+
+def argilla(labels):
+    """Flat records, as ``records.to_list(flatten=True)`` has them."""
+    return [
+        {
+            "id": f"own-{at}",
+            "prompt": str(i // EACH),
+            "left": f"response {i}",
+            "right": f"response {j}",
+            "preference.responses": ["left" if y == 1 else "right"],
+            "preference.responses.users": ["7"],
+            "preference.responses.status": ["submitted"],
+        }
+        for at, (i, j, y) in enumerate(zip(labels.first, labels.second, labels.outcome, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("export", [label_studio, argilla])
+def test_exports_of_projects_that_this_library_did_not_make_are_matched_by_their_texts(
+    export, pool_folder, tmp_path
+):
+    labels = some_labels(20)
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps(export(labels)))
+    votes = brm.load_votes(file, pool=pool_folder)
+    assert same_votes(votes, labels)
+    assert set(votes.annotator) == {"7"}
+    campaign = brm.Campaign.create(tmp_path / "campaign", pool_folder)
+    assert campaign.tell(file).new == 20
+
+
+def test_replay_takes_a_file_of_500_pairs_and_the_store_of_a_campaign(command, pool_folder, tmp_path):
+    pool = brm.load_pool(pool_folder)
+    reward = np.asarray(pool.embeddings, dtype=float) @ np.array([2.0, -1.0, 0.5])
+    random = np.random.default_rng(0)
+    pairs = brm.candidates(pool)
+    chosen = np.sort(random.permutation(len(pairs.first))[: min(500, len(pairs.first))])
+    first, second = pairs.first[chosen], pairs.second[chosen]
+    again = random.integers(len(first), size=500 - len(first))  # some pairs twice
+    first, second = np.append(first, first[again]), np.append(second, second[again])
+    outcome = (random.random(500) < 1 / (1 + np.exp(reward[second] - reward[first]))).astype(float)
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(lines(brm.Preferences(first, second, outcome)))
+    options = ("--designs", "random", "--budget", 30, "--batch-size", 30, "--seeds", 1)
+    status, printed, complaint = command("replay", pool_folder, "--votes", file, *options)
+    assert status == 0, complaint
+    assert "After 30 votes" in printed
+    campaign = brm.Campaign.create(tmp_path / "campaign", pool_folder)
+    questions = campaign.ask(Request(size=200, design="random"))
+    answers = tmp_path / "answers.jsonl"
+    sides = ["left" if reward[q.left] > reward[q.right] else "right" for q in questions]
+    rows = [{"question": q.id, "answer": side} for q, side in zip(questions, sides, strict=True)]
+    answers.write_text("\n".join(map(json.dumps, rows)))
+    campaign.tell(answers)
+    status, printed, complaint = command("replay", pool_folder, "--votes", campaign.directory, *options)
+    assert status == 0, complaint
+    assert "After 30 votes" in printed
