@@ -18,8 +18,8 @@ from scipy.special import expit
 from bayesrm.annotators.base import SeededAnnotator
 from bayesrm.annotators.scores import ScoreCache
 from bayesrm.data.conversation import as_conversation
-from bayesrm.data.directory import CARD, GOLDEN, file_sums
 from bayesrm.data.golden import as_golden
+from bayesrm.data.golden_column import keep_golden, require_none
 from bayesrm.data.texts import load_pool_texts
 from bayesrm.embedding.batches import plan_batches
 from bayesrm.embedding.forward import inputs_of, padding_token, run
@@ -28,7 +28,6 @@ from bayesrm.embedding.settings import EmbeddingSettings
 from bayesrm.embedding.tokens import Tokens, tokenise
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Pairs, Preferences
-from bayesrm.utils.files import read_json, replacing, write_json
 from bayesrm.utils.progress import advancing
 
 ANSWERS = ("sample", "argmax")
@@ -237,16 +236,7 @@ def write_golden(pool: Path, reward_model: HubRewardModel, show_progress: bool =
     InvalidInputError
         Where the pool has no texts, or golden rewards already.
     """
-    path = pool / GOLDEN
-    if path.exists():
-        raise InvalidInputError(f"{path} exists already: remove it to have the pool scored again")
+    require_none(pool)
     prompts, responses = load_pool_texts(pool)
     scores = as_golden(reward_model.score(prompts, responses, show_progress), len(responses))
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, scores.astype(np.float32), allow_pickle=False)
-    if (pool / CARD).exists():
-        card = read_json(pool / CARD) | {"golden": reward_model.describe()}
-        for name, of_file in file_sums([path]).items():
-            card[name] = card.get(name, {}) | of_file
-        write_json(pool / CARD, card)
-    return path, len(scores)
+    return keep_golden(pool, scores, reward_model.describe()), len(scores)

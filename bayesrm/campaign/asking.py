@@ -6,21 +6,22 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import model_validator
 
 from bayesrm import rng
-from bayesrm.campaign.records import Question
+from bayesrm.campaign.records import Answer, Question
 from bayesrm.design.base import Design
 from bayesrm.design.candidates.constraints import Constraints
 from bayesrm.design.selection import Selection
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import InvalidInputError, NoCandidatesError
 from bayesrm.runs.batches import design_of
 from bayesrm.runs.settings import AskSettings
 from bayesrm.types import ResponsePool
+from bayesrm.utils.wording import counted, one_or_many
 
 
 class Request(AskSettings):
@@ -125,6 +126,22 @@ def short_digest(*parts: object) -> str:
     """Seven letters and digits that tell these from others; what begins with a letter no spreadsheet alters."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return base64.b32encode(digest).decode().lower()[:7]
+
+
+def nothing_left(request: Request, questions: Iterable[Question], answers: Iterable[Answer]) -> NoCandidatesError:
+    """That every pair was asked, with what can still be done about it."""
+    answered = {answer.question for answer in answers}
+    still_open = sum(question.id not in answered for question in questions)
+    waiting = "all that was asked is answered"
+    if still_open:
+        are = one_or_many(still_open, "is", "are")
+        waiting = f"{counted(still_open, 'question')} asked before {are} not answered yet: tell what comes back"
+    within = request.scope == "within-prompt"
+    pairs = "pair of responses to one prompt" if within else "pair"
+    across = "; pairs across prompts are asked with --scope cross-prompt" if within else ""
+    return NoCandidatesError(
+        f"no candidates are left: every {pairs} was asked or has identical embeddings; {waiting}{across}"
+    )
 
 
 def _assign(

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from bayesrm import rng
 from bayesrm.campaign import unasked
 from bayesrm.campaign.answers import as_preferences, choose_likelihood
-from bayesrm.campaign.asking import Request, questions_of, short_digest
+from bayesrm.campaign.asking import Request, nothing_left, questions_of, short_digest
 from bayesrm.campaign.datasets import labels_by_texts
 from bayesrm.campaign.decisions import Decisions
 from bayesrm.campaign.handoff import HANDOFFS
@@ -36,7 +36,7 @@ from bayesrm.campaign.writing import Telling
 from bayesrm.data import load_pool
 from bayesrm.data.fingerprint import Fingerprint
 from bayesrm.design.candidates.costs import costs_of
-from bayesrm.errors import InvalidInputError
+from bayesrm.errors import InvalidInputError, NoCandidatesError
 from bayesrm.inference import fit as fit_model
 from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
@@ -222,7 +222,10 @@ class Campaign(Decisions):
         plan, constraints = request.with_targets(self.targets), constraints_of(request, self.pool)
         drawn = request.candidates
         wide = request.model_copy(update={"candidates": drawn if drawn is None else max(drawn, request.size)})
-        pairs = candidates_of(wide, self.pool, constraints, rng.child(seed, "candidates", batch), self.asked())
+        try:
+            pairs = candidates_of(wide, self.pool, constraints, rng.child(seed, "candidates", batch), self.asked())
+        except NoCandidatesError as error:
+            raise nothing_left(request, self.store.questions(), self.store.answers()) from error
         # What does not depend on labels needs no fit to them.
         posterior = self.fit() if plan.criterion.uses_labels else self.fit(labels=Preferences.none())
         size = min(request.size, len(pairs))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bayesrm.cli.app import app, keeps, say
+from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted
 
 
@@ -17,8 +18,18 @@ from bayesrm.utils.wording import counted
 def golden(
     pool: Annotated[Path, typer.Argument(help="Pool directory with texts, as bayesrm embed makes it.")],
     model: Annotated[
-        str, typer.Option(help="Reward model with one output: its name on the hub, or a folder with its files.")
-    ],
+        str | None,
+        typer.Option(help="Reward model with one output: its name on the hub, or a folder with its files."),
+    ] = None,
+    from_column: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of a model: a column of scores of --source, such as overall_score, or a covariate."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What the pool was embedded from; its rows are matched by their texts.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model.")] = None,
     template: Annotated[
         str | None,
@@ -31,11 +42,20 @@ def golden(
     ] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens a batch, padding included.")] = 4096,
 ) -> None:
-    """Score every response with a reward model, and keep the scores as the pool's golden rewards.
+    """Score every response with a reward model, or by a column, and keep the scores as the pool's golden rewards.
 
     With them a pool can be simulated on: bayesrm run asks them in place of people. Killed, the same command goes on
     where it was: scores are kept in the folder .scores of the pool, which can be deleted afterwards.
     """
+    if (model is None) == (from_column is None):
+        raise InvalidInputError("expected either --model, which scores, or --from-column, which has scores")
+    if model is None:
+        from bayesrm.data.golden_column import golden_from_column
+
+        assert from_column is not None
+        path, count = golden_from_column(pool, from_column, source)
+        say(f"The golden rewards are {path}: {counted(count, 'score')} of the column {from_column}.")
+        return
     keeps(pool / ".scores")
     from bayesrm.annotators.hub import HubRewardModel, write_golden
 

@@ -88,6 +88,7 @@ def run(
         for seed in range(seeds)
         for combination in product(*values)
     ]
+    _look_at_test(configs[0])
     _sweep_and_show(configs, out, workers, scheduler)
 
 
@@ -104,6 +105,23 @@ def report(
     from bayesrm.inspection.report import write_report
 
     say(f"The report is {write_report(directory, pool)}.")
+
+
+def _look_at_test(config: RunConfig) -> None:
+    """Say that nothing will be measured without a test set, and refuse one that is the pool itself."""
+    if config.test is None:
+        say("No --test: pairs are chosen and learned from, and nothing is measured of what is learned.")
+        return
+    if not (config.pool.exists() and config.test.exists()):
+        return
+    from bayesrm.data import load_pool
+
+    same = config.pool.resolve() == config.test.resolve() or load_pool(config.pool) == load_pool(config.test)
+    if same:
+        raise InvalidInputError(
+            f"expected a test set of other prompts, and {config.test} is the pool that is learned from: figures on it "
+            "would say how well labels are remembered; keep some prompts out of the pool, or leave --test out"
+        )
 
 
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler: str | None = None) -> None:

@@ -6,6 +6,7 @@ than its neighbours: the form, where the prompt stands, which columns have messa
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -309,8 +310,33 @@ def _recognised(
     raise InvalidInputError(
         f"the columns of {source} ({_listed(raw)}) are in no known form: say what they are with --prompt-column "
         "and --response-column, or --chosen-column and --rejected-column, with --winner-column where that says which "
-        f"is better{_nearest(columns, forms)} (bayesrm formats lists the forms that are known)"
+        f"is better{_suggestion(raw)}{_nearest(columns, forms)} (bayesrm formats lists the forms that are known)"
     )
+
+
+LIKELY = {
+    "prompt": ("prompt", "instruction", "question", "query", "input", "task", "request", "frage"),
+    "response": ("response", "answer", "completion", "output", "reply", "generation", "text", "antwort"),
+}
+"""Words that the name of a column has where it is likely to be meant."""
+
+
+def _suggestion(columns: Iterable[str]) -> str:
+    """Options with the columns whose names look like prompts and responses, as they would be typed."""
+    found: dict[str, str] = {}
+    for option, words in LIKELY.items():
+        likely = [
+            name
+            for word in words
+            for name in sorted(columns)
+            if word in name.lower() and name not in found.values()
+        ]
+        if likely:
+            found[option] = likely[0]
+    if not found:
+        return ""
+    said = " ".join(f"--{option}-column {shlex.quote(name)}" for option, name in found.items())
+    return f"; perhaps {said}"
 
 
 def _nearest(columns: frozenset[str], forms: Sequence[Format]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import torch
 
@@ -123,14 +126,19 @@ def load(
     kind = AutoModelForSequenceClassification if head else AutoModel
     folder = Path(name) if Path(name).is_dir() else None
     number = getattr(torch, dtype or default_dtype(place))
-    with quiet(), _explaining(name):
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    # Without this the hub's client tries for a minute and a half before it says that there is no network.
+    offline = folder is None and not hub_is_reachable()
+    with quiet(), _explaining(name, offline):
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, revision=revision, trust_remote_code=False, local_files_only=offline
+        )
         model, report = kind.from_pretrained(
             name,
             revision=revision,
             dtype=number,
             use_safetensors=True,
             trust_remote_code=False,
+            local_files_only=offline,
             output_loading_info=True,
         )
     missing = sorted(key for key in report["missing_keys"] if head or not key.startswith(_UNUSED))
@@ -184,14 +192,36 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def hub_is_reachable(timeout: float = 3.0) -> bool:
+    """Whether a connection to the hub, or to the proxy in front of it, opens in a few seconds."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    hub = urlsplit(constants.ENDPOINT)
+    proxy = None if proxy_bypass(hub.hostname or "") else getproxies().get(hub.scheme)
+    place = hub if proxy is None else urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    port = place.port or (443 if place.scheme == "https" else 80)
+    try:
+        with socket.create_connection((place.hostname or "", port), timeout):
+            return True
+    except OSError:
+        return False
+
+
 @contextmanager
-def _explaining(name: str) -> Iterator[None]:
+def _explaining(name: str, offline: bool = False) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = " ".join(str(error).split())
         advice = "give a name on the hub or a folder with config.json, model.safetensors and tokenizer.json"
-        if "safetensors" in reason:
+        if offline:
+            advice = (
+                "the hub cannot be reached from here, and this machine has no copy of it; download it where there is a "
+                "network (hf download NAME --local-dir FOLDER) and give the folder as --model"
+            )
+        elif "safetensors" in reason:
             advice = "only weights in safetensors are read, because other files can run code"
         elif "trust_remote_code" in reason:
             advice = "models that bring code of their own are not run: choose one that transformers knows"

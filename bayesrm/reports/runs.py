@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.names import METRIC_NAMES
 from bayesrm.evaluation.summary import (
@@ -70,6 +72,7 @@ def render(results: xr.DataTree, title: str) -> str:
         columns=[] if table is None else _metric_headers(table),
         rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],
         common="" if table is None else _common(table),
+        designs=_designs(trajectory),
         length=length_verdict(trajectory) if evaluated else "",
         alone={
             name.replace("_", " "): f"{value:.3f}" for name, value in rankings_without_labels(trajectory).items()
@@ -110,6 +113,13 @@ def _common(table: pd.DataFrame) -> str:
     ]
     text = ", ".join(told)
     return text[:1].upper() + text[1:]
+
+
+def _designs(trajectory: xr.Dataset) -> dict[str, str]:
+    """What each design does, in a line; those of one's own may be gone."""
+    lines = CRITERIA.lines()
+    names = [str(name) for name in np.atleast_1d(trajectory["design"].values)]
+    return {name: lines[name] for name in names if name in lines}
 
 
 def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> str:

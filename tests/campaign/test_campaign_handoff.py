@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import xml.etree.ElementTree as ET
@@ -185,13 +186,46 @@ def test_label_studio_json_min_export(tmp_path):
 def test_label_studio_configuration_names_what_tasks_have(tmp_path):
     tasks, configuration = HANDOFFS["label-studio"]().write(SHEETS, tmp_path / "batch")
     view = ET.fromstring(configuration.read_text())
-    pairwise = view.find(".//Pairwise")
-    names = {text.get("name"): text.get("value") for text in view.iter("Text")}
-    assert pairwise.get("toName").split(",") == ["left", "right"]
-    assert {value.removeprefix("$") for value in names.values()} <= json.loads(tasks.read_text())[0]["data"].keys()
-    assert set(pairwise.get("toName").split(",")) < names.keys()
-    for choice in view.iter("Choice"):
-        assert side_of(choice.get("value")) in ("tie", "skip")
+    data = json.loads(tasks.read_text())[0]["data"]
+    texts = {text.get("name"): text.get("value") for text in view.iter("HyperText")}
+    assert set(texts) == {"prompt", "left", "right"}
+    assert {value.removeprefix("$") for value in texts.values()} <= data.keys()
+    assert data["left"] == SHEETS[0].left, "as it is, beside what is shown"
+    (control,) = view.iter("Choices")
+    assert (control.get("name"), control.get("toName")) == ("preference", "prompt")
+    assert control.get("choice") == "single-radio", "left and a tie cannot both be chosen"
+    assert control.get("required") == "true"
+    assert "before you submit" in control.get("requiredMessage"), "an empty submit is refused with a reason"
+    choices = list(view.iter("Choice"))
+    assert [side_of(choice.get("value")) for choice in choices] == ["left", "right", "tie", "skip"]
+    assert [choice.get("hotkey") for choice in choices] == ["1", "2", "3", "4"]
+    assert all(choice.get("hint") for choice in choices)
+    hint = " ".join(header.get("value") for header in view.iter("Header"))
+    assert "Press 1 for left, 2 for right, 3 where they are equally good, 4 where you cannot say" in hint
+
+
+def test_label_studio_shows_markdown_that_can_do_no_harm(tmp_path):
+    sheet = dataclasses.replace(SHEETS[0], left="**bold** <script>alert(1)</script>", right="x" * 20_000 + "<b>")
+    tasks, _ = HANDOFFS["label-studio"]().write([sheet], tmp_path / "batch")
+    data = json.loads(tasks.read_text())[0]["data"]
+    assert "<strong>bold</strong>" in data["left_html"]
+    assert "<script>" not in data["left_html"]
+    assert data["right_html"].endswith("&lt;b&gt;</pre>")
+    assert len(data["right_html"]) > 20_000, "all of it"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "side"), [("left", "left"), ("right", "right"), ("tie", "tie"), ("cannot say", "skip")]
+)
+def test_label_studio_answers_by_the_one_control(chosen, side):
+    result = {"from_name": "preference", "to_name": "prompt", "type": "choices", "value": {"choices": [chosen]}}
+    full = {
+        "data": {"question": "q1"},
+        "annotations": [{"completed_by": {"email": "a@b.org"}, "result": [result]}],
+    }
+    flat = {"question": "q1", "annotation_id": 1, "annotator": "a@b.org", "preference": chosen}
+    for task in (full, flat):
+        assert sides(read("label-studio", json.dumps([task]).encode())) == [("q1", side, "a@b.org")]
 
 
 def test_label_studio_csv_export(tmp_path):

@@ -106,6 +106,8 @@ class HandOff(ABC):
         Whether answers come back with who gave them, without anybody filling it in: true of tools that have users.
     filled_in : bool, default False
         Whether the written file is what comes back, with answers in it; a tool exports a file of its own.
+    longest_text : int, optional
+        Characters that the tool keeps of a text at most; ``bayesrm campaign ask`` warns of longer ones.
     order : int, default 0
         When it is asked whether it recognises a file; the formats that look at the content only are asked first.
 
@@ -146,6 +148,7 @@ class HandOff(ABC):
     identifies_annotators: ClassVar[bool] = True
     filled_in: ClassVar[bool] = False
     order: ClassVar[int] = 0
+    longest_text: ClassVar[int | None] = None
 
     @abstractmethod
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:

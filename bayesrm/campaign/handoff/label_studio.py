@@ -1,14 +1,19 @@
 """Label Studio: tasks and the labelling configuration that goes with them; its JSON, JSON-MIN and CSV exports back.
 
-Import the tasks into a project whose labelling interface is the written XML, as it is. The export has, for each task,
-``data`` and ``annotations``, each with ``completed_by`` and ``result``; a result of type ``pairwise`` has
-``value.selected``, "left" or "right", for the first and second name in the control's ``toName``. The choices beside
-it take ties and skips; a cancelled annotation is a skip. Controls that somebody added to the interface are no answers.
-JSON-MIN and CSV have one annotation in each object or row, with a column for each control.
+Import the tasks into a project whose labelling interface is the written XML, as it is. It asks by one control of four
+choices with a key each, of which exactly one has to be chosen: left *and* a tie, or nothing, is refused where it is
+submitted. Texts are shown as sanitised HTML made from their Markdown, and stand in the tasks as they are too.
+
+The export has, for each task, ``data`` and ``annotations``, each with ``completed_by`` and ``result``, whose ``value``
+has ``choices``. Other interfaces have a control of type ``pairwise`` with ``value.selected``, "left" or "right", for
+the first and second name in its ``toName``, and choices of ties and skips beside it. A cancelled annotation is a skip.
+Controls that somebody added to the interface are no answers. JSON-MIN and CSV have one annotation in each object or
+row, with a column for each control.
 """
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,21 +21,30 @@ from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
 from bayesrm.campaign.handoff.tables import Table, decoded, find_table
+from bayesrm.campaign.page.texts import RENDERED, harmless, shown
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing, write_json
 
 CONFIGURATION = """<View>
   <Header value="Which response to the prompt is better?"/>
-  <Text name="prompt" value="$prompt"/>
-  <Pairwise name="preference" toName="left,right"/>
-  <View style="display: flex; gap: 1em">
-    <View style="flex: 50%"><Header value="Left"/><Text name="left" value="$left"/></View>
-    <View style="flex: 50%"><Header value="Right"/><Text name="right" value="$right"/></View>
+  <HyperText name="prompt" value="$prompt_html"/>
+  <View style="display: flex; gap: 1em; align-items: stretch">
+    <View style="flex: 1 1 50%; min-width: 0">
+      <Header value="Left (1)"/>
+      <HyperText name="left" value="$left_html"/>
+    </View>
+    <View style="flex: 1 1 50%; min-width: 0">
+      <Header value="Right (2)"/>
+      <HyperText name="right" value="$right_html"/>
+    </View>
   </View>
-  <Header value="If neither is better, choose here and neither above."/>
-  <Choices name="otherwise" toName="prompt" choice="single-radio" showInline="true" required="false">
-    <Choice value="tie"/>
-    <Choice value="cannot say"/>
+  <Header value="Press 1 for left, 2 for right, 3 where they are equally good, 4 where you cannot say; then submit."/>
+  <Choices name="preference" toName="prompt" choice="single-radio" showInline="true"
+           required="true" requiredMessage="Choose left, right, tie or cannot say before you submit.">
+    <Choice value="left" hotkey="1" hint="The left response is better"/>
+    <Choice value="right" hotkey="2" hint="The right response is better"/>
+    <Choice value="tie" hotkey="3" hint="Neither is better"/>
+    <Choice value="cannot say" hotkey="4" hint="Skip this pair"/>
   </Choices>
 </View>
 """
@@ -44,8 +58,9 @@ class LabelStudio(HandOff):
 
     name: ClassVar[str] = "label-studio"
     next_step: ClassVar[str] = (
-        "Paste the .xml as the labelling interface of a project and import the .json; export in JSON, and: "
-        "bayesrm campaign tell {directory} FILE"
+        "Paste the .xml as the labelling interface of a project and import the .json; where pairs are for several "
+        "annotators, set as many annotations per task in the settings of the project, which no file can. Export in "
+        "JSON, and: bayesrm campaign tell {directory} FILE"
     )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
@@ -62,6 +77,7 @@ class LabelStudio(HandOff):
                         "left": sheet.left,
                         "right": sheet.right,
                     }
+                    | {f"{name}_html": _html(getattr(sheet, name)) for name in TEXTS}
                 }
                 for sheet in sheets
             ],
@@ -99,6 +115,11 @@ class LabelStudio(HandOff):
             if isinstance(texts, dict):
                 texts["question"] = texts.get("question") or f"task {number}"
         return json.dumps(tasks).encode()
+
+
+def _html(text: str) -> str:
+    """A text for the page: its Markdown, or itself where it is too long to render."""
+    return shown(text).html if len(text) <= RENDERED else f"<pre>{html.escape(harmless(text))}</pre>"
 
 
 def _table(data: bytes, whole: bool = False) -> Table | None:

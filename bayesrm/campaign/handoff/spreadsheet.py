@@ -28,6 +28,7 @@ class Spreadsheet(HandOff):
 
     name: ClassVar[str] = "csv"
     order: ClassVar[int] = 10
+    longest_text: ClassVar[int | None] = 32_767
     identifies_annotators: ClassVar[bool] = False
     filled_in: ClassVar[bool] = True
     next_step: ClassVar[str] = (

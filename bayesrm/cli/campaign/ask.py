@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,11 @@ from bayesrm.cli.campaign.group import Folder, Moved, campaign_app
 from bayesrm.cli.options import Device, from_options, with_options
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.settings import AskSettings
-from bayesrm.utils.wording import counted
+from bayesrm.utils.wording import counted, one_or_many
+
+if TYPE_CHECKING:
+    from bayesrm.campaign import Campaign
+    from bayesrm.campaign.handoff.base import HandOff
 
 
 @campaign_app.command(epilog="Example:  [bold]bayesrm campaign ask runs/labels --size 20 --to label-studio[/bold]")
@@ -70,7 +74,23 @@ def ask(
         say(f"Batch {batch} asks about {counted(len(questions), 'pair')}{few}.")
     files = campaign.hand_out(to, batch, out)
     say(f"Written: {', '.join(map(str, files))}.")
+    _warn_of_long_texts(campaign, form, batch)
     say(form.next_step.format(directory=directory))
+
+
+def _warn_of_long_texts(campaign: Campaign, form: type[HandOff], batch: int) -> None:
+    """Say how many questions have a text that the tool cannot show whole."""
+    limit = form.longest_text
+    if limit is None:
+        return
+    sheets = [campaign.sheet(question) for question in campaign.store.questions() if question.batch == batch]
+    count = sum(max(len(sheet.prompt), len(sheet.left), len(sheet.right)) > limit for sheet in sheets)
+    if count:
+        say(
+            f"{counted(count, 'question')} {one_or_many(count, 'has', 'have')} a text of more than {limit:,} "
+            "characters, the most that a spreadsheet keeps in a cell: such texts are cut there. Ask them with another "
+            "--to, or on the page of bayesrm campaign label."
+        )
 
 
 def _quota(words: str) -> tuple[str, int | None]:
