@@ -109,10 +109,12 @@ def report(
 
 def _look_at_test(config: RunConfig) -> None:
     """Say that nothing will be measured without a test set, and refuse one that is the pool itself."""
+    if not config.pool.exists():
+        return
     if config.test is None:
         say("No --test: pairs are chosen and learned from, and nothing is measured of what is learned.")
         return
-    if not (config.pool.exists() and config.test.exists()):
+    if not config.test.exists():
         return
     from bayesrm.data import load_pool
 

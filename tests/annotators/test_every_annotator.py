@@ -72,7 +72,7 @@ def test_what_a_simulated_run_lacks_is_named(name):
 def test_a_setting_that_an_annotator_does_not_take_is_refused(command, tmp_path, make_world):
     world = make_world(sizes=(4,) * 6, dim=3)
     brm.save_pool(tmp_path / "pool", world.pool, world.golden)
-    arguments = ("run", tmp_path / "pool", "--test", tmp_path / "pool", "--annotator", "golden", "--flip", "0.2")
+    arguments = ("run", tmp_path / "pool", "--annotator", "golden", "--flip", "0.2")
     status, _, err = command(*arguments, "--out", tmp_path / "out")
     assert status == 2
     assert "the annotator 'golden' takes no flip: leave it out" in err

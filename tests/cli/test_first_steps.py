@@ -1,4 +1,4 @@
-"""What goes wrong first, and what is said of it: nothing measured, the wrong test set, long texts, no network, columns."""
+"""What goes wrong first, and what is said of it: no test set or the wrong one, long texts, no network, columns."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_golden_rewards_come_from_a_column_of_the_source(tmp_path, command):
     assert command(*asked)[0] == 2, "golden rewards are there already"
     (tmp_path / "pool" / "golden.npy").unlink()
     with pytest.raises(
-        InvalidInputError, match="expected a covariate overall_score in the pool .* which has none"
+        InvalidInputError, match=r"expected a covariate overall_score in the pool .* which has none"
     ):
         golden_from_column(tmp_path / "pool", "overall_score")
     with pytest.raises(InvalidInputError, match="expected a column helpfulness"):
