@@ -59,7 +59,7 @@ class LiveChooser(Chooser):
         self._batch: int | None = None
         self._made = self._since = 0
         self._wanted = threading.Event()
-        self._ended = False
+        self._ended = threading.Event()
 
     def begin(self, desk: Desk) -> None:
         """Follow what the desk knows, and begin to fit beside it."""
@@ -68,8 +68,9 @@ class LiveChooser(Chooser):
         threading.Thread(target=self._refit, name="refit", daemon=True).start()
 
     def end(self) -> None:
-        """Fit no more."""
-        self._ended = True
+        """Fit no more; what is being fitted comes too late."""
+        with self._desk.lock:
+            self._ended.set()
         self._wanted.set()
 
     def left(self) -> int:
@@ -142,7 +143,7 @@ class LiveChooser(Chooser):
         while True:
             self._wanted.wait()
             self._wanted.clear()
-            if self._ended:
+            if self._ended.is_set():
                 return
             try:
                 fitted = self._fit()
@@ -152,6 +153,8 @@ class LiveChooser(Chooser):
                 logger.warning("the fit beside the page failed, and the one before it goes on: %s", error)
                 continue
             with self._desk.lock:
+                if self._ended.is_set():
+                    return
                 self._live, self._digest, self._labels = fitted
                 self._since = 0
                 self._follow()

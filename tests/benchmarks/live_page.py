@@ -1,0 +1,120 @@
+"""How long an annotator waits for the next pair in live mode, while full fits run beside the page without a break.
+
+    python tests/benchmarks/live_page.py [--answers 150] [--out live_page.json]
+
+Three annotators answer over HTTP with half a second to think: from 20,000 explicit pairs, and from all 12.5 million
+pairs of 5,000 responses. The time is from sending an answer to having the next question: the answer is on disk, the
+posterior refitted exactly, all candidates scored and the new question kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import uvicorn
+
+import bayesrm as brm
+from bayesrm.campaign.asking import Request
+from bayesrm.campaign.page.app import make_app
+from bayesrm.campaign.page.desk import Desk
+from bayesrm.campaign.page.links import Links
+from bayesrm.campaign.page.live import LiveChooser
+from bayesrm.campaign.page.serve import listen
+
+PEOPLE = ("ana", "bo", "cy")
+RESPONSES, DIMENSION, THINKING = 5_000, 64, 0.5
+
+
+def wait_times(folder: Path, candidates: int, answers: int) -> dict[str, object]:
+    """Seconds from an answer to the next question, over all annotators."""
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((RESPONSES, DIMENSION)).astype(np.float32)
+    texts = [f"Response **{k}**. " + "It has words. " * 50 for k in range(RESPONSES)]
+    brm.save_pool(folder / "pool", brm.ResponsePool(embeddings, np.repeat(np.arange(RESPONSES // 5), 5), texts))
+    campaign = brm.Campaign.create(folder / "campaign", folder / "pool", encoder="linear")
+    request = Request(size=10 * answers, scope="cross-prompt", candidates=candidates, design="pa-dopt")
+    chooser = LiveChooser(campaign, request)
+    desk = Desk(campaign, chooser=chooser)
+    links, listening = Links.of(campaign.directory, PEOPLE), listen("127.0.0.1", 0)
+    config = uvicorn.Config(make_app(desk, links), log_level="warning", lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    serving.start()
+    taste, times, done = random.standard_normal(DIMENSION), [], threading.Event()
+
+    def keep_fitting() -> None:
+        while not done.wait(0.01):
+            chooser._wanted.set()
+
+    def annotate(who: str) -> None:
+        own = np.random.default_rng(PEOPLE.index(who))
+        port = listening.getsockname()[1]
+        line = http.client.HTTPConnection("127.0.0.1", port)
+
+        def call(name: str, body: dict[str, object]) -> dict:
+            headers = {
+                "authorization": f"Bearer {links.annotators[who]}",
+                "content-type": "application/json",
+                "origin": f"http://127.0.0.1:{port}",
+            }
+            line.request("POST", f"/api/{name}", json.dumps(body), headers)
+            return json.loads(line.getresponse().read())
+
+        state = call("next", {})
+        for number in range(answers // len(PEOPLE)):
+            time.sleep(THINKING * own.uniform(0.5, 1.5))
+            question = desk._asked[state["question"]["id"]]
+            reward = (embeddings[question.left] - embeddings[question.right]) @ taste
+            side = "left" if own.random() < 1 / (1 + np.exp(-reward)) else "right"
+            start = time.perf_counter()
+            state = call(
+                "answer", {"question": question.id, "side": side, "key": f"answer {number}", "seconds": 1.0}
+            )
+            times.append(time.perf_counter() - start)
+
+    people = [threading.Thread(target=annotate, args=(who,)) for who in PEOPLE]
+    fits = threading.Thread(target=keep_fitting)
+    for thread in (*people, fits):
+        thread.start()
+    for thread in people:
+        thread.join()
+    done.set()
+    fits.join()
+    chooser.end()
+    server.should_exit = True
+    serving.join()
+    rows = campaign.store.answers()
+    campaign.store.close()
+    assert len({row.question for row in rows}) == len(rows) == answers // len(PEOPLE) * len(PEOPLE)
+    later = np.array(times[len(PEOPLE) :])
+    return {
+        "pairs": candidates or RESPONSES * (RESPONSES - 1) // 2,
+        "answers": len(rows),
+        "full_fits": chooser._fits,
+        "median_ms": round(1000 * float(np.median(later)), 1),
+        "p95_ms": round(1000 * float(np.quantile(later, 0.95)), 1),
+        "longest_ms": round(1000 * float(later.max()), 1),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--answers", type=int, default=150)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    for name, candidates in (("explicit", 20_000), ("implicit", 0)):
+        with tempfile.TemporaryDirectory() as temporary:
+            found[name] = wait_times(Path(temporary), candidates, asked.answers)
+        print(name, json.dumps(found[name]), flush=True)
+    if asked.out is not None:
+        asked.out.write_text(json.dumps(found, indent=2) + "\n")
