@@ -28,7 +28,7 @@ from bayesrm.campaign.labels.export import export_labels
 from bayesrm.campaign.labels.rows import label_rows
 from bayesrm.campaign.records import Question, now
 from bayesrm.campaign.sheets import write_sheets
-from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets
+from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets, seen_pool
 from bayesrm.campaign.store import Store, leftovers
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
@@ -155,7 +155,10 @@ class Campaign(Decisions):
         }
         directory.mkdir(parents=True, exist_ok=True)
 
+        seen = seen_pool(pool_path, opened)
+
         def fill(telling: Telling) -> None:
+            telling.see_pool(seen)
             if imported is not None:
                 unasked.take(telling, imported, kept["tag"], seed)
 
@@ -167,6 +170,7 @@ class Campaign(Decisions):
         directory: str | os.PathLike[str],
         pool: str | os.PathLike[str] | None = None,
         device: str | None = None,
+        verify: bool = False,
     ) -> Campaign:
         """Go on with a campaign.
 
@@ -178,6 +182,9 @@ class Campaign(Decisions):
             Where its pool is, if it was moved.
         device : str, optional
             Where to compute; default the CPU.
+        verify : bool, default False
+            Whether to read all of the pool and compare it with what it was when the campaign began. Otherwise it is
+            read where the size or time of one of its files has changed.
 
         Raises
         ------
@@ -186,7 +193,7 @@ class Campaign(Decisions):
         """
         directory = Path(directory)
         store = Store(directory)
-        path, opened = find_pool(store.settings(), directory, None if pool is None else Path(pool))
+        path, opened = find_pool(store, directory, None if pool is None else Path(pool), verify)
         return cls(directory, store, path, opened, device)
 
     def __repr__(self) -> str:

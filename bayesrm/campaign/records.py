@@ -212,6 +212,25 @@ class Closing:
     reason: str
 
 
+@dataclass(frozen=True)
+class SeenPool:
+    """The pool of a campaign, as it was when all of it was read.
+
+    Parameters
+    ----------
+    path
+        Where it was.
+    files
+        Size and time of change of its files.
+    content
+        The digest of all of it.
+    """
+
+    path: str
+    files: dict[str, list[int]]
+    content: str
+
+
 def now() -> str:
     """The time in ISO 8601 and UTC, so that texts order like times."""
     return as_text(datetime.now(UTC))

@@ -6,14 +6,15 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from bayesrm.campaign.records import SeenPool
+from bayesrm.campaign.store import Store
 from bayesrm.data import load_pool
-from bayesrm.data.directory import RESPONSES
-from bayesrm.data.fingerprint import Fingerprint
+from bayesrm.data.directory import CARD, COVARIATES, EMBEDDINGS, RESPONSES
+from bayesrm.data.fingerprint import Fingerprint, content_digest
 from bayesrm.data.table import ParquetTexts
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
@@ -24,14 +25,28 @@ def paths_of(pool: Path, directory: Path) -> dict[str, str]:
     return {"pool": str(pool.resolve()), "pool_from_here": os.path.relpath(pool.resolve(), directory.resolve())}
 
 
-def find_pool(settings: dict[str, Any], directory: Path, given: Path | None = None) -> tuple[Path, ResponsePool]:
+def find_pool(
+    store: Store, directory: Path, given: Path | None = None, verify: bool = False
+) -> tuple[Path, ResponsePool]:
     """The pool that a campaign was made for.
+
+    Its files are those that were looked at before, by size and time of change, or else all of it is read and compared.
+
+    Parameters
+    ----------
+    store, directory
+        Of the campaign.
+    given
+        Where the pool is, if it was moved.
+    verify
+        Whether to read and compare all of it in any case.
 
     Raises
     ------
     InvalidInputError
         Where it is no longer there, or another pool is.
     """
+    settings = store.settings()
     places = [given] if given is not None else [directory / settings["pool_from_here"], Path(settings["pool"])]
     path = next((place for place in places if place.exists()), None)
     if path is None:
@@ -40,12 +55,32 @@ def find_pool(settings: dict[str, Any], directory: Path, given: Path | None = No
             "where it is with --pool"
         )
     pool = load_pool(path)
-    if Fingerprint.of(pool).digest() != settings["fingerprint"]:
+    seen, files = store.pools(), files_of(path)
+    same = Fingerprint.of(pool).digest() == settings["fingerprint"]
+    if same and (verify or files not in [entry.files for entry in seen]):
+        content = content_digest(pool, prompt_texts(path, pool))
+        same = not seen or seen[0].content == content
+        if same and not store.read_only:
+            with store.telling() as telling:
+                telling.see_pool(SeenPool(str(path.resolve()), files, content))
+    if not same:
         raise InvalidInputError(
             f"the pool {path} is not the one that the campaign {directory} was made for, or was changed since, so its "
             "labels would belong to other responses: put the old one back, or begin a new campaign"
         )
     return path, pool
+
+
+def seen_pool(path: Path, pool: ResponsePool) -> SeenPool:
+    """What a pool is, after all of it was read."""
+    return SeenPool(str(path.resolve()), files_of(path), content_digest(pool, prompt_texts(path, pool)))
+
+
+def files_of(path: Path) -> dict[str, list[int]]:
+    """Size and time of change, in nanoseconds, of each file of a pool that says what its responses are."""
+    names = (EMBEDDINGS, RESPONSES, COVARIATES, CARD) if path.is_dir() else ("",)
+    found = {name: (path / name).stat() for name in names if (path / name).exists()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found.items()}
 
 
 def prompt_texts(path: Path, pool: ResponsePool) -> Sequence[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from bayesrm.campaign.names import Names
 from bayesrm.campaign.opening import cannot_write, open_store
-from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
+from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, SeenPool, now
 from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
 from bayesrm.campaign.writing import STANDING, Telling, insert_questions, read_questions, standing_names
 from bayesrm.errors import InvalidInputError
@@ -187,6 +187,11 @@ class Store:
         """What each fit found, oldest first; ``labels`` tells the labels that it was fitted to."""
         rows = self._rows("SELECT fitted, labels, findings FROM round ORDER BY id")
         return [{"fitted": at, "labels_digest": labels, **json.loads(more)} for at, labels, more in rows]
+
+    def pools(self) -> list[SeenPool]:
+        """The pool as it was when all of it was read, oldest first; the first is what the campaign is about."""
+        rows = self._rows("SELECT path, files, content FROM pool ORDER BY id")
+        return [SeenPool(path, json.loads(files), content) for path, files, content in rows]
 
     def add_batch(self, number: int, design: str, settings: dict[str, Any], questions: Sequence[Question]) -> None:
         """Keep a batch that is about to be asked."""

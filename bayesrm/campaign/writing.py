@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bayesrm.campaign.names import Names
-from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, now
+from bayesrm.campaign.records import Answer, Closing, Question, Release, Renaming, Retraction, SeenPool, now
 
 ANSWER = (
     "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds, vote, outcome, weight, "
@@ -111,6 +111,11 @@ class Telling:
             for answer, why in self.retracted()
             if why.scope in ("annotator", "batch", "answer")
         }
+
+    def see_pool(self, seen: SeenPool) -> None:
+        """Keep what the pool was when all of it was read."""
+        row = (now(), seen.path, json.dumps(seen.files), seen.content)
+        self._db.execute("INSERT INTO pool (checked, path, files, content) VALUES (?, ?, ?, ?)", row)
 
     def sources(self) -> list[ToldFile]:
         """The files that were told, oldest first."""

@@ -26,6 +26,10 @@ def status(
     refit: Annotated[
         bool, typer.Option("--fit/--no-fit", help="Whether to fit first where answers came since the last fit.")
     ] = True,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read all of the pool, and compare it with what it was at the beginning."),
+    ] = False,
     pool: Moved = None,
     device: Device = None,
 ) -> None:
@@ -34,12 +38,14 @@ def status(
     from bayesrm.campaign.rounds import fit_round
     from bayesrm.campaign.status import status as look
 
-    campaign = Campaign.open(directory, pool, device)
+    campaign = Campaign.open(directory, pool, device, verify)
     now = look(campaign)
     if refit and not now.current and now.used and not campaign.store.read_only:
         fit_round(campaign)
         now = look(campaign)
     _print_status(directory, now)
+    if verify:
+        say("The pool is the one that the campaign was made for, to the last embedding and letter.")
     if campaign.store.read_only:
         say(
             "This campaign can only be read: its disk is full, or its folder cannot be written to. Nothing was fitted."
