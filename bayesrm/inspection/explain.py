@@ -9,6 +9,7 @@ from bayesrm import rng
 from bayesrm.campaign import Campaign
 from bayesrm.data import load_pool
 from bayesrm.design.explanation import Explanation
+from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
 from bayesrm.inspection.campaigns import explain_batch, is_campaign
@@ -76,7 +77,13 @@ def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> 
         labels = labels.append(record.labels)
     model, seed = model_of_run(configuration["model"], responses), rng.child(configuration["seed"], "fit")
     posterior = fit(model, responses, labels, configuration["inference"], seed)
-    explanation = records[chosen].selection.explain(posterior)
+    selection = records[chosen].selection
+    if not isinstance(selection, Selection):
+        raise InvalidInputError(
+            f"expected a run of pairs, and {folder} asked for lists, which have no projection: see "
+            "selection.explain(posterior) of its records in Python"
+        )
+    explanation = selection.explain(posterior)
     return explanation, _write(explanation, folder, f"round_{chosen:04d}")
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
@@ -31,7 +33,7 @@ class RoundRecord:
     ----------
     round : int
         Its number, from 0.
-    selection : Selection
+    selection : Selection or ListSelection
         What was asked, with gains.
     labels : Preferences
         What was answered.
@@ -52,9 +54,17 @@ class RoundRecord:
     """
 
     round: int
-    selection: Selection
+    selection: Selection | ListSelection
     labels: Preferences
     metrics: Metrics
+
+    @property
+    def answers(self) -> int:
+        """How many answers there are: comparisons, or rankings."""
+        if isinstance(self.selection, Selection):
+            return len(self.labels)
+        ends = set(zip(self.labels.first.tolist(), self.labels.second.tolist(), strict=True))
+        return sum(any(pair in ends for pair in permutations(own, 2)) for own in self.selection.lists.tolist())
 
 
 class Journal:
@@ -91,11 +101,14 @@ class Journal:
                 f"expected {directory} to be empty or the folder of a run, and it has other files: choose another"
             )
 
-    def selection(self, round_index: int) -> Selection | None:
+    def selection(self, round_index: int) -> Selection | ListSelection | None:
         """What was asked in a round, if it was chosen already."""
         table, meta = self._read(round_index, "selection")
         if table is None:
             return None
+        if "member_1" in table:
+            members = table.drop(columns="gain").to_numpy()
+            return ListSelection(members, table["gain"].to_numpy(), meta["design"], meta["bound"])
         return Selection(
             table["first"].to_numpy(),
             table["second"].to_numpy(),
@@ -105,14 +118,17 @@ class Journal:
             inclusion=table["inclusion"].to_numpy() if "inclusion" in table else None,
         )
 
-    def keep_selection(self, round_index: int, selection: Selection) -> None:
+    def keep_selection(self, round_index: int, selection: Selection | ListSelection) -> None:
         """Keep what will be asked; the first time, with the configuration, which holds from then on."""
         if self._directory is not None and round_index == 0:
             write_json(self._directory / RUN_FILE, self._configuration)
+        meta = {"design": selection.design, "bound": selection.bound}
+        if isinstance(selection, ListSelection):
+            self._write(round_index, "selection", selection.table(), meta)
+            return
         columns = {"first": selection.first, "second": selection.second, "gain": selection.gain}
         if selection.inclusion is not None:
             columns["inclusion"] = selection.inclusion
-        meta = {"design": selection.design, "bound": selection.bound}
         self._write(round_index, "selection", pd.DataFrame(columns), meta)
 
     def labels(self, round_index: int) -> Preferences | None:
@@ -126,12 +142,13 @@ class Journal:
             table["outcome"].to_numpy(),
             annotator=table["annotator"].to_numpy() if "annotator" in table else None,
             weight=table["weight"].to_numpy() if "weight" in table else None,
+            choice=table["choice"].to_numpy() if "choice" in table else None,
         )
 
     def keep_labels(self, round_index: int, labels: Preferences) -> None:
         """Keep what was paid for."""
         columns = {"first": labels.first, "second": labels.second, "outcome": labels.outcome}
-        for name in ("annotator", "weight"):
+        for name in ("annotator", "weight", "choice"):
             if getattr(labels, name) is not None:
                 columns[name] = getattr(labels, name)
         self._write(round_index, "labels", pd.DataFrame(columns), {})

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from itertools import permutations
 from pathlib import Path
-from typing import SupportsIndex
+from typing import SupportsIndex, cast
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from bayesrm.data.golden import as_golden
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates.constraints import Constraints, Cost
 from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.lists.select import select_lists
+from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.evaluation.baselines import RANDOM, baselines, length_share
@@ -66,6 +69,7 @@ def run(
     min_within: int = 0,
     cost: str | os.PathLike[str] | Cost | None = None,
     batch_size: SupportsIndex = 125,
+    list_size: SupportsIndex = 2,
     rounds: SupportsIndex = 10,
     seed: SupportsIndex = 0,
     out: str | os.PathLike[str] | None = None,
@@ -108,8 +112,12 @@ def run(
         "length", the characters of the texts, or the path of an .npy file with a cost for each response.
     batch_size : int, default 125
     rounds : int, default 10
-        Labels a round, and number of rounds. Where fewer pairs are left to ask than that, a later round takes those;
-        where none is left the run ends early, with a warning.
+        Labels a round, of which a ranking is one, and number of rounds. Where fewer pairs are left to ask than that, a
+        later round takes those; where none is left the run ends early, with a warning.
+    list_size : int, default 2
+        How many responses to one prompt are ranked at once, see ``select``; the annotator's ``label`` then gets a
+        :class:`~bayesrm.design.lists.selection.ListSelection`. The coordinate ``texts`` of the trajectory counts what
+        was read.
     seed : int, default 0
         Root of every random choice of the run.
     out : str or path, optional
@@ -175,6 +183,11 @@ def run_loop(
     as_device(settings.device)
     constraints = constraints_of(settings, pool)
     constraints.require_possible(settings.batch_size)
+    if settings.list_size > 2 and not model.likelihood.takes_rankings:
+        raise InvalidInputError(
+            f"lists are answered by rankings, which the likelihood {model.likelihood.name!r} does not know: use "
+            "likelihood='bradley-terry' or 'plackett-luce', or list_size=2"
+        )
     model.require_pool(pool)
     if test is not None and test[0].dim != pool.dim:
         raise InvalidInputError(
@@ -226,15 +239,17 @@ def run_loop(
                 if pairs is None:
                     break
                 # The first round's batch is as large as was asked for, or refused.
-                size = min(settings.batch_size, len(pairs)) if len(labels) else settings.batch_size
+                size = settings.batch_size
+                if len(labels) and settings.list_size == 2:
+                    size = min(size, len(pairs))
                 with stage("select"):
-                    selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", t))
+                    selection = _select(plan, posterior, pairs, size, settings, rng.child(seed, "selection", t))
                     _ = selection.bound  # which takes time, and is kept
                 with stage("keep"):
                     journal.keep_selection(t, selection)
             asked = annotator.at_round(t) if isinstance(annotator, Annotator) else annotator
             with stage("label"):
-                answered = _require_answers(asked.label(selection), selection)
+                answered = _require_answers(asked.label(cast("Pairs", selection)), selection)
             with stage("keep"):
                 journal.keep_labels(t, answered)
         labels = labels.append(answered)
@@ -265,6 +280,14 @@ def run_loop(
         if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
             write_results(tree, directory / RESULTS_FILE)
     return tree
+
+
+def _select(
+    plan: Design, posterior: RewardPosterior, pairs: CandidateSet, size: int, settings: LoopSettings, seed: int
+) -> Selection | ListSelection:
+    if settings.list_size == 2:
+        return plan.select(posterior, pairs, size, seed)
+    return select_lists(plan, posterior, pairs, size, settings.list_size, seed)
 
 
 def _candidates_left(
@@ -308,11 +331,14 @@ def _rankable(pool: ResponsePool, golden: ArrayLike) -> Float[np.ndarray, "respo
     return values
 
 
-def _require_answers(answered: object, selection: Selection) -> Preferences:
+def _require_answers(answered: object, selection: Selection | ListSelection) -> Preferences:
     """Answers to pairs that were asked; an annotator may leave some out."""
     if not isinstance(answered, Preferences):
         raise InvalidInputError(f"expected the annotator to return Preferences, got {type(answered).__name__}")
-    asked = set(zip(selection.first.tolist(), selection.second.tolist(), strict=True))
+    if isinstance(selection, ListSelection):
+        asked = {pair for members in selection.lists.tolist() for pair in permutations(members, 2)}
+    else:
+        asked = set(zip(selection.first.tolist(), selection.second.tolist(), strict=True))
     strange = set(zip(answered.first.tolist(), answered.second.tolist(), strict=True)) - asked
     if strange:
         raise InvalidInputError(

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from bayesrm.design.lists.selection import ListSelection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
 from bayesrm.runs.journal import RUN_FILE, RoundRecord
@@ -153,8 +154,9 @@ def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
-    """What was measured, with dimension ``round`` and coordinate ``labels``."""
-    labels = np.cumsum([len(record.labels) for record in records])
+    """What was measured, with dimension ``round`` and the coordinates ``labels`` and ``texts``, how many were read."""
+    labels = np.cumsum([record.answers for record in records])
+    texts = np.cumsum([record.answers * record.selection.lists.shape[1] for record in records])
     variables: dict[str, Any] = {
         name: (("round",), np.array([record.metrics[name] for record in records], dtype=np.float64))
         for name in records[0].metrics
@@ -163,6 +165,7 @@ def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
     coordinates: dict[str, Any] = {
         "round": [record.round for record in records],
         "labels": (("round",), labels),
+        "texts": (("round",), texts),
     }
     if "best_of_n" in records[0].metrics:
         n = sorted(records[0].metrics["best_of_n"])
@@ -188,6 +191,9 @@ def _variable(name: str, node: h5py.Dataset) -> tuple[tuple[str, ...], np.ndarra
 
 
 def _selection(records: Sequence[RoundRecord]) -> xr.Dataset:
+    if any(isinstance(record.selection, ListSelection) for record in records):
+        return _lists(records)
+
     def joined(column: str) -> np.ndarray:
         return np.concatenate([getattr(record.selection, column) for record in records])
 
@@ -199,7 +205,7 @@ def _selection(records: Sequence[RoundRecord]) -> xr.Dataset:
         "gain": (axis, joined("gain")),
         "asked_in_round": (axis, rounds),
     }
-    inclusions = [record.selection.inclusion for record in records]
+    inclusions = [getattr(record.selection, "inclusion", None) for record in records]
     if any(inclusion is not None for inclusion in inclusions):
         known = [
             np.full(len(record.selection), np.nan) if inclusion is None else inclusion
@@ -207,3 +213,16 @@ def _selection(records: Sequence[RoundRecord]) -> xr.Dataset:
         ]
         variables["inclusion"] = (axis, np.concatenate(known))
     return dataset(variables, {"comparison": np.arange(len(rounds))})
+
+
+def _lists(records: Sequence[RoundRecord]) -> xr.Dataset:
+    lists = np.concatenate([record.selection.lists for record in records])
+    variables = {
+        "lists": (("list", "member"), lists),
+        "gain": (("list",), np.concatenate([record.selection.gain for record in records])),
+        "asked_in_round": (
+            ("list",),
+            np.concatenate([np.full(len(record.selection), record.round) for record in records]),
+        ),
+    }
+    return dataset(variables, {"list": np.arange(len(lists)), "member": np.arange(lists.shape[1])})

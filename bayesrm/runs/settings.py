@@ -243,6 +243,9 @@ class LoopSettings(DeviceSettings, DrawSettings, FitSettings, BatchSettings):
     heading: ClassVar[str] = "Rounds"
 
     batch_size: PositiveInt = setting(125, "Labels a round.", recorded="always")
+    list_size: Annotated[int, Field(ge=2, le=8)] = setting(
+        2, "Responses to one prompt that are ranked at once, a label each time; 2: pairs."
+    )
     rounds: PositiveInt = setting(10, "Labelling rounds.", recorded="never")
     seed: NonNegativeInt = setting(0, "Root of every random choice.", recorded="always", compared=False)
     by_prompt: bool = setting(

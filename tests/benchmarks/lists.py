@@ -1,0 +1,108 @@
+"""Lists against pairs for the same number of texts read: simulated Plackett–Luce annotators, chosen and random.
+
+    python tests/benchmarks/lists.py FOLDER [FOLDER …] [--seeds 10] [--minutes 20] [--encoder auto] [--out LINES.jsonl]
+
+Each FOLDER has the pools ``pool`` and ``test`` with golden rewards. Pairs and lists of 3, 4 and 6 are asked in three
+batches, up to 120, 240 and 480 texts, by a design and at random, of an annotator of temperature 2. Printed: mean
+1 − Spearman within test prompts, and the ratio of texts that lists and pairs need for the same 1 − Spearman: texts at
+which the curve of pairs reaches what the lists have, interpolated on log scales (past its ends by its nearest slope),
+and a 90% interval over seeds by resampling them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import bayesrm as brm
+
+BUDGETS = (120, 240, 480)
+SIZES = (2, 3, 4, 6)
+TEMPERATURE = 2.0
+PROMPTS = 100
+
+
+def curve(folder: Path, size: int, design: str, seed: int, encoder: str) -> list[float]:
+    """1 − Spearman after each budget."""
+    pool, test = brm.load_pool(folder / "pool"), brm.load_pool(folder / "test")
+    golden, test_golden = brm.load_golden(folder / "pool"), brm.load_golden(folder / "test")
+    annotator = brm.GoldenAnnotator(golden, TEMPERATURE, seed)
+    labels, found, before = brm.Preferences.none(), [], 0
+    posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+    for step, budget in enumerate(BUDGETS):
+        candidates = brm.candidates(pool, prompts=PROMPTS, seed=1000 * seed + step, exclude=labels)
+        count = (budget - before) // size
+        batch = brm.select(posterior, candidates, design, count, seed=seed, list_size=size)
+        labels, before = labels.append(annotator.label(batch)), budget
+        posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+        found.append(brm.evaluate(posterior, test, test_golden)["one_minus_spearman"])
+    return found
+
+
+def texts_of_pairs(pairs: np.ndarray, reached: float) -> float:
+    """The texts at which the falling curve of pairs reaches a value."""
+    x, y = np.log(BUDGETS), np.log(np.minimum.accumulate(pairs))
+    y = y - 1e-9 * np.arange(len(y))
+    at = int(np.clip(np.searchsorted(-y, -np.log(reached)) - 1, 0, len(y) - 2))
+    slope = min((y[at + 1] - y[at]) / (x[at + 1] - x[at]), -0.05)
+    return float(np.exp(x[at] + (np.log(reached) - y[at]) / slope))
+
+
+def ratios(lists: np.ndarray, pairs: np.ndarray) -> list[str]:
+    """At each budget texts of lists over texts of pairs, of mean curves, with an interval over seeds."""
+    random = np.random.default_rng(0)
+    draws = [np.arange(len(lists)), *random.integers(len(lists), size=(400, len(lists)))]
+    values = np.array(
+        [
+            [
+                budget / texts_of_pairs(pairs[own].mean(0), lists[own].mean(0)[k])
+                for k, budget in enumerate(BUDGETS)
+            ]
+            for own in draws
+        ]
+    )
+    low, high = np.quantile(values[1:], [0.05, 0.95], axis=0)
+    return [f"{values[0, k]:.2f} ({low[k]:.2f} to {high[k]:.2f})" for k in range(len(BUDGETS))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--design", default="epig")
+    parser.add_argument("--encoder", default="auto")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    table: dict[tuple[Path, str, int], list[list[float]]] = defaultdict(list)
+    for seed, folder in product(range(options.seeds), options.folders):
+        for design, size in product(("random", options.design), SIZES):
+            if time.monotonic() - start > 60 * options.minutes:
+                break
+            found = curve(folder, size, design, seed, options.encoder)
+            table[folder, design, size].append(found)
+            if options.out is not None:
+                line = {"folder": folder.name, "design": design, "size": size, "seed": seed, "found": found}
+                with open(options.out, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+    for folder, design in product(options.folders, ("random", options.design)):
+        seeds = min(len(table[folder, design, size]) for size in SIZES)
+        pairs = np.array(table[folder, design, 2][:seeds])
+        for size in SIZES if seeds else ():
+            lists = np.array(table[folder, design, size][:seeds])
+            mean = ", ".join(f"{value:.3f}" for value in lists.mean(axis=0))
+            beside = "" if size == 2 else f"; ratio of texts {', '.join(ratios(lists, pairs))}"
+            print(f"{folder.name}, {design}, lists of {size}, {seeds} seeds: {mean}{beside}")
+
+
+if __name__ == "__main__":
+    main()
