@@ -150,7 +150,7 @@ def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
             variables = {name: _variable(name, node) for name, node in file["trajectory"].items()}
     except (OSError, KeyError) as error:
         raise InvalidInputError(f"expected the results of a run, and {path} is not that: {error}") from error
-    return xr.Dataset(variables).set_coords(["labels"])
+    return xr.Dataset(variables).set_coords([name for name in ("labels", "texts") if name in variables])
 
 
 def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:

@@ -5,9 +5,9 @@ logit model of McCullagh 1980),
 
     P(grade ≤ k) = σ(θ_k − η),     θ_{G−2−k} = −θ_k,
 
-symmetric, so that swapping the responses turns a grade round. Grades stand at outcomes k / (G − 1): on seven points 0 is
-"second much better", ½ "about equal", 1 "first much better"; with an even number there is no middle, and the middle
-threshold is 0. The thresholds above 0 are estimated as sums of positive steps, unless they are given.
+symmetric, so that swapping the responses turns a grade round. Grades stand at outcomes k / (G − 1): on seven points 0
+is "second much better", ½ "about equal", 1 "first much better". With an even number there is no middle grade, and the
+middle threshold is 0. The thresholds above 0 are estimated as sums of positive steps, unless they are given.
 
 With f(x) = σ(x)(1 − σ(x)) and g = σ(b) − σ(a) the probability of grade k, a = θ_{k−1} − η and b = θ_k − η,
 
