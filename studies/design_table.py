@@ -27,6 +27,7 @@ from bayesrm.runs.config import RunConfig
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, write_results
 from bayesrm.runs.sweep import cells_of, sweep
+from bayesrm.utils.csv_cells import csv_of
 from bayesrm.utils.files import read_json
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "data" / "quickstart"
@@ -218,13 +219,13 @@ def report(out: Path, pool: Path) -> str:
     write_results(tree, out / RESULTS_FILE)
     trajectory = tree["trajectory"].to_dataset()
     table = paired_table(trajectory)
-    table.to_csv(out / "table.csv", index=False)
+    (out / "table.csv").write_text(csv_of(table), encoding="utf-8")
     text = markdown(table, int(trajectory["labels"][-1]))
     text += "\nNot worse than random in either scope beyond its interval, and better across prompts: "
     names = [f"{design} ({inference})" for inference, design in eligible(table).index]
     text += (", ".join(names) or "none") + ".\n"
     inside = contents(folders, brm.load_pool(pool), brm.load_golden(pool))
-    inside.round(3).to_csv(out / "contents.csv")
+    (out / "contents.csv").write_text(csv_of(inside.round(3), index=True), encoding="utf-8")
     text += "\nWhat the batches contain:\n\n" + _plain(inside.reset_index())
     (out / "table.md").write_text(text)
     return text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app, say
+from bayesrm.cli.app import app, complain, say
 
 
 @app.command(
@@ -46,7 +46,10 @@ def diagnose(
     A campaign is also held against its own answers: a learning curve, calibration, and how each annotator answers.
     """
     from bayesrm.inspection.diagnose import diagnose_folder
+    from bayesrm.runs.checksums import changed_files
 
+    for sentence in changed_files(directory):
+        complain(sentence)
     diagnosis, page = diagnose_folder(directory, pool, test, reference, sbc, seed, workers)
     say(str(diagnosis))
     say(f"\nThe page is {page}.")

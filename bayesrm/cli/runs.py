@@ -103,7 +103,10 @@ def report(
     asked last.
     """
     from bayesrm.inspection.report import write_report
+    from bayesrm.runs.checksums import changed_files
 
+    for sentence in changed_files(directory):
+        complain(sentence)
     say(f"The report is {write_report(directory, pool)}.")
 
 
@@ -131,7 +134,7 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler
     from bayesrm.plots.runs import learning_curves, save
     from bayesrm.reports.runs import write_report
     from bayesrm.runs.combine import combine
-    from bayesrm.runs.results import RESULTS_FILE, write_results
+    from bayesrm.runs.results import RESULTS_FILE, keep_results
     from bayesrm.runs.sweep import cells_of, sweep
 
     if not configs[0].pool.exists():
@@ -141,7 +144,7 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler
     cells = cells_of(configs, out)
     failures = sweep(cells, out, workers, scheduler, counted(len(configs), "run"))
     results = combine([cell.folder for cell in cells], posterior=True)
-    write_results(results, out / RESULTS_FILE)
+    keep_results(results, out)
     trajectory = results["trajectory"].to_dataset()
     written = [out / RESULTS_FILE]
     if "one_minus_spearman" in trajectory:

@@ -20,11 +20,11 @@ from bayesrm.data.conversation import as_text
 from bayesrm.data.directory import RESPONSES
 from bayesrm.data.formats.base import Item, Label, Told
 from bayesrm.data.reading import SAMPLE, Notes, Reader, open_reader
-from bayesrm.data.sheets import plain_cell
 from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.texts import as_preferences, load_pool_texts
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.csv_cells import unharmed
 
 SHOWN = 60
 """Characters of a text that is shown in a reason."""
@@ -93,8 +93,8 @@ class PoolTexts:
             Where the pool does not have them, they are one response, or it is not certain which they are.
         """
         asked = _key(prompt)
-        if asked not in self._prompts and plain_cell(asked) in self._prompts:
-            asked = plain_cell(asked)
+        if asked not in self._prompts and unharmed(asked) in self._prompts:
+            asked = unharmed(asked)
         found = [self._find(asked, text) for text in (first, second)]
         pairs = [(one, other) for one in found[0] for other in found[1] if one != other]
         together = [pair for pair in pairs if self._group[pair[0]] == self._group[pair[1]]]
@@ -109,7 +109,7 @@ class PoolTexts:
 
     def _find(self, prompt: str, text: str) -> list[int]:
         response = _key(text)
-        for read in (response, _key(plain_cell(response))):
+        for read in (response, _key(unharmed(response))):
             if not self._prompts_known and prompt not in self._prompts:
                 found = self._by_response.get(read, [])
             else:

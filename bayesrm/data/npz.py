@@ -18,12 +18,15 @@ from jaxtyping import Float
 
 from bayesrm.data.arrays import first_bytes, naming, pickled
 from bayesrm.data.golden import as_golden
+from bayesrm.data.unpacking import most_unpacked, too_large
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
 
 _BLOCKS = ("block_names", "block_widths")
 _COVARIATES = ("covariates", "covariate_names")
-_CORRUPT = (ValueError, OSError, EOFError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error)
+_CORRUPT = (
+    ValueError, OSError, EOFError, RuntimeError, SyntaxError, MemoryError, OverflowError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
 
 
 def load_npz(path: Path) -> ResponsePool:
@@ -109,10 +112,14 @@ def _read(path: Path, *required: str, optional: tuple[str, ...]) -> dict[str, np
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
+            if sum(member.file_size for member in archive.zip.infolist()) > most_unpacked(path):
+                raise too_large(path)
             for wanted in (*required, *optional):
                 present = [name for name in wanted.split("|") if name in names]
                 if present:
                     found[wanted] = archive[present[0]]
+    except InvalidInputError:
+        raise
     except _CORRUPT as error:
         if "allow_pickle" in str(error):
             raise pickled(path) from error

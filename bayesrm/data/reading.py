@@ -15,10 +15,10 @@ from bayesrm.data.containers import are_messages, looks_like_messages, parse_con
 from bayesrm.data.formats import FORMATS, Format
 from bayesrm.data.formats.base import MEANINGS, Item, Label, Row, Table, Told
 from bayesrm.data.prompts import PROMPT, PromptColumns, find_prompt
-from bayesrm.data.sheets import plain_cell
 from bayesrm.data.sources import SheetRow
 from bayesrm.data.values import has_no_text, is_missing, optional_id, optional_name, optional_number
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.csv_cells import unharmed
 
 SAMPLE = 100
 """Rows that are looked at to tell the form of a source."""
@@ -249,7 +249,7 @@ def _with_vote(item: Item, row: Row) -> Item:
     def voted(label: Label) -> Label:
         return replace(
             label,
-            annotator=None if annotator is None else plain_cell(annotator),
+            annotator=None if annotator is None else unharmed(annotator),
             weight=weight,
             answered=None if is_missing(answered) else str(answered).strip(),
         )

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from bayesrm.data.unpacking import Unpacked
 from bayesrm.errors import InvalidInputError
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that a spreadsheet takes for a formula, or loses."""
 SourceRow = tuple[int, Mapping[str, Any] | InvalidInputError]
 LONGEST_CELL = 2**27
@@ -42,7 +41,7 @@ def open_file(path: Path) -> io.BufferedReader:
     """
     try:
         if path.suffix == ".gz":
-            return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")))
+            return io.BufferedReader(Unpacked(path), _BLOCK)
         return open(path, "rb")
     except OSError as error:
         raise InvalidInputError(f"expected a file that can be read, got {path} ({error.strerror})") from error
@@ -108,17 +107,6 @@ def _ends_with_a_line_end(path: Path) -> bool:
         end = file.seek(0, 2)
         file.seek(max(0, end - 2))
         return file.read().replace(b"\0", b"").endswith((b"\n", b"\r"))
-
-
-def harmless_cell(text: str) -> str:
-    """A cell that no spreadsheet runs. NUL characters, which no table can have, are left out."""
-    text = text.replace("\0", "")
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def plain_cell(cell: str) -> str:
-    """What a cell has that :func:`harmless_cell` wrote."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def _errors(encoding: str) -> str:

@@ -5,7 +5,7 @@ Everything is in the JSON or a plain tensor, nothing is pickled, and the JSON ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +19,12 @@ from bayesrm.export.architecture import build_encoder, load_encoder
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
 from bayesrm.models.covariates import CovariateFeatures
 from bayesrm.utils.files import read_json, sha256
+from bayesrm.utils.terminal import printable
 
 CONFIGURATION, TENSORS, CARD = "reward_model.json", "reward_model.safetensors", "README.md"
 FORMAT, FORMAT_VERSION = "bayesrm reward model", 1
+LIMITS = ("lower", "upper")
+"""Tensors of an encoder and of covariates between which inputs are clipped, see :mod:`bayesrm.models.robust`."""
 Description = dict[str, Any]
 Tensors = dict[str, Tensor]
 
@@ -73,9 +76,22 @@ def read_tensors(path: Path, described: Description) -> Tensors:
             "again, or export it again"
         )
     try:
-        return load_file(file)
+        tensors = load_file(file)
     except SafetensorError as error:
         raise InvalidInputError(f"{file} is damaged and cannot be read: {error}") from error
+    require_numbers(tensors, str(file))
+    return tensors
+
+
+def require_numbers(tensors: Mapping[str, Tensor], where: str) -> None:
+    """InvalidInputError where a weight is NaN or infinite; limits of what is clipped may be infinite."""
+    for name, value in tensors.items():
+        limit = name.rpartition(".")[-1] in LIMITS
+        if value.is_floating_point() and bool((value.isnan() if limit else ~value.isfinite()).any()):
+            raise InvalidInputError(
+                f"expected numbers in {where}, got NaN or infinite ones in {printable(name)}: such a model says "
+                "nothing of any text"
+            )
 
 
 def build_function(described: Description, tensors: Tensors, own: nn.Module | None = None) -> RewardFunction:

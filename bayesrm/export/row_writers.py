@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.csv_cells import CellWriter
 
 REWARD, SD, LOWER = "reward", "reward_sd", "reward_lower"
 PROBABILITY, ERROR = "preference_probability", "reward_error"
@@ -51,8 +51,8 @@ class _CSV:
     def __init__(self, path: Path, first: Sequence[Row], source: Path) -> None:
         self._file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
         self._columns = list(dict.fromkeys(name for row in first for name in row))
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(self._columns)
+        self._writer = CellWriter(self._file)
+        self._writer.row(self._columns)
 
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -62,7 +62,7 @@ class _CSV:
                     f"expected the columns {', '.join(self._columns)} in every row, got also {', '.join(unknown)}: "
                     "write .jsonl, where rows can differ"
                 )
-            self._writer.writerow([_cell(row.get(name)) for name in self._columns])
+            self._writer.row([_cell(row.get(name)) for name in self._columns])
 
     def close(self) -> None:
         self._file.close()

@@ -23,6 +23,7 @@ from bayesrm.export.files import (
     Description,
     Tensors,
     describe_covariates,
+    require_numbers,
 )
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction, reward_function
 from bayesrm.export.saved_likelihood import describe_likelihood
@@ -78,6 +79,8 @@ def save_reward_model(
     from safetensors import SafetensorError
 
     path, what = Path(path), "the reward model"
+    if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
+        raise InvalidInputError(f"expected a name of one line for the reward model, got {name!r:.80}")
     with explaining_failed_write(path, what, SafetensorError), replacing_directory(path, what) as directory:
         described = _write(directory, posterior, embedding, transformers)
         write_card(directory / CARD, name or path.resolve().name, described)
@@ -98,6 +101,7 @@ def _write(
     likelihood, values = describe_likelihood(posterior)
     kind, tensors = _tensors(function)
     tensors |= {f"likelihood.{key}": value for key, value in values.items()}
+    require_numbers(tensors, "the posterior")
     _save(directory / TENSORS, tensors)
     described: Description = {
         "format": FORMAT,

@@ -23,6 +23,7 @@ from bayesrm.models.likelihoods.described import make_likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.reports.diagnosis import write_page
+from bayesrm.runs.checksums import changed_files
 from bayesrm.runs.combine import run_folders
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, configuration_of, load_results, open_results, write_results
@@ -131,8 +132,14 @@ def _write(
     asked = {"sbc": sbc, "seed": seed} | {
         name: str(value) for name, value in (("pool", pool), ("test", test), ("reference", reference)) if value
     }
-    write_page(diagnosis, page, folder.resolve().name, asked | settings)
+    write_page(diagnosis, page, folder.resolve().name, _changed(folder) | asked | settings)
     return page
+
+
+def _changed(folder: Path) -> dict[str, str]:
+    """What the page says where files are not as they were written."""
+    changed = changed_files(folder)
+    return {"changed since": "; ".join(changed)} if changed else {}
 
 
 def refitted_run(directory: Path, pool: ResponsePool) -> RewardPosterior:

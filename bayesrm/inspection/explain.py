@@ -17,6 +17,7 @@ from bayesrm.inspection.diagnose import folder_of_run, model_of_run, require_poo
 from bayesrm.plots.runs import batch_projection, save
 from bayesrm.runs.journal import RUN_FILE, read_records
 from bayesrm.types import Preferences
+from bayesrm.utils.csv_cells import csv_of
 from bayesrm.utils.files import read_json, replacing
 
 
@@ -91,6 +92,8 @@ def _write(explanation: Explanation, folder: Path, stem: str) -> list[Path]:
     """The table and the figure."""
     table, figure = (folder / f"{stem}.{suffix}" for suffix in ("csv", "png"))
     with replacing(table) as temporary:
-        explanation.table.to_csv(temporary)
+        temporary.write_text(
+            csv_of(explanation.table, index=True), encoding="utf-8", errors="surrogatepass", newline=""
+        )
     save(batch_projection(explanation.projection), figure)
     return [table, figure]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bayesrm.evaluation.summary import (
     verdict,
 )
 from bayesrm.plots.runs import learning_curves, svg
+from bayesrm.runs.checksums import changed_files
 from bayesrm.runs.combine import combine, run_folders
 from bayesrm.utils.files import replacing
 from bayesrm.utils.wording import counted
@@ -49,15 +51,19 @@ def write_report(directory: Path) -> Path:
     folders = run_folders(directory)
     if not folders:
         raise InvalidInputError(f"expected runs in {directory}, and there are none: make some with `bayesrm run`")
-    page = render(combine(folders), title=directory.resolve().name)
+    page = render(
+        combine(folders),
+        title=directory.resolve().name,
+        changed=changed_files(directory),
+    )
     path = directory / REPORT_FILE
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def render(results: xr.DataTree, title: str) -> str:
-    """The page for combined results."""
+def render(results: xr.DataTree, title: str, changed: Sequence[str] = ()) -> str:
+    """The page for combined results, with sentences about files that changed since."""
     trajectory = results["trajectory"].to_dataset()
     configurations: list[dict[str, Any]] = json.loads(results.attrs["configurations"])
     evaluated = "one_minus_spearman" in trajectory
@@ -68,6 +74,7 @@ def render(results: xr.DataTree, title: str) -> str:
     ).get_template("report.html.j2")
     return template.render(
         title=title,
+        changed=changed,
         verdict=verdict(table) if table is not None else "These runs had no test set, so nothing was measured.",
         columns=[] if table is None else _metric_headers(table),
         rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],

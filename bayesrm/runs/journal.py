@@ -179,6 +179,13 @@ class Journal:
             )
         return RoundRecord(round_index, selection, labels, metrics)
 
+    def files(self) -> list[Path]:
+        """What lies in its directory, sorted."""
+        if self._directory is None:
+            return []
+        rounds = [path for path in sorted(self._directory.glob("rounds/*")) if not path.name.startswith(".")]
+        return [self._directory / RUN_FILE, *rounds]
+
     def _path(self, round_index: int, what: str, suffix: str) -> Path:
         assert self._directory is not None
         return self._directory / "rounds" / f"{round_index:04d}.{what}.{suffix}"

@@ -40,8 +40,9 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.runs.batches import candidates_of, constraints_of, design_of
+from bayesrm.runs.checksums import CHECKSUMS_FILE, keep_checksums
 from bayesrm.runs.journal import Journal, Metrics, RoundRecord
-from bayesrm.runs.results import RESULTS_FILE, open_results, run_tree, write_results
+from bayesrm.runs.results import RESULTS_FILE, keep_results, open_results, run_tree
 from bayesrm.runs.settings import LoopSettings
 from bayesrm.types import Pairs, Preferences, ResponsePool
 from bayesrm.utils.progress import bar
@@ -216,7 +217,9 @@ def run_loop(
     }
     journal = Journal(directory, configuration)
     finished = None if directory is None else _finished(directory, rounds)
-    if finished is not None:
+    if directory is not None and finished is not None:
+        if not (directory / CHECKSUMS_FILE).exists():
+            keep_checksums(directory, [directory / RESULTS_FILE, *journal.files()])
         return finished
 
     def posterior_after(labels: Preferences) -> RewardPosterior:
@@ -278,7 +281,7 @@ def run_loop(
     with stage("keep"):
         tree = run_tree(records, draws_tree, configuration)
         if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
-            write_results(tree, directory / RESULTS_FILE)
+            keep_results(tree, directory, journal.files())
     return tree
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import xarray as xr
 from bayesrm.design.lists.selection import ListSelection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
+from bayesrm.runs.checksums import forget_checksum, keep_checksums
 from bayesrm.runs.journal import RUN_FILE, RoundRecord
 from bayesrm.utils.files import explaining_failed_write, replacing
 
@@ -53,6 +54,14 @@ def write_results(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     content = tree.to_netcdf(engine="h5netcdf")
     with explaining_failed_write(Path(path), "results"), replacing(Path(path)) as temporary:
         temporary.write_bytes(content)
+
+
+def keep_results(tree: xr.DataTree, folder: Path, beside: Iterable[Path] = ()) -> None:
+    """Write the results of a folder, and what its files are: of ``beside``, which were written before, too."""
+    path = folder / RESULTS_FILE
+    forget_checksum(folder, path)
+    write_results(tree, path)
+    keep_checksums(folder, [path, *beside])
 
 
 def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -145,12 +154,9 @@ def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
     InvalidInputError
         Where the file cannot be read, or is not of a run.
     """
-    try:
-        with h5py.File(path) as file:
-            variables = {name: _variable(name, node) for name, node in file["trajectory"].items()}
-    except (OSError, KeyError) as error:
-        raise InvalidInputError(f"expected the results of a run, and {path} is not that: {error}") from error
-    return xr.Dataset(variables).set_coords([name for name in ("labels", "texts") if name in variables])
+    with _whole(Path(path)), h5py.File(path) as file:
+        variables = {name: _variable(name, node) for name, node in file["trajectory"].items()}
+        return xr.Dataset(variables).set_coords([name for name in ("labels", "texts") if name in variables])
 
 
 def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:

@@ -15,6 +15,7 @@ from bayesrm.evaluation.comparison import markdown
 from bayesrm.plots.runs import save
 from bayesrm.runs.cell import load_script
 from bayesrm.study import StudyResults
+from bayesrm.utils.csv_cells import csv_of
 from bayesrm.utils.files import replacing
 
 FIGURES, TABLES = "figures", "tables"
@@ -68,7 +69,7 @@ def write_findings(results: StudyResults, found: Findings) -> list[Path]:
         save(figure, path)
         written.append(path)
     for name, table in found.tables.items():
-        for suffix, text in (("csv", table.to_csv(index=False)), ("md", markdown(table))):
+        for suffix, text in (("csv", csv_of(table)), ("md", markdown(table))):
             path = results.out / TABLES / f"{name}.{suffix}"
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.cell import load_script
-from bayesrm.runs.results import RESULTS_FILE, write_results
+from bayesrm.runs.results import RESULTS_FILE, keep_results
 from bayesrm.runs.sweep import combined, stage_seconds, sweep
 from bayesrm.study.declaration import Pools, Study
 from bayesrm.study.pools import require_pools, study_pools
@@ -67,7 +67,7 @@ def run_study(
     finished = [cell for cell in cells if cell.name not in failures]
     tree = combined(finished)
     tree.attrs.update(study=study.name, title=study.title, tiny=int(study.tiny))
-    write_results(tree, out / RESULTS_FILE)
+    keep_results(tree, out)
     seconds = {"wall": time.perf_counter() - start, **stage_seconds(finished)}
     write_json(out / STUDY_FILE, described | {"failures": failures, "seconds": seconds})
     return StudyResults(study, out, finished, failures, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 
@@ -140,6 +141,16 @@ def test_rounds_of_a_run_are_explained_by_the_posterior_before_them(finished):
     )
     with pytest.raises(InvalidInputError, match=r"between 0 and 1 of the run in .*, got 2"):
         explain_run(folder / "run", folder / "pool", 2)
+
+
+def test_texts_that_are_formulas_are_none_in_the_table(finished, tmp_path):
+    folder, pool = finished
+    texts = ["=1+1" for _ in range(len(pool))]
+    brm.save_pool(tmp_path / "pool", brm.ResponsePool(pool.embeddings, pool.prompt, texts))
+    _, (table, _) = explain_run(folder / "run", tmp_path / "pool")
+    written = pd.read_csv(table)
+    assert set(written["first_text"]) | set(written["second_text"]) == {"'=1+1"}
+    assert (written["gain"] > 0).all()
 
 
 def test_the_command_prints_the_table(finished, monkeypatch, capsys):

@@ -7,7 +7,6 @@ they save, below a line ``sep=;`` or a title, and under a header that somebody t
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +14,8 @@ from typing import Any, ClassVar
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
 from bayesrm.campaign.handoff.tables import Table, decoded, find_by_ids, find_table, is_id
 from bayesrm.campaign.handoff.words import side_of
-from bayesrm.data.sheets import harmless_cell, plain_cell
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.csv_cells import CellWriter, unharmed
 from bayesrm.utils.files import replacing
 
 COLUMNS = ("question", "prompt", "left", "right", "answer", "annotator", "comment")
@@ -39,11 +38,11 @@ class Spreadsheet(HandOff):
         """One file."""
         path = stem.with_name(f"{stem.name}.csv")
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file, lineterminator="\r\n")
-            writer.writerow(COLUMNS)
+            writer = CellWriter(file, line_end="\r\n")
+            writer.row(COLUMNS)
             for sheet in sheets:
                 row = (sheet.question.id, sheet.prompt, sheet.left, sheet.right, "", sheet.annotator, "")
-                writer.writerow([harmless_cell(cell) for cell in row])
+                writer.row(row)
         return [path]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
@@ -65,7 +64,7 @@ class Spreadsheet(HandOff):
         self, number: int, row: list[str], table: Table, columns: Mapping[str, int]
     ) -> ParsedAnswer | Broken:
         place = f"row {number}"
-        cells = {name: plain_cell(row[at]) for name, at in columns.items() if at < len(row)}
+        cells = {name: unharmed(row[at]) for name, at in columns.items() if at < len(row)}
         if any(cell.strip() for cell in row[len(table.header) :]):
             return Broken(
                 place,
@@ -80,7 +79,7 @@ class Spreadsheet(HandOff):
         if not set(TEXTS) & set(columns):
             used = set(columns.values())
             shown["cells"] = tuple(
-                plain_cell(cell) for at, cell in enumerate(row) if at not in used and cell.strip()
+                unharmed(cell) for at, cell in enumerate(row) if at not in used and cell.strip()
             )
         question, words, who, when, comment = (
             cells.get(name, "") for name in ("question", "answer", "annotator", "answered", "comment")

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.layers import MIXED
 from bayesrm.models.encoders.with_linear import WithLinearFeatures
@@ -52,7 +53,18 @@ def make_encoder(
         What the encoder sees; None takes the encoder's default.
     input_blocks
         Blocks of the embedding, for the encoders that know them.
+
+    Raises
+    ------
+    InvalidInputError
+        Where there is no such encoder, or a weight of a module is not a number.
     """
+    if isinstance(encoder, nn.Module):
+        for path, weights in encoder.named_parameters():
+            if not bool(weights.isfinite().all()):
+                raise InvalidInputError(
+                    f"expected an encoder whose weights are numbers, got NaN or infinite ones in {path}"
+                )
     if isinstance(encoder, Encoder):
         return copy.deepcopy(encoder)
     if isinstance(encoder, nn.Module):

@@ -1,0 +1,81 @@
+"""A small file of somebody else's does not fill memory or disk."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bayesrm as brm
+from bayesrm.data import unpacking
+from bayesrm.data.sources import read_rows
+from bayesrm.errors import InvalidInputError
+
+ROW = b'{"prompt": "a", "response": "b"}\n'
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A megabyte is always unpacked."""
+    monkeypatch.setattr(unpacking, "ALWAYS", 2**20)
+
+
+def bomb(path: Path, beginning: bytes, filling: bytes, size: int) -> Path:
+    with gzip.open(path, "wb") as file:
+        file.write(beginning)
+        for _ in range(size // 2**16):
+            file.write(filling * (2**16 // len(filling)))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+def test_a_packed_file_of_zeros_is_not_unpacked(tmp_path, suffix, monkeypatch):
+    """It is 64 MiB of what packs to a thousandth, without an end of a line."""
+    beginning = b"[" if suffix == ".json" else ROW if suffix == ".jsonl" else b"prompt,response\n"
+    path = bomb(tmp_path / f"texts{suffix}.gz", beginning, b"0", 2**26)
+    assert path.stat().st_size < 2**17
+    read = []
+    monkeypatch.setattr(
+        gzip.GzipFile, "read", lambda file, size, own=gzip.GzipFile.read: read.append(size) or own(file, size)
+    )
+    with pytest.raises(InvalidInputError, match=r"expected at most \d+ MiB in .*, 200 times its size"):
+        list(read_rows(str(path)))
+    assert 2**20 < sum(read) < 200 * path.stat().st_size + 2**22
+
+
+def test_what_packs_as_texts_do_is_unpacked(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [f'{{"prompt": "{random.integers(1e9)}", "response": "b"}}\n'.encode() for _ in range(40_000)]
+    with gzip.open(tmp_path / "texts.jsonl.gz", "wb") as file:
+        file.writelines(rows)
+    assert sum(map(len, rows)) > 2**20
+    assert sum(1 for _ in read_rows(str(tmp_path / "texts.jsonl.gz"))) == len(rows)
+
+
+def test_a_small_file_may_pack_as_well_as_it_likes(tmp_path):
+    path = bomb(tmp_path / "texts.jsonl.gz", ROW * 30_000, ROW, 0)
+    assert path.stat().st_size < 2**20 / 200
+    assert sum(1 for _ in read_rows(str(path))) == 30_000
+
+
+def test_a_packed_pool_of_zeros_is_not_unpacked(tmp_path):
+    path = tmp_path / "pool.npz"
+    np.savez_compressed(path, embeddings=np.zeros((2000, 4000), dtype=np.float32), prompt=np.arange(2000))
+    with pytest.raises(InvalidInputError, match=r"expected at most \d+ MiB in .*pool.npz, 200 times its size"):
+        brm.load_pool(path)
+    np.savez(path, embeddings=np.zeros((2000, 400), dtype=np.float32), prompt=np.arange(2000))
+    assert brm.load_pool(path).dim == 400
+
+
+def test_an_array_that_says_to_be_larger_than_memory(tmp_path):
+    path = tmp_path / "pool.npz"
+    array = io.BytesIO()
+    np.lib.format.write_array_header_1_0(array, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**9)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("embeddings.npy", array.getvalue() + b"\0" * 64)
+    with pytest.raises(InvalidInputError, match=r"expected a whole \.npz archive, but .* is corrupt"):
+        brm.load_pool(path)
