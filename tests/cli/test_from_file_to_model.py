@@ -34,7 +34,7 @@ def test_labels_of_a_file_become_a_model_as_the_page_says(command, encoder, tmp_
             for word in step
         ]
         arguments = [str(tmp_path / word) if word.startswith("mine/") else word for word in words]
-        status, printed, complaint = command(*arguments)
+        status, _, complaint = command(*arguments)
         assert status == 0, (step, complaint)
     scored = pd.read_json(tmp_path / "mine" / "scored.jsonl", lines=True)
     assert scored["preference_probability"].between(0, 1).all()
