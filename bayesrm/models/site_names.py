@@ -62,4 +62,5 @@ def _reason(name: str, taken: Iterable[str]) -> str | None:
 def _instead(name: str) -> str:
     """A name like it that can be used."""
     plain = re.sub(r"\W+", "_", name.encode(errors="ignore").decode())[:40].strip("_")
-    return f"{plain}_site" if plain != name or plain in TAKEN else f"site_{plain}"
+    usable = bool(plain) and plain != name and _reason(plain, TAKEN) is None
+    return plain if usable else f"site_{plain}".strip("_")

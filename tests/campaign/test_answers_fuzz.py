@@ -76,8 +76,8 @@ def filled_in(campaign):
         side = said[task["data"]["question"]]
         control = ("otherwise", "choices", [side]) if side == "tie" else ("preference", "selected", side)
         result = {"from_name": control[0], "type": "pairwise", "value": {control[1]: control[2]}}
-        tasks.append({**task, "id": number, "annotations": [{"completed_by": 3, "result": [result]}]})
-        flat.append({**task["data"], "annotation_id": number, "annotator": 3, "preference": "", "otherwise": "",
+        tasks.append({**task, "id": number, "annotations": [{"completed_by": "ann", "result": [result]}]})
+        flat.append({**task["data"], "annotation_id": number, "annotator": "ann", "preference": "", "otherwise": "",
                      control[0]: json.dumps([{control[1]: control[2]}])})  # fmt: skip
     return said, {
         "csv": [{**row, "answer": said[row["question"]], "annotator": "ann"} for row in csv_rows],
@@ -168,3 +168,11 @@ def test_the_name_of_a_file_makes_no_difference(campaign, name):
     question = campaign.store.questions()[0]
     data = f"question,answer,annotator\n{question.id},left,{name[:3].encode(errors='replace').decode()}".encode()
     assert told(campaign, data, name).new + told(campaign, data + b"\n\n", name).repeated == 2
+
+
+@pytest.mark.parametrize("form", SUFFIX)
+def test_a_whole_file_of_each_form_is_taken(tmp_path, form):
+    campaign = new_campaign(tmp_path)
+    said, files = filled_in(campaign)
+    report = told(campaign, as_file(form, files[form]), f"whole{SUFFIX[form]}")
+    assert (report.new, report.aside, wrong(campaign, said, 0)) == (6, (), [])

@@ -107,6 +107,16 @@ def test_jsonl_lists_broken_lines_and_takes_the_rest():
         read("jsonl", b"{not json")
 
 
+def test_jsonl_as_one_list(tmp_path):
+    """As a program writes it that keeps its lines in a list."""
+    records = [{"question": "q1", "answer": "left", "annotator": None}, {"answer": "tie", "question": "q2"}, 3]
+    data = json.dumps(records, indent=1).encode()
+    assert recognised(data, tmp_path / "judge.json").name == "jsonl"
+    found = read("jsonl", data)
+    assert sides(found[:2]) == [("q1", "left", ""), ("q2", "tie", "")]
+    assert found[2] == Broken("line 3", "expected an object, got int")
+
+
 def label_studio_task(question, *annotations):
     """A task as https://labelstud.io/guide/task_format documents it."""
     return {

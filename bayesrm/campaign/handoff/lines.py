@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, Unclear, parse_answer
+from bayesrm.campaign.handoff.base import (
+    Broken,
+    HandOff,
+    ParsedAnswer,
+    Sheet,
+    Unclear,
+    first_record,
+    parse_answer,
+    parsed,
+)
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
@@ -40,11 +49,16 @@ class Lines(HandOff):
         return [path]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
-        """By its suffix, or by a first line that is an object."""
+        """By its suffix, by a first line that is an object, or a list of such objects."""
+        record = first_record(data)
+        if record is not None:
+            return {"question", "answer"} <= set(record)
         return suffix in (".jsonl", ".ndjson") or data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b'{"question"')
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
-        """An answer for each line; a line that is no object is broken, the others count."""
+        """An answer for each line; a line that is no object is broken, the others count. A list has its lines."""
+        if first_record(data) is not None:
+            data = b"\n".join(json.dumps(one).encode() for one in parsed(data))
         found: list[ParsedAnswer | Broken] = []
         for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             place = f"line {number}"
