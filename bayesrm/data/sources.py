@@ -145,7 +145,7 @@ def _parquet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
                 for at in range(batch.num_rows):
                     number += 1
                     yield number, _record(batch, at)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(
             f"expected a whole Parquet file, but {path} cannot be read ({error}): copy or write it again"
         ) from error
