@@ -1,4 +1,4 @@
-"""The page in a real browser: keys, touch, undo, network cuts and kills."""
+"""The page in a real browser: keys, touch, undo, network cuts and kills; what readers with a screen reader get."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,26 @@ if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
     pytest.skip("no Chromium on this machine", allow_module_level=True)
 
 sys.path.insert(0, str(Path(__file__).parent))
-from page_endurance import Server, endure
+from axe_core_python.async_playwright import Axe
+from page_endurance import READY, Noted, Server, browsing, endure, open_page
+
+HOSTILE = (
+    "<script>document.title='ran'</script>\n\n<img src=x onerror=\"document.title='ran'\">\n\n"
+    "[x](javascript:document.title='ran')\n\n![x](https://elsewhere.example/pixel.png)\n\n"
+    "<style>body{display:none}</style>\n\na\u202eb\n\n```\n"
+    + "code " * 60
+    + "\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+)
+
+
+@contextmanager
+def serving(campaign, *people: str):
+    server = Server(campaign.directory, list(people))
+    server.start()
+    try:
+        yield server
+    finally:
+        assert server.stop() == 0, "Ctrl-C ends it cleanly"
 
 
 def test_three_annotators_through_network_cuts_and_a_kill_lose_and_double_nothing(tmp_path):
@@ -23,6 +43,41 @@ def test_three_annotators_through_network_cuts_and_a_kill_lose_and_double_nothin
     assert (done["answers"], done["kills"]) == (15, 1)
     assert done["network cuts"] >= 3
     assert done["undone"] >= 1
+
+
+def test_hostile_texts_run_and_load_nothing_and_axe_finds_nothing_serious(asked):
+    campaign = asked(4, texts=[HOSTILE + f" {k}" if k % 2 else "word " * 200_000 for k in range(60)])
+
+    async def look(server: Server) -> None:
+        async with browsing() as browser:
+            noted, asked_for, findings = Noted(), [], {}
+            for phone in (False, True):
+                page = await open_page(browser, server.links["ana"], noted, "ana", phone)
+                page.on("request", lambda request: asked_for.append(request.url))
+                await page.wait_for_selector(READY)
+                assert await page.title() == "1 of 4 · Which answer is better?"
+                wide, window = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+                assert wide <= window, "nothing has to be scrolled sideways"
+                findings[f"phone: {phone}"] = await Axe().run(page)
+            owner = await open_page(browser, server.links["To look only"], noted, "owner")
+            await owner.wait_for_selector("#main:not([hidden])")
+            findings["owner"] = await Axe().run(owner)
+            wrong = await open_page(browser, server.links["To look only"].replace("/owner#", "/#"), noted, "x")
+            await wrong.wait_for_selector("body[data-state=refused]")
+            assert not await wrong.is_visible("#question")
+            serious = {
+                (where, rule["id"], rule["nodes"][0]["html"][:120])
+                for where, found in findings.items()
+                for rule in found["violations"]
+                if rule["impact"] in ("serious", "critical")
+            }
+            assert serious == set()
+            assert {url.split("/")[2] for url in asked_for} <= {f"127.0.0.1:{server.port}"}
+            assert noted.errors == []
+
+    with serving(campaign, "ana") as server:
+        asyncio.run(look(server))
+    assert campaign.store.answers() == []
 
 
 def test_the_port_is_not_open_beyond_this_machine_and_a_kill_leaves_a_whole_store(asked):
