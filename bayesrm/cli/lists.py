@@ -24,6 +24,7 @@ KINDS = {
         "HANDOFFS",
         "Files for annotators, --to and --from",
     ),
+    "label-formats": ("campaign.labels", "LABEL_FORMATS", "Forms that bayesrm campaign labels writes, --to"),
 }
 """Command → the package, its registry, and what the parts are."""
 DEFAULTS = {

@@ -39,9 +39,9 @@ def test_it_answers_every_pair_in_order(name, pairs):
     answers = annotator.label(pairs)
     np.testing.assert_array_equal(answers.first, pairs.first)
     np.testing.assert_array_equal(answers.second, pairs.second)
-    assert np.isin(answers.outcome, (0.0, 0.5, 1.0)).all()
+    assert ((answers.outcome >= 0) & (answers.outcome <= 1)).all()
     decided = answers.outcome != 0.5
-    right = (GOLDEN[pairs.first] > GOLDEN[pairs.second]) == (answers.outcome == 1)
+    right = (GOLDEN[pairs.first] > GOLDEN[pairs.second]) == (answers.outcome > 0.5)
     assert right[decided].mean() > 0.75
     empty = annotator.label(brm.Comparisons(np.array([], dtype=int), np.array([], dtype=int)))
     assert len(empty) == 0

@@ -44,7 +44,7 @@ def test_run_compares_designs_and_report_shows_them(command, files):
     assert not trajectory["one_minus_spearman"].isnull().any()
     tree = brm.open_results(out)
     assert tree.attrs["posterior_of"] == "within-prompt-laplace-random-seed0"
-    assert dict(tree["posterior"].sizes) == {"chain": 1, "draw": 1024, "feature": 6}
+    assert dict(tree["posterior"].sizes) == {"chain": 4, "draw": 256, "feature": 6}
 
     (out / "report.html").unlink()
     status, printed, _ = command("report", out)

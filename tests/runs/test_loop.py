@@ -191,8 +191,9 @@ def test_results_serve_arviz(world, tmp_path):
     tree = open_results(tmp_path / "run")
     data = tree if int(az.__version__.split(".")[0]) >= 1 else az.InferenceData.from_datatree(tree)
     summary = az.summary(data, var_names=["beta"], kind="stats", round_to="none")
-    draws = tree["posterior"]["beta"].values[0]
-    np.testing.assert_allclose(summary["mean"], draws.mean(axis=0), rtol=1e-6)
+    draws = tree["posterior"]["beta"]
+    assert dict(draws.sizes) | {"feature": 0} == {"chain": 4, "draw": 50, "feature": 0}
+    np.testing.assert_allclose(summary["mean"], draws.mean(("chain", "draw")), rtol=1e-6)
     with warnings.catch_warnings():
         # 40 labels on 8 features: single labels are influential, and ArviZ says so.
         warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto distribution", UserWarning)
