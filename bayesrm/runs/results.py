@@ -51,7 +51,11 @@ def write_results(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     InvalidInputError
         Where the disk is full, or cannot be written to.
     """
-    content = tree.to_netcdf(engine="h5netcdf")
+    import dask
+
+    # xarray asks dask for a lock; in a worker it would be one of the cluster, which knows of files only.
+    with dask.config.set(scheduler="threads"):
+        content = tree.to_netcdf(engine="h5netcdf")
     with explaining_failed_write(Path(path), "results"), replacing(Path(path)) as temporary:
         temporary.write_bytes(content)
 
