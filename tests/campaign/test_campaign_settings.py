@@ -47,8 +47,9 @@ def answer(campaign, questions):
 
 
 def test_every_setting_of_a_run_is_one_of_a_campaign_or_of_a_batch():
-    # A campaign's size and rounds are those of its batches, and nobody has golden rewards to test it on.
-    only_runs = {"batch_size", "rounds", "seed", "by_prompt"}
+    # A campaign's size and rounds are those of its batches, nobody has golden rewards to test it on, and hand-offs ask
+    # for pairs only.
+    only_runs = {"batch_size", "rounds", "seed", "by_prompt", "list_size"}
     runs = {*LoopSettings.model_fields, *ModelSettings.model_fields} - only_runs
     assert runs == {*CampaignSettings.model_fields, *BatchSettings.model_fields, *DeviceSettings.model_fields}
     assert set(Request.model_fields) == {*AskSettings.model_fields, "annotators"}
