@@ -153,7 +153,8 @@ def test_nothing_prints_past_these_two():
     """So that no command breaks a path again."""
     printing = re.compile(r"console\.print|\bprint\(|typer\.echo|rich\.table")
     for file in Path(cli.__file__).parent.glob("**/*.py"):
-        if file.name != "app.py":
+        # The desk of a terminal draws panels, and its own test holds that no text steers the terminal.
+        if file.name not in ("app.py", "terminal.py"):
             assert not printing.search(file.read_text()), (
                 f"{file}: use say, show, View or complain of bayesrm.cli.app"
             )
