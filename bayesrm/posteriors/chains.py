@@ -33,7 +33,7 @@ def filling(draws: int) -> int:
 
 def in_chains(draws: Tensor, chains: int) -> Tensor:
     """(1, draw, …) independent draws as (chain, draw, …)."""
-    return draws.reshape(chains, -1, *draws.shape[2:])
+    return draws.reshape(chains, draws.shape[1] // chains, *draws.shape[2:])
 
 
 def chosen_responses(responses: ArrayLike, pool: ResponsePool) -> Int64[np.ndarray, "response"]:

@@ -69,7 +69,9 @@ class Choices:
         return np.array(getattr(self, name), dtype=np.float64 if name in ("outcome", "share") else np.int64)
 
 
-def choices_of(rankings: Sequence[Any], lists: Sequence[Any] | None = None, worst: Any = None) -> Choices:
+def choices_of(
+    rankings: Sequence[Any] | np.ndarray, lists: Sequence[Any] | np.ndarray | None = None, worst: Any = None
+) -> Choices:
     """The choices of some rankings; see :meth:`bayesrm.types.Preferences.from_rankings`.
 
     Raises

@@ -118,7 +118,9 @@ async def browsing() -> AsyncIterator[Browser]:
     """Chromium without a window."""
     options = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        # Chromium has a socket in its temporary folder, whose path must not be long.
+        environment = {**os.environ, "TMPDIR": "/tmp"}
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options, env=environment)
         try:
             yield browser
         finally:

@@ -151,7 +151,8 @@ def test_datatree(posterior, world, tmp_path):
     assert len(set(picked)) == 5, "a network came twice"
     assert np.allclose(tree["posterior"]["beta"].values[0], beta[picked])
     assert np.allclose(tree["sample_stats"]["lp"].values[0], (log_prob.sum(axis=1) + log_prior)[picked], atol=1e-2)
-    assert posterior.to_datatree(draws=1000)["posterior"].sizes["draw"] == len(posterior.beta)
+    sizes = posterior.to_datatree(draws=1000)["posterior"].sizes
+    assert sizes["chain"] * sizes["draw"] == len(posterior.beta)
     tree.to_netcdf(tmp_path / "tree.nc", engine="h5netcdf")
     assert np.isfinite(az.summary(tree["posterior"].to_dataset(), kind="stats").to_numpy()).all()
 

@@ -9,7 +9,7 @@ import torch
 import bayesrm as brm
 from bayesrm.models.likelihoods import LIKELIHOODS
 
-BINARY = [name for name, likelihood in LIKELIHOODS.items() if likelihood.outcomes == (0.0, 1.0)]
+BINARY = [name for name, likelihood in LIKELIHOODS.items() if likelihood().outcomes == (0.0, 1.0)]
 
 
 def _fit(world, likelihood, preferences, inference="laplace"):
