@@ -50,21 +50,22 @@ def write_if_changed(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _catalogue(title: str, parts: Mapping[str, type]) -> str:
+def _catalogue(page: str, title: str, parts: Mapping[str, type]) -> str:
     """A page in reStructuredText: a table, then each part with the docstrings of its module and class."""
     lines = [title, "=" * len(title), "", ".. list-table::", "   :widths: 25 75", ""]
     for name, part in parts.items():
-        lines += [f"   * - `{name} <#{_anchor(name)}>`__", f"     - {_without_bars(first_line(part))}"]
+        lines += [f"   * - `{name} <#{_anchor(page, name)}>`__", f"     - {_without_bars(first_line(part))}"]
     lines.append("")
     for name, part in parts.items():
-        lines += [f".. _{_anchor(name)}:", "", name, "-" * len(name), ""]
+        lines += [f".. _{_anchor(page, name)}:", "", name, "-" * len(name), ""]
         lines += [f".. autoclass:: {part.__module__}.{part.__qualname__}", "   :no-members:", ""]
         lines += _module_docstring(part)
     return "\n".join(lines)
 
 
-def _anchor(name: str) -> str:
-    return f"part-{name}"
+def _anchor(page: str, name: str) -> str:
+    """Parts of two kinds may have the same name."""
+    return f"{page}-{name}"
 
 
 def _module_docstring(part: type) -> list[str]:
@@ -91,7 +92,7 @@ def _without_bars(text: str) -> str:
 def write_catalogues(app: Sphinx) -> None:
     """One page for each kind of part."""
     for page, (title, module, name) in KINDS.items():
-        text = _catalogue(title, registry(module, name))
+        text = _catalogue(page, title, registry(module, name))
         write_if_changed(Path(app.srcdir) / "generated" / f"{page}.rst", text)
 
 
