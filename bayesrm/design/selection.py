@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
 
+from bayesrm.design.certified import Certificate, Certified
 from bayesrm.design.explanation import Explanation, explain
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
@@ -16,7 +15,7 @@ from bayesrm.types import Comparisons, ResponsePool
 
 
 @dataclass(frozen=True, eq=False)
-class Selection(Comparisons):
+class Selection(Certified, Comparisons):
     """A batch of pairs that a design chose, in the order of choice.
 
     Parameters
@@ -55,7 +54,7 @@ class Selection(Comparisons):
 
     gain: Float[np.ndarray, "pair"] = field(default_factory=lambda: np.empty(0))
     design: str = ""
-    certificate: float | Callable[[], float] | None = field(default=None, repr=False)
+    certificate: Certificate = field(default=None, repr=False)
     inclusion: Float[np.ndarray, "pair"] | None = None
     posterior: RewardPosterior | None = field(default=None, repr=False)
     pool: ResponsePool | None = field(default=None, repr=False)
@@ -75,10 +74,6 @@ class Selection(Comparisons):
                 )
             object.__setattr__(self, "inclusion", inclusion)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and other processes get: the bound as a number."""
-        return vars(self) | {"certificate": self.bound}
-
     @property
     def lists(self) -> np.ndarray:
         """(pair, 2) the pairs as lists of two."""
@@ -88,19 +83,6 @@ class Selection(Comparisons):
     def texts(self) -> int:
         """How many texts are read to answer them all."""
         return 2 * len(self)
-
-    @property
-    def bound(self) -> float | None:
-        """No batch of this size has a larger summed gain; None where the design has no such bound."""
-        if callable(self.certificate):
-            # What it was computed from need not be kept.
-            object.__setattr__(self, "certificate", self.certificate())
-        return cast("float | None", self.certificate)
-
-    @property
-    def shortfall(self) -> float | None:
-        """An upper bound, in nats, on how far the batch is below the best one of its size; None without a bound."""
-        return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
 
     @property
     def weight(self) -> Float[np.ndarray, "pair"]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
+from bayesrm.design.certified import Certificate, Certified
 from bayesrm.design.lists.explanation import ListExplanation, explain_lists
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
@@ -17,7 +16,7 @@ from bayesrm.types import ResponsePool, as_lists
 
 
 @dataclass(frozen=True, eq=False)
-class ListSelection:
+class ListSelection(Certified):
     """A batch of lists that a design chose, in the order of choice; each is asked as "rank these".
 
     Parameters
@@ -51,7 +50,7 @@ class ListSelection:
     lists: Int64[np.ndarray, "list member"]
     gain: Float[np.ndarray, "list"] = field(default_factory=lambda: np.empty(0))
     design: str = ""
-    certificate: float | Callable[[], float | None] | None = field(default=None, repr=False)
+    certificate: Certificate = field(default=None, repr=False)
     posterior: RewardPosterior | None = field(default=None, repr=False)
     pool: ResponsePool | None = field(default=None, repr=False)
 
@@ -68,27 +67,10 @@ class ListSelection:
     def __len__(self) -> int:
         return len(self.lists)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and other processes get: the bound as a number."""
-        return vars(self) | {"certificate": self.bound}
-
     @property
     def texts(self) -> int:
         """How many texts are read to rank them all."""
         return self.lists.size
-
-    @property
-    def bound(self) -> float | None:
-        """No batch of as many lists has a larger summed gain; None where the design has no such bound."""
-        if callable(self.certificate):
-            # What it was computed from need not be kept.
-            object.__setattr__(self, "certificate", self.certificate())
-        return cast("float | None", self.certificate)
-
-    @property
-    def shortfall(self) -> float | None:
-        """An upper bound, in nats, on how far the batch is below the best one; None without a bound."""
-        return None if self.bound is None else max(0.0, self.bound - float(self.gain.sum()))
 
     def explain(
         self, posterior: RewardPosterior | None = None, pool: ResponsePool | None = None
