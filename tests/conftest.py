@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # One thread a process, before numpy starts its own: make test runs several processes side by side.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,6 +19,9 @@ import pytest
 import torch
 
 import bayesrm as brm
+
+if TYPE_CHECKING:
+    from bayesrm.campaign.records import Question
 
 # All but bayesrm.types: its value types take whatever becomes an array and check it themselves, with messages.
 jaxtyping.install_import_hook(
@@ -100,6 +105,33 @@ def real_pool_folder() -> Path:
     if not REAL_POOL.is_dir():
         pytest.skip(f"no real pool at {REAL_POOL}")
     return REAL_POOL
+
+
+def _tell_as(
+    name: str,
+    campaign: brm.Campaign,
+    questions: Sequence[Question],
+    golden: np.ndarray,
+    seed: int,
+    at_random: bool = False,
+) -> None:
+    """Tell a file of one annotator, who answers by the golden rewards with Bradley-Terry noise, or at random."""
+    random = np.random.default_rng(seed)
+    path = campaign.directory / f"told-{seed}.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer", "annotator"])
+        for question in questions:
+            left = 1 / (1 + np.exp(golden[question.right] - golden[question.left]))
+            answer = "left" if random.random() < (0.5 if at_random else left) else "right"
+            writer.writerow([question.id, answer, name])
+    campaign.tell(path)
+
+
+@pytest.fixture(scope="session")
+def tell_as() -> Callable[..., None]:
+    """Answers of people to order: ``tell_as(name, campaign, questions, golden, seed, at_random)``."""
+    return _tell_as
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -17,39 +14,36 @@ from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign import unasked
-from bayesrm.campaign.answers import as_preferences, choose_likelihood
-from bayesrm.campaign.asking import Request, nothing_left, questions_of, short_digest
+from bayesrm.campaign.answers import as_preferences
+from bayesrm.campaign.asking import Request, nothing_left, questions_of
+from bayesrm.campaign.beginning import begin
 from bayesrm.campaign.datasets import labels_by_texts
-from bayesrm.campaign.decisions import Decisions
-from bayesrm.campaign.handoff import HANDOFFS
+from bayesrm.campaign.fitting import model_of
+from bayesrm.campaign.handing_out import CanHandOut
 from bayesrm.campaign.handoff.base import Sheet
 from bayesrm.campaign.labels.base import COLUMNS, as_record
 from bayesrm.campaign.labels.export import export_labels
 from bayesrm.campaign.labels.rows import label_rows
-from bayesrm.campaign.records import Question, now
-from bayesrm.campaign.sheets import write_sheets
-from bayesrm.campaign.source import find_pool, only_prompts, paths_of, prompt_texts, read_targets, seen_pool
-from bayesrm.campaign.store import Store, leftovers
+from bayesrm.campaign.records import Question
+from bayesrm.campaign.releasing import CanRelease
+from bayesrm.campaign.renaming import CanRename
+from bayesrm.campaign.source import find_pool, only_prompts
+from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
-from bayesrm.campaign.writing import Telling
-from bayesrm.data import load_pool
-from bayesrm.data.fingerprint import Fingerprint
+from bayesrm.campaign.untelling import CanUntell
 from bayesrm.design.candidates.costs import costs_of
-from bayesrm.errors import InvalidInputError, NoCandidatesError
+from bayesrm.errors import NoCandidatesError
 from bayesrm.inference import fit as fit_model
 from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.batches import candidates_of, constraints_of
-from bayesrm.runs.settings import CampaignSettings, ModelSettings
+from bayesrm.runs.settings import CampaignSettings
 from bayesrm.types import Comparisons, Preferences, ResponsePool
 
-BATCHES = "batches"
-"""The folder of a campaign that questions are written to."""
 
-
-class Campaign(Decisions):
+class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
     """A labelling campaign: what was asked of people and what they said, on disk, and what follows from it.
 
     Use :meth:`create` and :meth:`open`.
@@ -126,43 +120,10 @@ class Campaign(Decisions):
             Where the folder is not empty, or the pool or the file cannot be used.
         """
         directory, pool_path = Path(directory), Path(pool)
-        rng.child(seed)
-        if directory.exists() and not directory.is_dir():
-            raise InvalidInputError(
-                f"expected a folder for the campaign, and {directory} is a file: choose another"
-            )
         configuration = CampaignSettings(**settings)
-        if not isinstance(configuration.inference, str | None):
-            raise InvalidInputError(
-                "expected the name of an inference, which the campaign keeps, got an object: give that to fit() instead"
-            )
-        opened = load_pool(pool_path)
-        _require_possible(configuration, opened)
-        targets = None if target_prompts is None else read_targets(Path(target_prompts), opened)
-        imported = unasked.came_with(pool_path, opened) if labels else None
-        if directory.exists() and {*directory.iterdir()} - {*leftovers(directory)}:
-            Store.refuse_second(directory)
-            raise InvalidInputError(f"expected {directory} to be new or empty, and it has files: choose another")
-        created, mark = now(), Fingerprint.of(opened).digest()
-        kept = {
-            **paths_of(pool_path, directory),
-            "fingerprint": mark,
-            "tag": short_digest(created, mark, str(directory.resolve()), seed)[:5],
-            "targets": targets,
-            "seed": seed,
-            "created": created,
-            "configuration": json.loads(configuration.model_dump_json(exclude_defaults=True)),
-        }
-        directory.mkdir(parents=True, exist_ok=True)
-
-        seen = seen_pool(pool_path, opened)
-
-        def fill(telling: Telling) -> None:
-            telling.see_pool(seen)
-            if imported is not None:
-                unasked.take(telling, imported, kept["tag"], seed)
-
-        return cls(directory, Store.create(directory, kept, fill), pool_path, opened)
+        targets = None if target_prompts is None else Path(target_prompts)
+        store, opened = begin(directory, pool_path, targets, seed, labels, configuration)
+        return cls(directory, store, pool_path, opened)
 
     @classmethod
     def open(
@@ -245,45 +206,6 @@ class Campaign(Decisions):
         self.store.add_batch(batch, plan.criterion.name, described, questions)
         return questions
 
-    def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
-        """Write the files of a batch. A file that is there and differs stays, and the new one gets a number.
-
-        Parameters
-        ----------
-        to : str
-            A format, see ``bayesrm.campaign.handoff``.
-        batch : int, optional
-            Its number; default the last.
-        out : str or path, optional
-            A folder; default ``batches`` in that of the campaign.
-
-        Raises
-        ------
-        InvalidInputError
-            Where there is no such batch or format, or the pool has no texts to show.
-        """
-        handoff = HANDOFFS[to]()
-        numbers = [entry["number"] for entry in self.store.batches()]
-        number = max(numbers, default=0) if batch is None else batch
-        if number not in numbers:
-            there = f"there are batches 1 to {max(numbers)}" if numbers else "nothing was asked yet"
-            raise InvalidInputError(f"there is no batch {number} in {self.directory}: {there}")
-        self.require_texts()
-        questions = [question for question in self.store.questions() if question.batch == number]
-        if not HANDOFFS[to].identifies_annotators and any(q.wanted > 1 and not q.annotators for q in questions):
-            raise InvalidInputError(
-                f"an overlap needs the names of annotators, which a {to} file does not have: ask "
-                "with --annotator for each of them, or in a tool that has users"
-            )
-        folder = self.directory / BATCHES if out is None else Path(out)
-        names = sorted({name for question in questions for name in question.annotators}) or [""]
-        stems = _stems(names, f"batch-{number:03d}")
-        written: list[Path] = []
-        for name in names:
-            own = [question for question in questions if not name or name in question.annotators]
-            written += write_sheets(handoff, [self.sheet(question, name) for question in own], folder, stems[name])
-        return written
-
     def costs(self, words: str) -> Float[np.ndarray, "response"]:
         """What each response costs to read: "length", its characters, or what an .npy file says.
 
@@ -293,14 +215,6 @@ class Campaign(Decisions):
             Where these are not a positive number for each response.
         """
         return costs_of(words, self.pool)
-
-    def require_texts(self) -> None:
-        """InvalidInputError where nobody could read the questions."""
-        if self.pool.texts is None:
-            raise InvalidInputError(
-                f"expected the texts of responses in the pool {self.pool_path}, and it has none, so nobody could "
-                "answer: add a column response to its responses.parquet, or make the pool with bayesrm embed"
-            )
 
     def tell(
         self,
@@ -414,7 +328,7 @@ class Campaign(Decisions):
 
     def model(self, labels: Preferences | None = None) -> RewardModel:
         """What is fitted by default: a model of the campaign's settings, for answers such as these."""
-        return _model(self.configuration, self.pool, self.preferences() if labels is None else labels)
+        return model_of(self.configuration, self.pool, self.preferences() if labels is None else labels)
 
     def fit(
         self,
@@ -446,61 +360,3 @@ class Campaign(Decisions):
         questions = [question for question in self.store.questions() if question.id not in gone]
         first = np.array([question.first for question in questions], dtype=np.int64)
         return Comparisons(first, np.array([question.second for question in questions], dtype=np.int64))
-
-    @cached_property
-    def _prompts(self) -> Sequence[str]:
-        return prompt_texts(self.pool_path, self.pool)
-
-    def sheet(self, question: Question, annotator: str = "") -> Sheet:
-        """A question with its texts, as an annotator sees it; of a pool that has texts."""
-        texts = self.pool.texts
-        assert texts is not None
-        left, right = question.left, question.right
-        prompt = self._prompts[left]
-        if self.pool.group[left] != self.pool.group[right]:
-            prompt = f"Left answers: {prompt}\n\nRight answers: {self._prompts[right]}"
-        return Sheet(question, prompt, texts[left], texts[right], annotator)
-
-
-def _model(configuration: CampaignSettings, pool: ResponsePool, labels: Preferences) -> RewardModel:
-    """A model of these settings; without a likelihood among them, of the one that the answers call for."""
-    settings = configuration.part(ModelSettings)
-    if configuration.likelihood == "auto":
-        settings["likelihood"] = choose_likelihood(labels).name
-    return RewardModel(pool, **settings)
-
-
-def _require_possible(configuration: CampaignSettings, pool: ResponsePool) -> None:
-    """InvalidInputError for what no fit could do later, before anybody is asked."""
-    model = _model(configuration, pool, Preferences.none())
-    if configuration.inference is not None:
-        prior = fit_model(model, pool, Preferences.none(), configuration.inference)
-        if "spread" not in prior.provides:
-            raise InvalidInputError(
-                f"expected an inference with a spread, of which a campaign's forecasts are made, got "
-                f"{configuration.inference!r}, which gives a point: choose another one, such as laplace"
-            )
-
-
-def labels_digest(labels: Preferences) -> str:
-    """What tells labels from others."""
-    digest = hashlib.sha256()
-    for column in (labels.first, labels.second, labels.outcome, labels.weight):
-        if column is None:
-            continue
-        digest.update(np.ascontiguousarray(column).tobytes())
-    names: list[Any] = [] if labels.annotator is None else labels.annotator.tolist()
-    digest.update(json.dumps(names).encode())
-    return digest.hexdigest()
-
-
-def _stems(names: Sequence[str], beginning: str) -> dict[str, str]:
-    """A file name for each annotator, without what no file system takes, and different for all."""
-    stems: dict[str, str] = {}
-    for name in names:
-        plain = re.sub(r"[^\w-]+", "_", name)
-        stem = f"{beginning}-{plain}" if name else beginning
-        while stem in stems.values():
-            stem += "_"
-        stems[name] = stem
-    return stems

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bayesrm.campaign.decisions import NOT_SAID, OWNER, require_there, said
 from bayesrm.campaign.store import Store
-from bayesrm.campaign.untelling import NOT_SAID, OWNER, require_there
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -45,42 +45,6 @@ class ReleaseReport:
         return f"{text} Nothing was written." if self.dry_run else text
 
 
-def release(
-    store: Store, batch: int, by: str = OWNER, reason: str = NOT_SAID, dry_run: bool = False
-) -> ReleaseReport:
-    """Release the pairs of a batch that have no answer.
-
-    Parameters
-    ----------
-    store
-        Where the batch is.
-    batch
-        Its number.
-    by, reason
-        Who decides it, and why.
-    dry_run
-        Whether to say only what would be released.
-
-    Raises
-    ------
-    InvalidInputError
-        Where there is no such batch, or no pair of it is left to release.
-    """
-    own = [question.id for question in store.questions() if question.batch == batch]
-    require_there("batch", [batch], {entry["number"] for entry in store.batches()})
-    with store.reading() if dry_run else store.telling() as telling:
-        answered = {answer.question for answer in telling.answers()}.intersection(own)
-        unanswered = [name for name in own if name not in answered | telling.released().keys()]
-        if not unanswered:
-            raise InvalidInputError(
-                f"no pair of batch {batch} is left to release: {len(answered)} of its {len(own)} have answers, and the "
-                "others were released before"
-            )
-        if not dry_run:
-            telling.release(unanswered, by.strip() or OWNER, reason.strip() or NOT_SAID)
-    return ReleaseReport(batch, len(unanswered), len(answered), dry_run)
-
-
 @dataclass(frozen=True)
 class CloseReport:
     """What became of a batch.
@@ -111,32 +75,74 @@ class CloseReport:
         )
 
 
-def close(store: Store, batch: int, reopen: bool = False, by: str = OWNER, reason: str = NOT_SAID) -> CloseReport:
-    """Take no further answers to a batch, or take them again.
+class CanRelease:
+    """Releases and closes batches of a campaign.
 
-    Parameters
+    Attributes
     ----------
-    store
-        Where the batch is.
-    batch
-        Its number.
-    reopen
-        Whether to open it again.
-    by, reason
-        Who decides it, and why.
-
-    Raises
-    ------
-    InvalidInputError
-        Where there is no such batch, or it is as it would be already.
+    store : Store
+        Its label store.
     """
-    own = [question.id for question in store.questions() if question.batch == batch]
-    require_there("batch", [batch], {entry["number"] for entry in store.batches()})
-    with store.telling() as telling:
-        there = telling.closed().get(batch)
-        if (there is None) == reopen:
-            state = "not closed" if there is None else f"closed already, by {there.by} at {there.closed[:19]}Z"
-            raise InvalidInputError(f"batch {batch} is {state}, so nothing changed")
-        telling.close(batch, not reopen, by.strip() or OWNER, reason.strip() or NOT_SAID)
-        done = {answer.question for answer in telling.answers()} | telling.released().keys()
-    return CloseReport(batch, not reopen, sum(name not in done for name in own))
+
+    store: Store
+
+    def release(self, batch: int, by: str = OWNER, reason: str = NOT_SAID, dry_run: bool = False) -> ReleaseReport:
+        """Wait no longer for the unanswered pairs of a batch; they may be asked again.
+
+        Parameters
+        ----------
+        batch : int
+            Its number.
+        by : str, default "owner"
+        reason : str, default "not said"
+            Who decides it, and why.
+        dry_run : bool, default False
+            Whether to say only what would be released.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such batch, or no pair of it is left to release.
+        """
+        own = [question.id for question in self.store.questions() if question.batch == batch]
+        require_there("batch", [batch], {entry["number"] for entry in self.store.batches()})
+        with self.store.reading() if dry_run else self.store.telling() as telling:
+            answered = {answer.question for answer in telling.answers()}.intersection(own)
+            unanswered = [name for name in own if name not in answered | telling.released().keys()]
+            if not unanswered:
+                raise InvalidInputError(
+                    f"no pair of batch {batch} is left to release: {len(answered)} of its {len(own)} have answers, and "
+                    "the others were released before"
+                )
+            if not dry_run:
+                telling.release(unanswered, *said(by, reason))
+        return ReleaseReport(batch, len(unanswered), len(answered), dry_run)
+
+    def close(self, batch: int, reopen: bool = False, by: str = OWNER, reason: str = NOT_SAID) -> CloseReport:
+        """Take no further answers to a batch, or take them again.
+
+        Parameters
+        ----------
+        batch : int
+            Its number.
+        reopen : bool, default False
+            Whether to open it again.
+        by : str, default "owner"
+        reason : str, default "not said"
+            Who decides it, and why.
+
+        Raises
+        ------
+        InvalidInputError
+            Where there is no such batch, or it is as it would be already.
+        """
+        own = [question.id for question in self.store.questions() if question.batch == batch]
+        require_there("batch", [batch], {entry["number"] for entry in self.store.batches()})
+        with self.store.telling() as telling:
+            there = telling.closed().get(batch)
+            if (there is None) == reopen:
+                state = "not closed" if there is None else f"closed already, by {there.by} at {there.closed[:19]}Z"
+                raise InvalidInputError(f"batch {batch} is {state}, so nothing changed")
+            telling.close(batch, not reopen, *said(by, reason))
+            done = {answer.question for answer in telling.answers()} | telling.released().keys()
+        return CloseReport(batch, not reopen, sum(name not in done for name in own))

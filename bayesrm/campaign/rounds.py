@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bayesrm.campaign.campaign import Campaign, labels_digest
+from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.findings import Findings, find
+from bayesrm.campaign.fitting import labels_digest
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.results import write_results
 from bayesrm.runs.settings import DrawSettings

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from bayesrm.campaign.agreement import Agreement, agreement
 from bayesrm.campaign.answers import latest
-from bayesrm.campaign.campaign import Campaign, labels_digest
+from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.findings import Findings
+from bayesrm.campaign.fitting import labels_digest
 from bayesrm.campaign.history import decisions
 from bayesrm.campaign.store import GIVEN_HERE
 from bayesrm.campaign.unasked import OF_POOL, TOLD

@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bayesrm.campaign.answers import latest
+from bayesrm.campaign.decisions import NOT_SAID, OWNER, require_there, said
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.writing import Telling
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import sha256
 from bayesrm.utils.wording import counted, one_or_many
-
-OWNER = "owner"
-"""Who decides about a campaign, where no other name is given."""
-NOT_SAID = "not said"
-"""The reason of a decision for which none is given."""
 
 
 @dataclass(frozen=True)
@@ -60,86 +56,86 @@ class UntellReport:
         )
 
 
-def untell(
-    store: Store,
-    files: Collection[str | os.PathLike[str]] = (),
-    annotators: Collection[str] = (),
-    batches: Collection[int] = (),
-    questions: Collection[str] = (),
-    by: str = OWNER,
-    reason: str = NOT_SAID,
-    dry_run: bool = False,
-) -> UntellReport:
-    """Take back the answers of which all that is given holds.
+class CanUntell:
+    """Takes answers of a campaign back.
 
-    Parameters
+    Attributes
     ----------
-    store
-        Where they are.
-    files
-        Files that were told, by name, or by content where they are there.
-    annotators
-        People, by the names of now; "" for nobody who is named.
-    batches
-        Numbers of batches.
-    questions
-        Ids of questions.
-    by, reason
-        Who takes them back, and why.
-    dry_run
-        Whether to say only what would be taken back.
-
-    Raises
-    ------
-    InvalidInputError
-        Where nothing is given, or something that the campaign does not have, or no answer is left to take back.
+    store : Store
+        Its label store.
     """
-    if not (files or annotators or batches or questions):
-        raise InvalidInputError(
-            "expected what to take back, and nothing was said: name a file that was told, --annotator, --batch or "
-            "--answer"
-        )
-    by, reason = by.strip() or OWNER, reason.strip() or NOT_SAID
-    asked = {question.id: question for question in store.questions()}
-    require_there("batch", batches, {question.batch for question in asked.values()})
-    require_there("question", questions, asked)
-    scope = "answer" if questions else "annotator" if annotators else "batch" if batches else "file"
-    with store.reading() if dry_run else store.telling() as telling:
-        before = telling.answers()
-        wanted = [
-            answer
-            for answer in before
-            if (not batches or asked[answer.question].batch in batches)
-            and (not questions or answer.question in questions)
-            and (not annotators or answer.annotator in annotators)
-        ]
-        if files:
-            told = rows_told_by(telling, files)
-            wanted = [answer for answer in wanted if answer.id in told]
-        if not wanted:
-            people = sorted({answer.annotator or "nobody who is named" for answer in before})
-            raise InvalidInputError(
-                "no answer that counts is like that, so nothing was taken back: "
-                + (f"there are answers by {', '.join(people)}" if people else "there are no answers")
-            )
-        standing = latest(before)
-        left = latest(answer for answer in before if answer.id not in {answer.id for answer in wanted})
-        keys = {(answer.question, answer.annotator) for answer in wanted}
-        again = sum(key in left and left[key].id != standing[key].id for key in keys)
-        if not dry_run:
-            telling.retract([answer.id for answer in wanted], by, reason, scope)
-        people_of = tuple(sorted({answer.annotator for answer in wanted}))
-        return UntellReport(len(wanted), people_of, len({key[0] for key in keys}), again, dry_run)
 
+    store: Store
 
-def require_there(what: str, named: Iterable[object], there: Collection[object]) -> None:
-    """InvalidInputError where a campaign does not have a batch or a question."""
-    for each in named:
-        if each not in there:
-            some = ", ".join(str(one) for one in sorted(there, key=str)[:5]) or "none"
+    def untell(
+        self,
+        *files: str | os.PathLike[str],
+        annotators: Collection[str] = (),
+        batches: Collection[int] = (),
+        questions: Collection[str] = (),
+        by: str = OWNER,
+        reason: str = NOT_SAID,
+        dry_run: bool = False,
+    ) -> UntellReport:
+        """Take answers back: those of which all that is given holds.
+
+        Parameters
+        ----------
+        *files : str or path
+            Files that were told, by name, or by content where they are there.
+        annotators : collection of str, optional
+            People; "" for answers without a name.
+        batches : collection of int, optional
+            Numbers of batches.
+        questions : collection of str, optional
+            Ids of questions.
+        by : str, default "owner"
+        reason : str, default "not said"
+            Who takes them back, and why; both are kept, with the answers.
+        dry_run : bool, default False
+            Whether to say only what would be taken back.
+
+        Raises
+        ------
+        InvalidInputError
+            Where nothing is given, or no answer that counts is like that.
+        """
+        if not (files or annotators or batches or questions):
             raise InvalidInputError(
-                f"this campaign has no {what} {str(each)[:60]}: it has {some}" + ", …" * (len(there) > 5)
+                "expected what to take back, and nothing was said: name a file that was told, --annotator, --batch or "
+                "--answer"
             )
+        by, reason = said(by, reason)
+        asked = {question.id: question for question in self.store.questions()}
+        require_there("batch", batches, {question.batch for question in asked.values()})
+        require_there("question", questions, asked)
+        scope = "answer" if questions else "annotator" if annotators else "batch" if batches else "file"
+        with self.store.reading() if dry_run else self.store.telling() as telling:
+            before = telling.answers()
+            wanted = [
+                answer
+                for answer in before
+                if (not batches or asked[answer.question].batch in batches)
+                and (not questions or answer.question in questions)
+                and (not annotators or answer.annotator in annotators)
+            ]
+            if files:
+                told = rows_told_by(telling, files)
+                wanted = [answer for answer in wanted if answer.id in told]
+            if not wanted:
+                people = sorted({answer.annotator or "nobody who is named" for answer in before})
+                raise InvalidInputError(
+                    "no answer that counts is like that, so nothing was taken back: "
+                    + (f"there are answers by {', '.join(people)}" if people else "there are no answers")
+                )
+            standing = latest(before)
+            left = latest(answer for answer in before if answer.id not in {answer.id for answer in wanted})
+            keys = {(answer.question, answer.annotator) for answer in wanted}
+            again = sum(key in left and left[key].id != standing[key].id for key in keys)
+            if not dry_run:
+                telling.retract([answer.id for answer in wanted], by, reason, scope)
+            people_of = tuple(sorted({answer.annotator for answer in wanted}))
+            return UntellReport(len(wanted), people_of, len({key[0] for key in keys}), again, dry_run)
 
 
 def rows_told_by(telling: Telling, files: Iterable[str | os.PathLike[str]]) -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import re
 
@@ -35,23 +34,8 @@ def pool_folder(tmp_path_factory):
     return folder
 
 
-def answer(campaign, questions, name, golden, seed, at_random=False):
-    """A file of one annotator, by the golden reward with noise, or at random."""
-    random = np.random.default_rng(seed)
-    path = campaign.directory / f"{name}-{seed}.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["question", "answer", "annotator"])
-        for question in questions:
-            left = 1 / (1 + np.exp(golden[question.right] - golden[question.left]))
-            writer.writerow(
-                [question.id, "left" if random.random() < (0.5 if at_random else left) else "right", name]
-            )
-    campaign.tell(path)
-
-
 @pytest.fixture(scope="module")
-def crowd(pool_folder, tmp_path_factory):
+def crowd(pool_folder, tmp_path_factory, tell_as):
     """A campaign of four annotators of thirty answers each, and twenty random ones of eve."""
     campaign = brm.Campaign.create(
         tmp_path_factory.mktemp("crowd") / "labels",
@@ -63,8 +47,8 @@ def crowd(pool_folder, tmp_path_factory):
     golden = brm.load_golden(pool_folder)
     questions = campaign.ask(140)
     for number, name in enumerate(GOOD):
-        answer(campaign, questions[30 * number : 30 * (number + 1)], name, golden, number)
-    answer(campaign, questions[120:], "eve", golden, 4, at_random=True)
+        tell_as(name, campaign, questions[30 * number : 30 * (number + 1)], golden, number)
+    tell_as("eve", campaign, questions[120:], golden, 4, at_random=True)
     return campaign
 
 
@@ -91,14 +75,14 @@ def test_findings_of_before_annotators_had_intervals_are_read(crowd):
 
 
 def test_nine_pairs_that_agree_are_said_as_uncertain_and_the_forecast_says_what_else_it_rests_on(
-    pool_folder, tmp_path, command
+    pool_folder, tmp_path, command, tell_as
 ):
     campaign = brm.Campaign.create(tmp_path / "labels", pool_folder, **MODEL)
     golden = 50 * brm.load_golden(pool_folder)
     people = {"ann": None, "bob": None}
     questions = campaign.ask(Request(size=60, annotators=people, overlap=2, overlap_share=9 / 60))
     for seed, name in enumerate(people):
-        answer(campaign, [question for question in questions if name in question.annotators], name, golden, seed)
+        tell_as(name, campaign, [question for question in questions if name in question.annotators], golden, seed)
     _, printed, _ = command("campaign", "status", campaign.directory)
     said = " ".join(printed.split())
     assert "9 questions have several answers, which are the same 100% of the time (90%: " in said

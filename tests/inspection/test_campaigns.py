@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 
 import numpy as np
@@ -19,22 +18,8 @@ PROMPTS, EACH, DIM = 40, 4, 3
 HOSTILE = "<script>alert(1)</script> $\\frac{$ \u202eeve"
 
 
-def tell(campaign, questions, name, golden, seed, at_random=False):
-    random = np.random.default_rng(seed)
-    path = campaign.directory / f"told-{seed}.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["question", "answer", "annotator"])
-        for question in questions:
-            left = 1 / (1 + np.exp(golden[question.right] - golden[question.left]))
-            writer.writerow(
-                [question.id, "left" if random.random() < (0.5 if at_random else left) else "right", name]
-            )
-    campaign.tell(path)
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, tell_as):
     """Two batches, the second chosen by answers to the first; a third annotator whose name and answers are noise."""
     home = tmp_path_factory.mktemp("bench")
     random = np.random.default_rng(0)
@@ -48,11 +33,11 @@ def folder(tmp_path_factory):
         home / "labels", home / "pool", encoder="linear", prior_scale=0.7, likelihood="bradley-terry", draws=400
     )
     first = campaign.ask(60)
-    tell(campaign, first[:30], "ann", golden, 1)
-    tell(campaign, first[30:], "bob", golden, 2)
+    tell_as("ann", campaign, first[:30], golden, 1)
+    tell_as("bob", campaign, first[30:], golden, 2)
     second = campaign.ask(40)
-    tell(campaign, second[:20], "bob", golden, 3)
-    tell(campaign, second[20:], HOSTILE, golden, 4, at_random=True)
+    tell_as("bob", campaign, second[:20], golden, 3)
+    tell_as(HOSTILE, campaign, second[20:], golden, 4, at_random=True)
     return home
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, as_preferences
 from bayesrm.campaign.asking import Request
-from bayesrm.campaign.campaign import Campaign, labels_digest
+from bayesrm.campaign.campaign import Campaign
+from bayesrm.campaign.fitting import labels_digest
 from bayesrm.campaign.page.desk import Chooser, Desk
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
