@@ -8,6 +8,9 @@ With v_u the outcomes of question u, n_u ≥ 2 of them, and N = Σ n_u,
 with the metric for intervals, so that a tie is half a disagreement away from either side (Krippendorff 2011,
 "Computing Krippendorff's alpha-reliability"). Which response is called first says nothing, so each question counts in
 both orientations: D_e is then (with N twice over and mean ½) the same for any naming. Intervals resample questions.
+
+Of a list, which is ranked, the pairs of its members that two annotators decided are looked at, and count as one
+question together.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, latest
-from bayesrm.campaign.records import Answer
+from bayesrm.campaign.records import Answer, Question
 from bayesrm.evaluation.intervals import Interval, proportion_interval
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -41,7 +44,7 @@ class Agreement:
         How many questions have several answers.
     same, pairs
         Pairs of answers to one question, in expectation one of each question, and how many of them are the same; a tie
-        beside a side is half the same.
+        beside a side is half the same, and of two rankings it is the share of pairs.
     alpha, low, high
         Krippendorff's alpha and its 90% interval; NaN where it has none.
     """
@@ -73,17 +76,23 @@ class Agreement:
         return proportion_interval(self.same, self.pairs, LEVEL)
 
 
-def agreement(answers: Iterable[Answer]) -> Agreement:
-    """Of the answers that count and are no skips."""
-    by_question: defaultdict[str, list[float]] = defaultdict(list)
+def agreement(answers: Iterable[Answer], questions: Iterable[Question] = ()) -> Agreement:
+    """Of the answers that count and are no skips; those to lists need the questions that they are about."""
+    lists = {question.id: question for question in questions if question.is_list}
+    by_question: defaultdict[str, defaultdict[object, list[float]]] = defaultdict(lambda: defaultdict(list))
     for answer in latest(answers).values():
         if answer.verdict != "skip":
-            by_question[answer.question].append(OUTCOMES[answer.verdict])
-    units = [np.array(values) for _, values in sorted(by_question.items()) if len(values) > 1]
+            for pair, outcome in _outcomes(answer, lists.get(answer.question)):
+                by_question[answer.question][pair].append(outcome)
+    several = [
+        [np.array(values) for values in pairs.values() if len(values) > 1]
+        for _, pairs in sorted(by_question.items())
+    ]
+    units = [pairs for pairs in several if pairs]
     if not units:
         return Agreement(0, 0.0, 0.0, float("nan"), float("nan"), float("nan"))
-    same = float(len(units)) - sum(_mean_distance(values) for values in units)
-    sums = _sums(units)
+    same = float(len(units)) - sum(sum(map(_mean_distance, pairs)) / len(pairs) for pairs in units)
+    sums = np.stack([_sums(pairs).mean(axis=0) for pairs in units])
     generator = rng.stream(0, "agreement")
     counts = (
         np.bincount(generator.integers(len(units), size=len(units)), minlength=len(units))
@@ -92,6 +101,14 @@ def agreement(answers: Iterable[Answer]) -> Agreement:
     resampled = [_alpha(count @ sums) for count in counts]
     low, high = np.nanquantile(resampled, (0.05, 0.95)) if not np.isnan(resampled).all() else (np.nan, np.nan)
     return Agreement(len(units), same, float(len(units)), _alpha(sums.sum(axis=0)), float(low), float(high))
+
+
+def _outcomes(answer: Answer, of_list: Question | None) -> list[tuple[object, float]]:
+    """Each pair that an answer decides, with the outcome for its lower index."""
+    if of_list is None:
+        return [(None, OUTCOMES[answer.verdict])]
+    decided = answer.ranked(of_list).pairs(of_list.members)
+    return [((a, b), value) if a < b else ((b, a), 1 - value) for a, b, value in decided]
 
 
 def krippendorff_alpha(units: Sequence[np.ndarray]) -> float:

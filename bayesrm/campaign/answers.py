@@ -1,5 +1,7 @@
 """From rows of the store to preferences: which answer counts, and which likelihood fits what there is.
 
+Rankings of lists are the choices that Plackett and Luce take them for, see :mod:`bayesrm.utils.rankings`.
+
 Of an annotator's answers to a question the one told last counts, whatever times stand in files: a clock may be wrong.
 Skips count as answers given and say nothing of rewards. Ties are outcomes of ½.
 """
@@ -7,14 +9,15 @@ Skips count as answers given and say nothing of rewards. Ties are outcomes of ½
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64
 
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.types import Preferences
+from bayesrm.utils.rankings import NOT_SAID
 from bayesrm.utils.wording import counted, one_or_many
 
 OUTCOMES = {"first": 1.0, "tie": 0.5, "second": 0.0}
@@ -36,20 +39,59 @@ def latest(answers: Iterable[Answer]) -> dict[tuple[str, str], Answer]:
 
 def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> Preferences:
     """The answers that count and are no skips, in the order of the questions, whenever they were told."""
+    return labels_of(questions, answers)[0]
+
+
+def labels_of(
+    questions: Sequence[Question], answers: Iterable[Answer]
+) -> tuple[Preferences, Int64[np.ndarray, "comparison"]]:
+    """The preferences, and of which of :func:`used_answers` each is: a ranking has several."""
     used = used_answers(questions, answers)
-    if not used:
-        return Preferences.none()
     asked = {question.id: question for question in questions}
-    pairs = [asked[answer.question] for answer in used]
-    names = np.array([answer.annotator for answer in used])
-    weights = np.array([1.0 if answer.weight is None else answer.weight for answer in used])
-    return Preferences(
+    of_lists = np.array([asked[answer.question].is_list for answer in used], dtype=bool)
+    pairs, source = _of_pairs(used, asked, np.flatnonzero(~of_lists))
+    if not of_lists.any():
+        return pairs, source
+    rankings, ranked = _of_lists(used, asked, np.flatnonzero(of_lists))
+    both = np.concatenate([source, ranked])
+    order = np.argsort(both, kind="stable")
+    return pairs.append(rankings)[order], both[order]
+
+
+def _of_pairs(
+    used: Sequence[Answer], asked: Mapping[str, Question], at: Int64[np.ndarray, "answer"]
+) -> tuple[Preferences, Int64[np.ndarray, "comparison"]]:
+    if not len(at):
+        return Preferences.none(), at
+    own = [used[place] for place in at]
+    pairs = [asked[answer.question] for answer in own]
+    names = np.array([answer.annotator for answer in own])
+    weights = np.array([1.0 if answer.weight is None else answer.weight for answer in own])
+    labels = Preferences(
         np.array([pair.first for pair in pairs]),
         np.array([pair.second for pair in pairs]),
-        np.array([outcome_of(answer) for answer in used]),
+        np.array([outcome_of(answer) for answer in own]),
         annotator=names if (names != "").any() else None,
         weight=weights if (weights != 1).any() else None,
     )
+    return labels, at
+
+
+def _of_lists(
+    used: Sequence[Answer], asked: Mapping[str, Question], at: Int64[np.ndarray, "answer"]
+) -> tuple[Preferences, Int64[np.ndarray, "comparison"]]:
+    shown = [asked[used[place].question] for place in at]
+    said = [used[place].ranked(question) for place, question in zip(at, shown, strict=True)]
+    labels = Preferences.from_rankings(
+        [[list(place) for place in ranking.places] for ranking in said],
+        annotator=at,
+        lists=[list(question.members) for question in shown],
+        worst=[NOT_SAID if ranking.worst is None else ranking.worst for ranking in said],
+    )
+    assert labels.annotator is not None
+    source = labels.annotator.astype(np.int64)
+    names = np.array([answer.annotator for answer in used])[source]
+    return replace(labels, annotator=names if (names != "").any() else None), source
 
 
 def used_answers(questions: Sequence[Question], answers: Iterable[Answer]) -> list[Answer]:
@@ -62,7 +104,9 @@ def used_answers(questions: Sequence[Question], answers: Iterable[Answer]) -> li
 def order_of_telling(questions: Sequence[Question], answers: Iterable[Answer]) -> Int64[np.ndarray, "comparison"]:
     """Positions of the preferences of :func:`as_preferences` in the order in which they were told."""
     used = used_answers(questions, answers)
-    return np.array(sorted(range(len(used)), key=lambda at: (used[at].told, used[at].id)), dtype=np.int64)
+    _, source = labels_of(questions, answers)
+    told = sorted(range(len(source)), key=lambda row: (used[source[row]].told, used[source[row]].id))
+    return np.array(told, dtype=np.int64)
 
 
 def outcome_of(answer: Answer) -> float:
@@ -78,8 +122,16 @@ class ChosenLikelihood:
     reason: str
 
 
-def choose_likelihood(preferences: Preferences) -> ChosenLikelihood:
-    """What the answers call for: reliabilities where several answer, a probability of ties where there are some."""
+def choose_likelihood(preferences: Preferences, rankings: bool = False) -> ChosenLikelihood:
+    """What the answers call for: reliabilities where several answer, a probability of ties where there are some.
+
+    Rankings of lists, which are there or are to come with ``rankings``, have neither: they are taken as choices of the
+    best among those left, whoever gave them.
+    """
+    if rankings or preferences.choice is not None:
+        return ChosenLikelihood(
+            "bradley-terry", "some answers are rankings, which it takes as choices of the best"
+        )
     ties = int((preferences.outcome == 0.5).sum())
     named = Counter(() if preferences.annotator is None else preferences.annotator.tolist())
     named.pop("", None)

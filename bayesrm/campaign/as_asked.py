@@ -17,7 +17,6 @@ from typing import Any
 from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Sheet, Unclear
 from bayesrm.campaign.handoff.tables import QUESTION_ID
 
-TEXTS = ("prompt", "left", "right")
 LONG_CELL = 32_000
 """Spreadsheets cut a cell at 32,767 characters."""
 Asked = Callable[[str], Sheet | None]
@@ -75,11 +74,11 @@ def check(
 
 def disagreement(shown: Mapping[str, Any], sheet: Sheet) -> str | None:
     """Why a row is not about a question, in words; None where it is, or shows nothing of it."""
-    texts = {name: getattr(sheet, name) for name in TEXTS}
+    texts = sheet.texts
     cells = shown.get("cells")
     if cells and not any(same_text(cell, text) for cell in cells for text in texts.values()):
         return f"none of its cells has a text of {sheet.question.id}: {_HOW}"
-    for name in TEXTS:
+    for name in texts:
         given = shown.get(name)
         if isinstance(given, str) and given.strip() and not same_text(given, texts[name]):
             return f"it shows {_short(given)} under {name} where {sheet.question.id} has {_short(texts[name])}: {_HOW}"
@@ -160,7 +159,7 @@ def _swallowed(answer: ParsedAnswer, sheet: Sheet, asked: Asked) -> str | None:
     """Ids of other questions within the cells of a row, in words."""
     cells = [text for value in answer.shown.values() for text in (value if isinstance(value, tuple) else (value,))]
     text = "\n".join([*cells, answer.words, answer.comment or "", answer.annotator])
-    own = "\n".join(getattr(sheet, name) for name in TEXTS)
+    own = "\n".join(sheet.texts.values())
     found = dict.fromkeys(name for name in QUESTION_ID.findall(text) if name not in own)
     others = [name for name in found if name != answer.question and asked(name) is not None]
     if not others:
@@ -182,16 +181,20 @@ class _Elsewhere:
         answers = [part.answer if isinstance(part, Unclear) else part for part in self._parts]
         names = {answer.question for answer in answers if isinstance(answer, ParsedAnswer)}
         sheets = [sheet for name in names if (sheet := self._asked(name)) is not None]
-        return frozenset(_folded(text) for sheet in sheets for text in (sheet.left, sheet.right))
+        return frozenset(_folded(text) for sheet in sheets for text in _responses(sheet).values())
 
     def has(self, answer: ParsedAnswer, sheet: Sheet) -> bool:
         """Whether a response that is shown beside an answer is one of another question, or of the other side."""
-        for name in ("left", "right"):
+        for name, text in _responses(sheet).items():
             given = answer.shown.get(name)
-            differs = isinstance(given, str) and not same_text(given, getattr(sheet, name))
+            differs = isinstance(given, str) and not same_text(given, text)
             if differs and _folded(str(given)) in self._responses:
                 return True
         return False
+
+
+def _responses(sheet: Sheet) -> dict[str, str]:
+    return {name: text for name, text in sheet.texts.items() if name != "prompt"}
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Choosing a batch: which pairs, who answers them, and on which side each response stands."""
+"""Choosing a batch: which pairs or lists, who answers them, and where each response stands."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bayesrm import rng
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.design.base import Design
 from bayesrm.design.candidates.constraints import Constraints
+from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError, NoCandidatesError
 from bayesrm.runs.batches import design_of
@@ -56,6 +57,11 @@ class Request(AskSettings):
                 f"expected at least {self.overlap} annotators for an overlap of {self.overlap}, got "
                 f"{len(self.annotators)}: name more with --annotator"
             )
+        if self.list_size > 2 and self.scope != "within-prompt":
+            raise InvalidInputError(
+                f"expected lists of responses to one prompt each, got the scope {self.scope}: ask pairs across "
+                "prompts, or lists within them"
+            )
         for name, quota in self.annotators.items():
             if not name.strip() or (quota is not None and quota < 1):
                 raise InvalidInputError(
@@ -92,12 +98,16 @@ class Request(AskSettings):
         }
 
 
-def questions_of(selection: Selection, request: Request, tag: str, batch: int, seed: int) -> list[Question]:
-    """Questions about the selected pairs, in random order and with random sides.
+def questions_of(
+    selection: Selection | ListSelection, request: Request, tag: str, batch: int, seed: int
+) -> list[Question]:
+    """Questions about the selected pairs or lists, in random order and with random sides, or places in their list.
 
     Their ids say the campaign, the batch and, by a digest, the pairs and sides of the batch: a copy of a campaign, or a
     backup that was put back, that asks about others gives them other ids.
     """
+    if isinstance(selection, ListSelection):
+        return _lists_of(selection, request, tag, batch, seed)
     generator = rng.stream(seed, "questions", batch)
     order = generator.permutation(len(selection))
     first_is_left = generator.random(len(selection)) < 0.5
@@ -117,6 +127,31 @@ def questions_of(selection: Selection, request: Request, tag: str, batch: int, s
             gain=float(selection.gain[at]),
             annotators=assigned[place],
             wanted=int(wanted[place]),
+        )
+        for place, at in enumerate(order)
+    ]
+
+
+def _lists_of(selection: ListSelection, request: Request, tag: str, batch: int, seed: int) -> list[Question]:
+    generator = rng.stream(seed, "questions", batch)
+    order = generator.permutation(len(selection))
+    members = generator.permuted(selection.lists[order], axis=1)
+    several = generator.permutation(len(selection)) < round(request.overlap_share * len(selection))
+    wanted = np.where(several, request.overlap, 1)
+    assigned = _assign(wanted, request.annotators, generator)
+    mark = short_digest(tag, batch, hashlib.sha256(members.astype("<i8").tobytes()).hexdigest())
+    return [
+        Question(
+            id=f"q{tag}-{batch}-{mark}-{place + 1}",
+            batch=batch,
+            place=place + 1,
+            first=int(members[place, 0]),
+            second=int(members[place, 1]),
+            first_is_left=True,
+            gain=float(selection.gain[at]),
+            annotators=assigned[place],
+            wanted=int(wanted[place]),
+            members=tuple(members[place].tolist()),
         )
         for place, at in enumerate(order)
     ]

@@ -33,6 +33,9 @@ from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.campaign.untelling import CanUntell
 from bayesrm.design.candidates.costs import costs_of
+from bayesrm.design.lists.select import select_lists
+from bayesrm.design.lists.selection import ListSelection
+from bayesrm.design.selection import Selection
 from bayesrm.errors import NoCandidatesError
 from bayesrm.inference import fit as fit_model
 from bayesrm.inference.base import Inference
@@ -166,13 +169,15 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         labels = self.settings["targets"]
         return None if labels is None else only_prompts(self.pool, labels)
 
-    def ask(self, request: Request | int = 200) -> list[Question]:
+    def ask(self, request: Request | int = 200, list_size: int | None = None) -> list[Question]:
         """Choose a batch and keep it; see :meth:`hand_out` for the files.
 
         Parameters
         ----------
         request : Request or int, default 200
-            What the batch is to be, or how many pairs with all else at its default.
+            What the batch is to be, or how many pairs or lists with all else at its default.
+        list_size : int, optional
+            How many responses to one prompt are ranked at once, 2 to 8; default as the request says, else pairs.
 
         Returns
         -------
@@ -185,6 +190,8 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
             Where the request cannot be filled.
         """
         request = Request(size=request) if isinstance(request, int) else request
+        if list_size is not None:
+            request = Request.model_validate(dict(request) | {"list_size": list_size})
         batch = 1 + max((entry["number"] for entry in self.store.batches()), default=0)
         seed = int(self.settings["seed"])
         plan, constraints = request.with_targets(self.targets), constraints_of(request, self.pool)
@@ -195,12 +202,18 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         except NoCandidatesError as error:
             raise nothing_left(request, self.store.questions(), self.store.answers()) from error
         # What does not depend on labels needs no fit to them.
-        posterior = self.fit() if plan.criterion.uses_labels else self.fit(labels=Preferences.none())
-        size = min(request.size, len(pairs))
-        selection = plan.select(posterior, pairs, size, rng.child(seed, "selection", batch))
+        labels = self.preferences() if plan.criterion.uses_labels else Preferences.none()
+        lists = request.list_size > 2
+        posterior = self.fit(model_of(self.configuration, self.pool, labels, lists), labels=labels)
+        child = rng.child(seed, "selection", batch)
+        selection: Selection | ListSelection
+        if lists:
+            selection = select_lists(plan, posterior, pairs, request.size, request.list_size, child)
+        else:
+            selection = plan.select(posterior, pairs, min(request.size, len(pairs)), child)
         questions = questions_of(selection, request, self.settings["tag"], batch, seed)
         described = request.describe(plan, constraints)
-        if selection.inclusion is not None:
+        if isinstance(selection, Selection) and selection.inclusion is not None:
             weights = dict(zip(zip(selection.first, selection.second, strict=True), selection.weight, strict=True))
             described["importance"] = [float(weights[q.first, q.second]) for q in questions]
         self.store.add_batch(batch, plan.criterion.name, described, questions)
@@ -354,9 +367,9 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         return fit_model(model, self.pool, labels, inference, seed=seed, device=self.device)
 
     def asked(self) -> Comparisons:
-        """Every pair that was asked, answered or not, but for those that were released and never answered."""
+        """Every pair that was asked, also within a list, but for those that were released and never answered."""
         answered = {answer.question for answer in self.store.answers()}
         gone = self.store.released().keys() - answered
         questions = [question for question in self.store.questions() if question.id not in gone]
-        first = np.array([question.first for question in questions], dtype=np.int64)
-        return Comparisons(first, np.array([question.second for question in questions], dtype=np.int64))
+        pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
+        return Comparisons(pairs[:, 0], pairs[:, 1])

@@ -50,10 +50,10 @@ def refuse_copy(
             )
     given: dict[str, dict[str, str]] = {}
     for answer in taken:
-        given.setdefault(names.of(answer.annotator), {})[answer.question] = answer.verdict
+        given.setdefault(names.of(answer.annotator), {})[answer.question] = answer.said
     standing: dict[str, dict[str, str]] = {}
     for (question, who), answer in latest(before).items():
-        standing.setdefault(who, {})[question] = answer.verdict
+        standing.setdefault(who, {})[question] = answer.said
     for who, said in given.items():
         asked = any(who in questions[id].annotators or questions[id].wanted > 1 for id in said)
         if len(said) < FEWEST_OF_A_COPY or asked:

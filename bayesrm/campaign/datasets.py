@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from bayesrm.campaign.handoff import HANDOFFS
-from bayesrm.campaign.handoff.base import Broken, ParsedAnswer
+from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Unclear
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import recognised
@@ -183,7 +183,8 @@ def _answers_questions_of(path: Path, form: str | None, store: Store) -> bool:
     data = path.read_bytes()
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     asked = {question.id for question in store.questions()}
-    return any(isinstance(part, ParsedAnswer) and part.question in asked for part in handoff.read(data))
+    parts = [part.answer if isinstance(part, Unclear) else part for part in handoff.read(data)]
+    return any(isinstance(part, ParsedAnswer) and part.question in asked for part in parts)
 
 
 def _texts(part: ParsedAnswer) -> tuple[str, str, str] | None:

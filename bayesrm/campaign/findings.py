@@ -174,7 +174,8 @@ def find(
     predicted = predict_held_out(posterior, seed)
     people = reliabilities(posterior)
     unreliable = {person.name for person in people if person.unreliable}
-    alike = agreement(answer for answer in campaign.store.answers() if answer.annotator not in unreliable)
+    reliable = (answer for answer in campaign.store.answers() if answer.annotator not in unreliable)
+    alike = agreement(reliable, campaign.store.questions())
     outlook = forecast(
         posterior,
         campaign.targets,

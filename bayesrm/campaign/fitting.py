@@ -16,11 +16,16 @@ from bayesrm.runs.settings import CampaignSettings, ModelSettings
 from bayesrm.types import Preferences, ResponsePool
 
 
-def model_of(configuration: CampaignSettings, pool: ResponsePool, labels: Preferences) -> RewardModel:
-    """A model of these settings; without a likelihood among them, of the one that the answers call for."""
+def model_of(
+    configuration: CampaignSettings, pool: ResponsePool, labels: Preferences, rankings: bool = False
+) -> RewardModel:
+    """A model of these settings; without a likelihood among them, of the one that the answers call for.
+
+    With ``rankings`` that is one which knows them, whether there are some among the answers or not.
+    """
     settings = configuration.part(ModelSettings)
     if configuration.likelihood == "auto":
-        settings["likelihood"] = choose_likelihood(labels).name
+        settings["likelihood"] = choose_likelihood(labels, rankings).name
     return RewardModel(pool, **settings)
 
 
@@ -39,7 +44,7 @@ def require_possible(configuration: CampaignSettings, pool: ResponsePool) -> Non
 def labels_digest(labels: Preferences) -> str:
     """What tells labels from others."""
     digest = hashlib.sha256()
-    for column in (labels.first, labels.second, labels.outcome, labels.weight):
+    for column in (labels.first, labels.second, labels.outcome, labels.weight, labels.choice):
         if column is None:
             continue
         digest.update(np.ascontiguousarray(column).tobytes())

@@ -53,7 +53,8 @@ class CanHandOut:
         Raises
         ------
         InvalidInputError
-            Where there is no such batch or format, or the pool has no texts to show.
+            Where there is no such batch or format, the format has no rankings and the batch has lists, or the pool has
+            no texts to show.
         """
         handoff = HANDOFFS[to]()
         numbers = [entry["number"] for entry in self.store.batches()]
@@ -63,6 +64,8 @@ class CanHandOut:
             raise InvalidInputError(f"there is no batch {number} in {self.directory}: {there}")
         self.require_texts()
         questions = [question for question in self.store.questions() if question.batch == number]
+        if any(question.is_list for question in questions):
+            require_rankings(to)
         if not HANDOFFS[to].identifies_annotators and any(q.wanted > 1 and not q.annotators for q in questions):
             raise InvalidInputError(
                 f"an overlap needs the names of annotators, which a {to} file does not have: ask "
@@ -93,11 +96,21 @@ class CanHandOut:
         """A question with its texts, as an annotator sees it; of a pool that has texts."""
         texts = self.pool.texts
         assert texts is not None
+        if question.is_list:
+            shown = tuple(texts[member] for member in question.members)
+            return Sheet(question, self._prompts[question.first], "", "", annotator, shown)
         left, right = question.left, question.right
         prompt = self._prompts[left]
         if self.pool.group[left] != self.pool.group[right]:
             prompt = f"Left answers: {prompt}\n\nRight answers: {self._prompts[right]}"
         return Sheet(question, prompt, texts[left], texts[right], annotator)
+
+
+def require_rankings(to: str) -> None:
+    """InvalidInputError where a format cannot ask for rankings."""
+    if HANDOFFS[to].rank_step is None:
+        able = ", ".join(name for name, part in HANDOFFS.items() if part.rank_step is not None)
+        raise InvalidInputError(f"the format {to} asks about pairs only: hand lists out as {able}")
 
 
 def _stems(names: Sequence[str], beginning: str) -> dict[str, str]:

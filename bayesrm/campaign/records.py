@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
+
+from bayesrm.campaign.rankings import Ranking
 
 
 @dataclass(frozen=True)
 class Question:
-    """A pair as it is asked.
+    """A pair, or a list of more responses to one prompt, as it is asked.
 
     Parameters
     ----------
@@ -18,7 +21,7 @@ class Question:
         The number of the batch, from 1, and the place in it, from 1. Batches below 1 hold pairs that were not asked
         here, see :mod:`bayesrm.campaign.unasked`.
     first, second
-        Indices of the two responses in the pool.
+        Indices of the two responses in the pool; of a list, of the two that are shown first.
     first_is_left
         Whether the first stands on the left.
     gain
@@ -27,6 +30,8 @@ class Question:
         Who is to answer it; empty where anybody may.
     wanted
         How many annotators are to answer it.
+    members
+        Indices of the responses of a list, in the order in which they are shown, as A, B, C and so on; empty of a pair.
     """
 
     id: str
@@ -38,6 +43,22 @@ class Question:
     gain: float
     annotators: tuple[str, ...] = ()
     wanted: int = 1
+    members: tuple[int, ...] = ()
+
+    @property
+    def is_list(self) -> bool:
+        """Whether more than two responses are asked about."""
+        return bool(self.members)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """All responses, in the order in which they are shown."""
+        return self.members or (self.left, self.right)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """All pairs that it asks about."""
+        return list(combinations(self.members, 2)) if self.members else [(self.first, self.second)]
 
     @property
     def left(self) -> int:
@@ -50,7 +71,7 @@ class Question:
         return self.second if self.first_is_left else self.first
 
     def verdict(self, side: str) -> str:
-        """What "left", "right", "tie" or "skip" says of first and second."""
+        """What "left", "right", "tie", "skip" or "ranked" says of first and second, or of a list."""
         if side in ("left", "right"):
             return "first" if (side == "left") == self.first_is_left else "second"
         return side
@@ -90,7 +111,7 @@ class Answer:
     question, annotator
         Who said it of what, by the name that they have now; the annotator is "" where nobody is named.
     verdict
-        "first", "second", "tie" or "skip".
+        "first", "second", "tie" or "skip"; "ranked" of a list.
     answered
         When, in ISO 8601 and UTC, where the file says so.
     place
@@ -114,6 +135,9 @@ class Answer:
         How much it counts; None counts as 1.
     margin
         By how much the better one is better, in the unit of the data set that says so.
+    ranking
+        What is said of a list, as :meth:`bayesrm.campaign.rankings.Ranking.as_json` writes it; None where its verdict
+        says all.
     named
         Who it was told as, where they were renamed since; None where the name is the one that was told.
     """
@@ -132,12 +156,24 @@ class Answer:
     outcome: float | None = None
     weight: float | None = None
     margin: float | None = None
+    ranking: str | None = None
     named: str | None = None
 
     @property
     def voter(self) -> str:
         """Who answered, and with which of their votes on the question."""
         return f"{self.annotator}\0{self.vote}" if self.vote else self.annotator
+
+    @property
+    def said(self) -> str:
+        """The answer itself, the same text for the same answer."""
+        return self.verdict if self.ranking is None else self.ranking
+
+    def ranked(self, question: Question) -> Ranking:
+        """What it says of a list: all members in one place where it is a tie."""
+        if self.ranking is None:
+            return Ranking((tuple(sorted(question.members)),))
+        return Ranking.from_json(self.ranking)
 
     @property
     def told_as(self) -> str:

@@ -35,6 +35,8 @@ class BatchStatus:
         Questions without any answer that may be asked again.
     closed
         Whether no further answers are taken.
+    members
+        How many responses each question shows: two of a pair, more of a list.
     """
 
     number: int
@@ -46,6 +48,7 @@ class BatchStatus:
     open: int
     released: int = 0
     closed: bool = False
+    members: int = 2
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class Status:
         Answers that were taken back.
     decisions
         What was decided later about answers, people and batches, in sentences.
+    rankings
+        Answers that the fit uses which are about lists.
+    texts
+        Responses that were read for the answers that count, skips among them.
     """
 
     batches: tuple[BatchStatus, ...]
@@ -106,6 +113,8 @@ class Status:
     current: bool
     retracted: int = 0
     decisions: tuple[str, ...] = ()
+    rankings: int = 0
+    texts: int = 0
 
 
 def status(campaign: Campaign) -> Status:
@@ -135,12 +144,13 @@ def status(campaign: Campaign) -> Status:
                 sum(question.id not in answered for question in waited_for),
                 sum(question.id in released for question in own),
                 number in closed,
+                max((len(question.shown) for question in own), default=2),
             )
         )
     said: dict[str, set[str]] = {}
     for answer in standing:
         if answer.verdict != "skip":
-            said.setdefault(answer.question, set()).add(answer.verdict)
+            said.setdefault(answer.question, set()).add(answer.said)
     decided = [answer for answer in standing if answer.verdict in ("first", "second")]
     decided = [answer for answer in decided if questions[answer.question].batch > 0]
     left = sum((answer.verdict == "first") == questions[answer.question].first_is_left for answer in decided)
@@ -160,11 +170,15 @@ def status(campaign: Campaign) -> Status:
         left_share=left / len(decided) if decided else float("nan"),
         left_of=len(decided),
         people=dict(Counter(answer.annotator for answer in standing).most_common()),
-        agreement=agreement(answers),
+        agreement=agreement(answers, questions.values()),
         rounds=tuple(Findings.from_json(entry["findings"]) for entry in rounds),
         current=bool(rounds) and rounds[-1]["labels_digest"] == digest,
         retracted=len(campaign.store.retracted()),
         decisions=decisions(campaign.store),
+        rankings=sum(answer.verdict != "skip" and questions[answer.question].is_list for answer in standing),
+        texts=sum(
+            len(questions[answer.question].shown) for answer in standing if questions[answer.question].batch > 0
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-FORMAT = 4
+FORMAT = 5
 """Raised with every change of the tables; a store of an older format is brought up to it when it is opened."""
 
 
@@ -110,6 +110,30 @@ _ADDED: dict[int, tuple[str, ...]] = {
         "ALTER TABLE answer ADD COLUMN outcome REAL",
         "ALTER TABLE answer ADD COLUMN weight REAL",
         "ALTER TABLE answer ADD COLUMN margin REAL",
+    ),
+    5: (
+        # Lists of several responses; they may share pairs with each other.
+        "ALTER TABLE question ADD COLUMN members TEXT",
+        "DROP TRIGGER one_question_a_pair",
+        "CREATE TRIGGER one_question_a_pair BEFORE INSERT ON question WHEN new.members IS NULL AND EXISTS "
+        "(SELECT 1 FROM question AS asked WHERE min(asked.first, asked.second) = min(new.first, new.second) "
+        "AND max(asked.first, asked.second) = max(new.first, new.second) AND asked.members IS NULL "
+        "AND asked.id NOT IN (SELECT question FROM release)) "
+        "BEGIN SELECT RAISE(ABORT, 'a pair is asked once unless it was released'); END",
+        # A list is ranked, which no verdict says.
+        "CREATE TABLE ranked_answer (id INTEGER PRIMARY KEY, question TEXT NOT NULL REFERENCES question (id), "
+        "annotator TEXT NOT NULL, "
+        "verdict TEXT NOT NULL CHECK (verdict IN ('first', 'second', 'tie', 'skip', 'ranked')), answered TEXT, "
+        "told TEXT NOT NULL, source INTEGER NOT NULL REFERENCES source (id), place TEXT NOT NULL, comment TEXT, "
+        "key TEXT, seconds REAL, vote INTEGER NOT NULL DEFAULT 0, outcome REAL, weight REAL, margin REAL, "
+        "ranking TEXT)",
+        "INSERT INTO ranked_answer SELECT id, question, annotator, verdict, answered, told, source, place, comment, "
+        "key, seconds, vote, outcome, weight, margin, NULL FROM answer",
+        "DROP TABLE answer",
+        "ALTER TABLE ranked_answer RENAME TO answer",
+        "CREATE INDEX answers_to ON answer (question, annotator)",
+        "CREATE UNIQUE INDEX one_answer_a_key ON answer (key)",
+        *_only_added("answer"),
     ),
 }
 """Format → what it has that the one before has not."""

@@ -19,6 +19,7 @@ from bayesrm.campaign.as_asked import Asked, check
 from bayesrm.campaign.copies import refuse_copy
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
+from bayesrm.campaign.handoff.rankings import of_lists
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
@@ -176,8 +177,8 @@ def tell(
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     # No store takes half characters.
     name, annotator = (text.encode(errors="backslashreplace").decode() for text in (path.name, annotator))
-    parts = settle(handoff.read(data), meanings or {}, name)
     questions = {question.id: question for question in store.questions()}
+    parts = settle(of_lists(handoff.read(data), questions), meanings or {}, name)
     if not any(part.question in questions for part in parts if isinstance(part, ParsedAnswer)):
         raise InvalidInputError(_foreign(path, parts))
     notes = notes_on(parts, questions, annotator) if handoff.filled_in else []
@@ -238,7 +239,7 @@ def _take(
     restored = again or any(there.taken_back for there in telling.known(file.sha256))
     back = set() if restored else telling.kept_back()
     current = latest(before)
-    history = {(a.question, a.annotator, a.verdict, a.answered) for a in before}
+    history = {(a.question, a.annotator, a.said, a.answered) for a in before}
     newest = max((question.batch for question in questions.values()), default=0)
     taken: list[Answer] = []
     aside: list[tuple[str, str]] = []
@@ -256,11 +257,13 @@ def _take(
             counts["open"] += 1
             continue
         who = names.of(told_as)
+        ranking = None if part.ranking is None else part.ranking.of(question.members).as_json()
         verdict = question.verdict(part.side)
+        answer = Answer(question.id, told_as, verdict, part.answered, part.place, part.comment, ranking=ranking)
         standing = current.get((question.id, who))
-        said = (question.id, who, verdict, part.answered)
+        said = (question.id, who, answer.said, part.answered)
         if (part.answered is not None and said in history) or (
-            standing is not None and standing.verdict == verdict
+            standing is not None and standing.said == answer.said
         ):
             counts["repeated"] += 1
             continue
@@ -272,7 +275,6 @@ def _take(
                 (part.place, f"batch {question.batch} is closed: close --reopen takes answers to it again")
             )
             continue
-        answer = Answer(question.id, told_as, verdict, part.answered, part.place, part.comment)
         history.add(said)
         taken.append(answer)
         counts["late"] += 0 < question.batch < newest

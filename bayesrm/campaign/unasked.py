@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from bayesrm import rng
-from bayesrm.campaign.answers import latest, outcome_of
+from bayesrm.campaign.answers import OUTCOMES, latest, outcome_of
 from bayesrm.campaign.handoff.base import time_of
 from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Question
@@ -186,7 +186,8 @@ def take(
         if file.annotator == told.annotator and not file.taken_back:
             return TellReport(told.name, told.form, already=file.told)
     there = telling.questions()
-    asked = {_pair(question.first, question.second): question for question in there}
+    pairs = [question for question in there if not question.is_list]
+    asked = {_pair(question.first, question.second): question for question in pairs}
     newest = max((question.batch for question in there), default=0)
     fresh = _new_questions(told, asked, tag, seed)
     asked |= {_pair(question.first, question.second): question for question in fresh}
@@ -237,8 +238,9 @@ class _Ballot:
     def __init__(self, answers: Sequence[Answer], names: Names) -> None:
         self._names = names
         self._current = latest(answers)
-        self._said = {(a.question, a.annotator, outcome_of(a), a.answered) for a in answers if a.verdict != "skip"}
-        standing = [a for a in self._current.values() if not a.annotator and a.verdict != "skip"]
+        of_pairs = [a for a in answers if a.verdict in OUTCOMES]
+        self._said = {(a.question, a.annotator, outcome_of(a), a.answered) for a in of_pairs}
+        standing = [a for a in self._current.values() if not a.annotator and a.verdict in OUTCOMES]
         self._unnamed = Counter((a.question, outcome_of(a), a.weight or 1.0) for a in standing)
         self._votes: Counter[tuple[str, str]] = Counter()
 

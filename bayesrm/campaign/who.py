@@ -55,7 +55,7 @@ def who_answered(
             if not answer.told_as:
                 found_out.setdefault(answer.question, set()).add(answer.annotator)
     people: list[str] = []
-    unnamed: dict[str, tuple[str, str]] = {}
+    unnamed: dict[str, tuple[object, str]] = {}
     doubts: list[tuple[str, str]] = []
     for part in parts:
         if isinstance(part, Broken) or part.side is None or part.question not in questions:
@@ -74,7 +74,10 @@ def who_answered(
             doubts.append((part.place, f"was put to {asked}"))
         elif question.id in told:
             doubts.append((part.place, f"was answered by {_listed(sorted(told[question.id]))} before"))
-        elif unnamed.setdefault(question.id, (part.side, part.place))[0] != part.side:
+        elif unnamed.setdefault(question.id, ((part.side, part.ranking), part.place))[0] != (
+            part.side,
+            part.ranking,
+        ):
             doubts.append((part.place, f"is answered in another way in {unnamed[question.id][1]}"))
     if doubts:
         (reason, _), *_ = Counter(reason for _, reason in doubts).most_common()

@@ -16,7 +16,7 @@ from bayesrm.campaign.records import Answer, Closing, Question, Release, Renamin
 
 ANSWER = (
     "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds, vote, outcome, weight, "
-    "margin"
+    "margin, ranking"
 )
 STANDING = f"SELECT {ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
 
@@ -105,9 +105,9 @@ class Telling:
         return [(answer, Retraction(*row[-5:])) for answer, row in zip(answers, rows, strict=True)]
 
     def kept_back(self) -> set[tuple[str, str, str, str | None]]:
-        """Question, annotator, verdict and time of what no other file may bring back: all but what a file brought."""
+        """Question, annotator, answer and time of what no other file may bring back: all but what a file brought."""
         return {
-            (answer.question, answer.annotator, answer.verdict, answer.answered)
+            (answer.question, answer.annotator, answer.said, answer.answered)
             for answer, why in self.retracted()
             if why.scope in ("annotator", "batch", "answer")
         }
@@ -185,11 +185,11 @@ class Telling:
             (*own, told, *own[2:]),
         )
         self._db.execute(
-            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, key, seconds) "
-            "SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ? FROM source WHERE sha256 = ? AND annotator = ?",
+            "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, key, seconds, "
+            "ranking) SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ?, ? FROM source WHERE sha256 = ? AND annotator = ?",
             (
                 answer.question, answer.annotator, answer.verdict, told, answer.place, answer.comment, told, answer.key,
-                answer.seconds, *own[2:],
+                answer.seconds, answer.ranking, *own[2:],
             ),
         )  # fmt: skip
         return Answer(*self._db.execute(query, (answer.key,)).fetchone()), True
@@ -238,11 +238,11 @@ class Telling:
         ).lastrowid
         self._db.executemany(
             "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, vote, outcome, "
-            "weight, margin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "weight, margin, ranking) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source, a.vote, a.outcome,
-                    a.weight, a.margin,
+                    a.weight, a.margin, a.ranking,
                 )
                 for a in answers
             ],
@@ -254,11 +254,14 @@ class Telling:
 def read_questions(db: sqlite3.Connection) -> Iterator[Question]:
     """All questions, in order of asking, as they were asked."""
     rows = db.execute(
-        "SELECT id, batch, place, first, second, first_is_left, gain, annotators, wanted FROM question "
+        "SELECT id, batch, place, first, second, first_is_left, gain, annotators, wanted, members FROM question "
         "ORDER BY batch, place"
     )
-    for name, batch, place, first, second, left, gain, who, wanted in rows.fetchall():
-        yield Question(name, batch, place, first, second, bool(left), gain, tuple(json.loads(who)), wanted)
+    for name, batch, place, first, second, left, gain, who, wanted, members in rows.fetchall():
+        of_list = () if members is None else tuple(json.loads(members))
+        yield Question(
+            name, batch, place, first, second, bool(left), gain, tuple(json.loads(who)), wanted, of_list
+        )
 
 
 def insert_questions(db: sqlite3.Connection, questions: Sequence[Question]) -> None:
@@ -266,8 +269,12 @@ def insert_questions(db: sqlite3.Connection, questions: Sequence[Question]) -> N
     rows = [
         (
             q.id, q.batch, q.place, q.first, q.second, int(q.first_is_left), q.gain, json.dumps(q.annotators),
-            q.wanted,
+            q.wanted, json.dumps(q.members) if q.is_list else None,
         )
         for q in questions
     ]  # fmt: skip
-    db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany(
+        "INSERT INTO question (id, batch, place, first, second, first_is_left, gain, annotators, wanted, members) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )

@@ -288,7 +288,10 @@ class AskSettings(BatchSettings):
 
     heading: ClassVar[str] = Settings.heading
 
-    size: PositiveInt = setting(200, "Pairs to ask about.", recorded="always")
+    size: PositiveInt = setting(200, "Pairs to ask about, or lists.", recorded="always")
+    list_size: Annotated[int, Field(ge=2, le=8)] = setting(
+        2, "Responses to one prompt that are ranked at once; 2: pairs."
+    )
     overlap: PositiveInt = setting(1, "Annotators who answer the same pair.", recorded="always")
     overlap_share: Annotated[NonNegativeFloat, Field(le=1)] = setting(
         1.0, "Share of the pairs that so many answer; others have one annotator.", recorded="always"

@@ -7,6 +7,10 @@ JSON, a line each, by columns or as CSV, or a list of ``user_id, value, status``
 ``dataset.records.to_json`` writes ``responses``, question → list of ``user_id`` and ``value``, without their status: a
 draft or a discarded response looks like an answer. Of such a file only the one response to a record that is completed
 is taken, because that one was submitted; the others are set aside.
+
+Lists are ranked by a ranking question, in which responses may share a rank. Its answers are lists of ``value`` and
+``rank`` in the server's records; what the Python client makes of them are the options in their own order, without
+ranks (argilla#5712), and is set aside.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
+from bayesrm.campaign.handoff.rankings import words_of_ranks
 from bayesrm.campaign.handoff.tables import decoded, find_table
+from bayesrm.campaign.rankings import LETTERS
 from bayesrm.data.containers import parse_container
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import write_json
@@ -28,13 +34,22 @@ NO_STATUS = (
     "the export does not say whether this response was submitted, is a draft or was discarded: export with "
     "json.dump(dataset.records.to_list(flatten=True), file)"
 )
+NO_RANKS = (
+    "the export has the options in their own order, without the ranks that were given (argilla#5712): export the "
+    "server's records, as ask says"
+)
 _FIELDS = (("prompt", "Prompt"), ("left", "Left"), ("right", "Right"))
+_RESPONSE = "response_"
+"""What the fields of a list begin with; a, b, c and so on follow."""
 
 
-def settings(wanted: int) -> dict[str, Any]:
-    """The template of the dataset, for so many answers to each record."""
+def settings(wanted: int, members: int = 0) -> dict[str, Any]:
+    """The template of the dataset, for so many answers to each record; of lists of some length, or of pairs."""
+    lettered = tuple((f"{_RESPONSE}{letter.lower()}", letter) for letter in LETTERS[:members])
     return {
-        "guidelines": "Which response to the prompt is better, the left or the right one?",
+        "guidelines": "Rank the responses to the prompt, the best first; equally good ones share a rank."
+        if members
+        else "Which response to the prompt is better, the left or the right one?",
         "fields": [
             {
                 "name": name,
@@ -43,31 +58,45 @@ def settings(wanted: int) -> dict[str, Any]:
                 "type": "text",
                 "settings": {"type": "text", "use_markdown": False},
             }
-            for name, title in _FIELDS
+            for name, title in ((_FIELDS[0], *lettered) if members else _FIELDS)
         ],
-        "questions": [
-            {
-                "name": QUESTION,
-                "title": "Which is better?",
-                "description": "Discard the record where you cannot say.",
-                "required": True,
-                "type": "label_selection",
-                "settings": {
-                    "type": "label_selection",
-                    "options": [
-                        {"value": "left", "text": "Left", "description": None},
-                        {"value": "right", "text": "Right", "description": None},
-                        {"value": "tie", "text": "Equally good", "description": None},
-                    ],
-                    "visible_options": 3,
-                },
-            }
-        ],
+        "questions": [_ranking(members) if members else _PREFERENCE],
         "vectors": [],
         "metadata": [],
         "allow_extra_metadata": True,
         "distribution": {"strategy": "overlap", "min_submitted": wanted},
         "mapping": None,
+    }
+
+
+_PREFERENCE: dict[str, Any] = {
+    "name": QUESTION,
+    "title": "Which is better?",
+    "description": "Discard the record where you cannot say.",
+    "required": True,
+    "type": "label_selection",
+    "settings": {
+        "type": "label_selection",
+        "options": [
+            {"value": "left", "text": "Left", "description": None},
+            {"value": "right", "text": "Right", "description": None},
+            {"value": "tie", "text": "Equally good", "description": None},
+        ],
+        "visible_options": 3,
+    },
+}
+
+
+def _ranking(members: int) -> dict[str, Any]:
+    """The question about a list."""
+    options = [{"value": letter, "text": letter, "description": None} for letter in LETTERS[:members]]
+    return {
+        "name": QUESTION,
+        "title": "Rank them, 1 for the best; ties are allowed.",
+        "description": "Discard the record where you cannot say.",
+        "required": True,
+        "type": "ranking",
+        "settings": {"type": "ranking", "options": options},
     }
 
 
@@ -80,6 +109,12 @@ class Argilla(HandOff):
         "export with json.dump(dataset.records.to_list(flatten=True), file), which keeps drafts apart from answers "
         "(records.to_json does not), and: bayesrm campaign tell {directory} FILE"
     )
+    rank_step: ClassVar[str | None] = (
+        "Make a dataset with rg.Settings.from_json of the settings and fill it with dataset.records.from_json; export "
+        "the server's records, which alone have the ranks: client.http_client.get("
+        'f"/api/v1/datasets/{{dataset.id}}/records?include=responses&limit=1000&offset=0").json(), page after page as '
+        "a file each, and: bayesrm campaign tell {directory} FILE"
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """Records and settings, both in JSON."""
@@ -90,7 +125,7 @@ class Argilla(HandOff):
             [
                 {
                     "id": sheet.question.id,
-                    "fields": {"prompt": sheet.prompt, "left": sheet.left, "right": sheet.right},
+                    "fields": _fields(sheet),
                     "metadata": {"batch": sheet.question.batch},
                     "suggestions": {},
                     "responses": {},
@@ -100,24 +135,46 @@ class Argilla(HandOff):
             ],
         )
         several = not any(sheet.annotator for sheet in sheets)
-        write_json(template, settings(max((s.question.wanted for s in sheets), default=1) if several else 1))
+        wanted = max((s.question.wanted for s in sheets), default=1) if several else 1
+        write_json(template, settings(wanted, len(sheets[0].responses) if sheets else 0))
         return [records, template]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
         """Records with fields, or with responses to the question: in a list, a line each, in columns, or a table."""
-        record = first_record(data) or _first_line(data) or _first_of_columns(data)
+        record = first_record(data) or _first_line(data) or _first_of_page(data) or _first_of_columns(data)
         return _is_table(data) or (record is not None and _is_record(record) and "annotation_id" not in record)
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every response to every record; suggestions are none."""
         if _is_table(data):
             return _of_records(_table_records(data), "row", 2)
-        records = parsed(data) if _first_line(data) is None else _lines(data)
+        records = _page(parsed(data)) if _first_line(data) is None else _lines(data)
         if isinstance(records, dict):
             records = _from_columns(records)
         if not isinstance(records, list):
             raise InvalidInputError("expected a list of records, as Argilla's records.to_list(flatten=True) has")
         return _of_records(records, "record", 1)
+
+
+def _fields(sheet: Sheet) -> dict[str, str]:
+    """The texts of a question by the names of fields."""
+    if not sheet.responses:
+        return sheet.texts
+    return {name if name == "prompt" else f"{_RESPONSE}{name}": text for name, text in sheet.texts.items()}
+
+
+def _page(value: Any) -> Any:
+    """The records of a page that the server sent, under ``items``."""
+    items = value.get("items") if isinstance(value, dict) else None
+    return items if isinstance(items, list) and all(isinstance(one, dict) for one in items) else value
+
+
+def _first_of_page(data: bytes) -> dict[str, Any] | None:
+    try:
+        records = _page(parsed(data))
+    except InvalidInputError:
+        return None
+    return records[0] if isinstance(records, list) and records and isinstance(records[0], dict) else None
 
 
 def _of_records(records: Sequence[Any], called: str, start: int) -> list[ParsedAnswer | Broken]:
@@ -248,6 +305,7 @@ def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
     fields = record.get("fields")
     texts = fields if isinstance(fields, dict) else record
     shown = {name: texts.get(name) for name, _ in _FIELDS}
+    shown |= {letter: texts.get(f"{_RESPONSE}{letter}") for letter in LETTERS.lower()}
     try:
         responses = _responses(record)
     except InvalidInputError as error:
@@ -275,6 +333,12 @@ def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
             value = "skip"
         elif status in ("draft", "pending"):
             value = None
+        if isinstance(value, list):
+            ranks = [one.get("rank") if isinstance(one, dict) else None for one in value]
+            if not all(isinstance(rank, (int, float)) for rank in ranks):
+                yield Broken(here, NO_RANKS)
+                continue
+            value = words_of_ranks([(str(one.get("value")), float(one["rank"])) for one in value])
         when = response.get("updated_at") or response.get("inserted_at")
         user = response.get("user_id")
         yield parse_answer(here, question, value, names.get(str(user), user), when, shown=shown)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.words import side_of
+from bayesrm.campaign.rankings import LETTERS, Ranking
 from bayesrm.campaign.records import Question, as_text
 from bayesrm.errors import InvalidInputError
 
@@ -24,9 +25,11 @@ class Sheet:
     question
         What is asked.
     prompt, left, right
-        The texts.
+        The texts; left and right are empty of a list.
     annotator
         Who is to answer this copy; "" where anybody may.
+    responses
+        The texts of a list, called A, B, C and so on; empty of a pair.
     """
 
     question: Question
@@ -34,6 +37,19 @@ class Sheet:
     left: str
     right: str
     annotator: str = ""
+    responses: tuple[str, ...] = ()
+
+    @property
+    def lettered(self) -> dict[str, str]:
+        """The responses of a list by what they are called."""
+        return dict(zip(LETTERS, self.responses, strict=False))
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The prompt and the responses, by the names of columns: left and right, or a, b, c and so on."""
+        if not self.responses:
+            return {"prompt": self.prompt, "left": self.left, "right": self.right}
+        return {"prompt": self.prompt} | {name.lower(): text for name, text in self.lettered.items()}
 
 
 @dataclass(frozen=True)
@@ -47,7 +63,7 @@ class ParsedAnswer:
     question
         The id that it refers to.
     side
-        "left", "right", "tie" or "skip"; None where the question was left open.
+        "left", "right", "tie" or "skip", or "ranked" of a list; None where the question was left open.
     annotator
         Who; "" where the file does not say.
     answered
@@ -57,8 +73,10 @@ class ParsedAnswer:
     words
         The answer as it stands there; "" where the question was left open.
     shown
-        What the file shows of the question, under prompt, left and right, as far as it does; under ``cells`` texts of
-        which nobody knows which is which.
+        What the file shows of the question, under the names of :attr:`Sheet.texts`, as far as it does; under ``cells``
+        texts of which nobody knows which is which.
+    ranking
+        What is said of a list, its members by their positions.
     """
 
     place: str
@@ -69,6 +87,7 @@ class ParsedAnswer:
     comment: str | None = None
     words: str = field(default="", compare=False)
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    ranking: Ranking | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,8 @@ class HandOff(ABC):
     next_step : str
         What to do with the files, in a sentence or two that ends in the next command; ``{directory}`` is the
         campaign's folder.
+    rank_step : str, optional
+        The same for lists, which annotators rank; None of a format that has pairs only.
     identifies_annotators : bool, default True
         Whether answers come back with who gave them, without anybody filling it in: true of tools that have users.
     filled_in : bool, default False
@@ -145,6 +166,7 @@ class HandOff(ABC):
 
     name: ClassVar[str]
     next_step: ClassVar[str]
+    rank_step: ClassVar[str | None] = None
     identifies_annotators: ClassVar[bool] = True
     filled_in: ClassVar[bool] = False
     order: ClassVar[int] = 0
@@ -152,7 +174,10 @@ class HandOff(ABC):
 
     @abstractmethod
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
-        """Write files whose names begin with ``stem``, each whole or not at all; what was written, main file first."""
+        """Write files whose names begin with ``stem``, each whole or not at all; what was written, main file first.
+
+        The sheets are all of pairs, or, with a ``rank_step``, all of lists of one length.
+        """
 
     @abstractmethod
     def recognises(self, data: bytes, suffix: str) -> bool:

@@ -7,6 +7,9 @@ submitted. Texts are shown as sanitised HTML made from their Markdown, and stand
 The export has, for each task, ``data`` and ``annotations``, each with ``completed_by`` and ``result``, whose ``value``
 has ``choices``. Other interfaces have a control of type ``pairwise`` with ``value.selected``, "left" or "right", for
 the first and second name in its ``toName``, and choices of ties and skips beside it. A cancelled annotation is a skip.
+Lists are sorted into buckets by a ranker, a bucket for each place, whose result has ``ranker``: bucket → ids of its
+responses. Those in one bucket are a tie, and those that were left lying are worse than all that were moved; the last
+bucket is for the worst one.
 Controls that somebody added to the interface are no answers. JSON-MIN and CSV have one annotation in each object or
 row, with a column for each control.
 """
@@ -20,8 +23,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
+from bayesrm.campaign.handoff.rankings import words_of_places
 from bayesrm.campaign.handoff.tables import Table, decoded, find_table
 from bayesrm.campaign.page.texts import RENDERED, harmless, shown
+from bayesrm.campaign.rankings import LETTERS
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing, write_json
 
@@ -48,13 +53,28 @@ CONFIGURATION = """<View>
   </Choices>
 </View>
 """
-CONTROLS = {"preference": "selected", "otherwise": "choices"}
+RANKING = """<View>
+  <Header value="Sort the responses to the prompt: the best into the first place, and so on."/>
+  <HyperText name="prompt" value="$prompt_html"/>
+  <Header value="Equally good ones share a place. What you leave in the list is worse than all that you moved."/>
+  <List name="responses" value="$items" title="Responses"/>
+  <Ranker name="ranking" toName="responses">
+{buckets}
+  </Ranker>
+  <Choices name="otherwise" toName="prompt" choice="single-radio" showInline="true">
+    <Choice value="tie" hint="All are equally good"/>
+    <Choice value="cannot say" hint="Skip this list"/>
+  </Choices>
+</View>
+"""
+_BUCKET = '    <Bucket name="place_{place}" title="{title}"/>'
+CONTROLS = {"preference": "selected", "otherwise": "choices", "ranking": "ranker"}
 """The controls that have the answer, and where in a result."""
-TEXTS = ("prompt", "left", "right")
+TEXTS = ("prompt", "left", "right", *LETTERS.lower())
 
 
 class LabelStudio(HandOff):
-    """Label Studio's tasks, with a pairwise labelling configuration."""
+    """Label Studio's tasks, with a labelling configuration for pairs or for rankings."""
 
     name: ClassVar[str] = "label-studio"
     next_step: ClassVar[str] = (
@@ -62,6 +82,7 @@ class LabelStudio(HandOff):
         "annotators, set as many annotations per task in the settings of the project, which no file can. Export in "
         "JSON, and: bayesrm campaign tell {directory} FILE"
     )
+    rank_step: ClassVar[str | None] = next_step.replace("where pairs are", "where lists are")
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """Tasks in JSON, and the configuration in XML."""
@@ -70,20 +91,13 @@ class LabelStudio(HandOff):
         write_json(
             tasks,
             [
-                {
-                    "data": {
-                        "question": sheet.question.id,
-                        "prompt": sheet.prompt,
-                        "left": sheet.left,
-                        "right": sheet.right,
-                    }
-                    | {f"{name}_html": _html(getattr(sheet, name)) for name in TEXTS}
-                }
+                {"data": {"question": sheet.question.id} | sheet.texts | (_items(sheet) or _rendered(sheet.texts))}
                 for sheet in sheets
             ],
         )
         with replacing(configuration) as temporary:
-            temporary.write_text(CONFIGURATION, encoding="utf-8")
+            interface = _ranker(len(sheets[0].responses)) if sheets and sheets[0].responses else CONFIGURATION
+            temporary.write_text(interface, encoding="utf-8")
         return [tasks, configuration]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
@@ -115,6 +129,23 @@ class LabelStudio(HandOff):
             if isinstance(texts, dict):
                 texts["question"] = texts.get("question") or f"task {number}"
         return json.dumps(tasks).encode()
+
+
+def _ranker(members: int) -> str:
+    """The labelling configuration for lists of some length."""
+    titles = ["1: the best", *(f"{place}" for place in range(2, members)), f"{members}: the worst"]
+    places = enumerate(titles, start=1)
+    return RANKING.format(buckets="\n".join(_BUCKET.format(place=place, title=title) for place, title in places))
+
+
+def _rendered(texts: Mapping[str, str]) -> dict[str, str]:
+    return {f"{name}_html": _html(text) for name, text in texts.items()}
+
+
+def _items(sheet: Sheet) -> dict[str, Any]:
+    """What is sorted, of a list; nothing of a pair."""
+    items = [{"id": name, "title": name, "html": _html(text)} for name, text in sheet.lettered.items()]
+    return _rendered({"prompt": sheet.prompt}) | {"items": items} if items else {}
 
 
 def _html(text: str) -> str:
@@ -235,6 +266,9 @@ def _of_results(
             said.append(value["selected"])
         elif "choices" in value:
             said.extend(_list(value["choices"]))
+        elif "ranker" in value:
+            said.append(_of_buckets(value["ranker"], len(_list(data.get("items")))))
+    said = [words for words in said if words != ""]
     said = list(dict.fromkeys(map(str, said)))
     if len(said) > 1:
         return Broken(place, f"expected one answer, got {' and '.join(said):.80}")
@@ -248,10 +282,27 @@ def _of_results(
 def _flat_results(task: dict[str, Any], controls: Mapping[str, str]) -> list[dict[str, Any]]:
     """The results of a JSON-MIN task, as they stand in the full export."""
     return [
-        {"from_name": name, "value": part if isinstance(part, dict) else {key: part}}
+        {
+            "from_name": name,
+            "value": part if isinstance(part, dict) and key in {"selected", *part} else {key: part},
+        }
         for name, key in controls.items()
         for part in _list(task.get(name))
     ]
+
+
+def _of_buckets(ranker: Any, members: int) -> str:
+    """The ranking in words that responses in buckets are; the last bucket has the worst where others lie unsorted."""
+    buckets = ranker if isinstance(ranker, dict) else {}
+    places = {
+        int(place): list(map(str, _list(own)))
+        for name, own in buckets.items()
+        if (place := str(name).removeprefix("place_")).isdecimal() and _list(own)
+    }
+    order = [places[place] for place in sorted(places)]
+    if members in places and sum(map(len, order)) < members:
+        return f"{words_of_places(order[:-1])} ... {words_of_places(order[-1:])}"
+    return words_of_places(order)
 
 
 def _shown(data: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import (
     Broken,
@@ -17,12 +17,14 @@ from bayesrm.campaign.handoff.base import (
     parse_answer,
     parsed,
 )
+from bayesrm.campaign.handoff.rankings import words_of_places
+from bayesrm.campaign.rankings import LETTERS
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing
 
 
 class Lines(HandOff):
-    """An object a line with question, prompt, left, right, and answer to fill in."""
+    """An object a line with question, prompt, left and right, or responses to rank, and answer to fill in."""
 
     name: ClassVar[str] = "jsonl"
     order: ClassVar[int] = 10
@@ -31,17 +33,22 @@ class Lines(HandOff):
     next_step: ClassVar[str] = (
         'Set "answer" to left, right, tie or skip in each line, and: bayesrm campaign tell {directory} FILE'
     )
+    rank_step: ClassVar[str | None] = (
+        'Set "answer" in each line, the responses being A, B, C and so on: "B > A = D > C", or ["B", ["A", "D"], "C"], '
+        '"B" for the best alone, "B ... C" for the best and the worst, tie or skip; and: bayesrm campaign tell '
+        "{directory} FILE"
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """One file."""
         path = stem.with_name(f"{stem.name}.jsonl")
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
             for sheet in sheets:
+                texts = {"left": sheet.left, "right": sheet.right}
                 line = {
                     "question": sheet.question.id,
                     "prompt": sheet.prompt,
-                    "left": sheet.left,
-                    "right": sheet.right,
+                    **({"responses": list(sheet.responses)} if sheet.responses else texts),
                     "answer": None,
                     "annotator": sheet.annotator or None,
                 }
@@ -75,13 +82,19 @@ class Lines(HandOff):
             if not isinstance(line, dict):
                 found.append(Broken(place, f"expected an object, got {type(line).__name__}"))
                 continue
-            shown = {key: line.get(key) for key in ("prompt", "left", "right")}
+            shown = {key: line.get(key) for key in ("prompt", "left", "right")} | _responses(line)
             question, words, who, when, comment = (
                 line.get(key) for key in ("question", "answer", "annotator", "answered", "comment")
             )
-            found.append(parse_answer(place, question, words, who, when, comment, shown))
+            found.append(parse_answer(place, question, words_of_places(words), who, when, comment, shown))
         if found and not any(isinstance(part, (ParsedAnswer, Unclear)) for part in found):
             raise InvalidInputError(
                 f"expected lines of JSON with question and answer, and none of {len(found)} is one: {found[0].reason}"  # type: ignore[union-attr]
             )
         return found
+
+
+def _responses(line: dict[str, Any]) -> dict[str, Any]:
+    """The responses of a list that a line shows, by what they are called."""
+    responses = line.get("responses")
+    return dict(zip(LETTERS.lower(), responses, strict=False)) if isinstance(responses, list) else {}

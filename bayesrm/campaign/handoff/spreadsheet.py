@@ -1,4 +1,4 @@
-"""CSV for spreadsheets: one row a question, to be filled in under ``answer``.
+"""CSV for spreadsheets: one row a question, to be filled in under ``answer``; of a list a column for each response.
 
 Written as UTF-8 with a byte-order mark and CRLF, which spreadsheets open as they should. A cell that begins with what
 they would take for a formula gets an apostrophe before it. Read back with any of the delimiters and encodings in which
@@ -7,23 +7,27 @@ they save, below a line ``sep=;`` or a title, and under a header that somebody t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
+from bayesrm.campaign.handoff.rankings import parse_ranking
 from bayesrm.campaign.handoff.tables import Table, decoded, find_by_ids, find_table, is_id
 from bayesrm.campaign.handoff.words import side_of
+from bayesrm.campaign.rankings import LETTERS
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.csv_cells import CellWriter, unharmed
 from bayesrm.utils.files import replacing
 
 COLUMNS = ("question", "prompt", "left", "right", "answer", "annotator", "comment")
-TEXTS = ("prompt", "left", "right")
+BESIDE = tuple(name for name in COLUMNS if name not in ("left", "right"))
+"""The columns of lists beside those of their responses."""
+TEXTS = ("prompt", "left", "right", *LETTERS.lower())
 
 
 class Spreadsheet(HandOff):
-    """A table to fill in: left, right, tie or skip under ``answer``."""
+    """A table to fill in: left, right, tie or skip under ``answer``, or a ranking of A, B, C and so on."""
 
     name: ClassVar[str] = "csv"
     order: ClassVar[int] = 10
@@ -33,16 +37,19 @@ class Spreadsheet(HandOff):
     next_step: ClassVar[str] = (
         "Fill in left, right, tie or skip under answer, save, and: bayesrm campaign tell {directory} FILE"
     )
+    rank_step: ClassVar[str | None] = (
+        "Fill in a ranking under answer, such as B > A = D > C with = for ties, B alone for the best, B ... C for the "
+        "best and the worst, tie or skip; save, and: bayesrm campaign tell {directory} FILE"
+    )
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
         """One file."""
         path = stem.with_name(f"{stem.name}.csv")
         with replacing(path) as temporary, open(temporary, "w", encoding="utf-8-sig", newline="") as file:
             writer = CellWriter(file, line_end="\r\n")
-            writer.row(COLUMNS)
+            writer.row(_columns_of(len(sheets[0].responses) if sheets else 0))
             for sheet in sheets:
-                row = (sheet.question.id, sheet.prompt, sheet.left, sheet.right, "", sheet.annotator, "")
-                writer.row(row)
+                writer.row((sheet.question.id, *sheet.texts.values(), "", sheet.annotator, ""))
         return [path]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
@@ -87,6 +94,11 @@ class Spreadsheet(HandOff):
         return parse_answer(place, question, words, who, when, comment, shown)
 
 
+def _columns_of(members: int) -> tuple[str, ...]:
+    """The columns of a sheet of lists of so many responses; of pairs, where there are none."""
+    return COLUMNS if members == 0 else (*BESIDE[:2], *LETTERS[:members], *BESIDE[2:])
+
+
 def _table(data: bytes) -> Table | None:
     text = decoded(data)
     return find_table(text, frozenset({"question", "answer"})) or find_by_ids(text)
@@ -100,7 +112,8 @@ def _columns(table: Table) -> dict[str, int]:
     InvalidInputError
         Where no column can be the answers.
     """
-    columns = {name: at for at, name in reversed(list(enumerate(table.header))) if name in (*COLUMNS, "answered")}
+    known = {*COLUMNS, *TEXTS, "answered"}
+    columns = {name: at for at, name in reversed(list(enumerate(table.header))) if name in known}
     if {"question", "answer"} <= set(columns):
         return columns
     rows = [row for _, row in table.rows]
@@ -108,9 +121,11 @@ def _columns(table: Table) -> dict[str, int]:
     columns["question"] = max(range(width), key=lambda at: sum(is_id(cell) for cell in _column(rows, at)))
     if "answer" in columns:
         return columns
-    as_written = columns == {name: COLUMNS.index(name) for name in columns}
-    if as_written and len(table.header) == len(COLUMNS):
-        return {name: at for at, name in enumerate(COLUMNS)}
+    members = len(table.header) - len(BESIDE)
+    written = [name.lower() for name in _columns_of(members if members > len(COLUMNS) - len(BESIDE) else 0)]
+    as_written = columns == {name: written.index(name) for name in columns if name in written}
+    if as_written and len(table.header) == len(written):
+        return {name: at for at, name in enumerate(written)}
     likely = [at for at in range(width) if at not in columns.values() and _are_answers(_column(rows, at))]
     if len(likely) != 1:
         raise InvalidInputError(
@@ -126,7 +141,11 @@ def _column(rows: Sequence[Sequence[str]], at: int) -> list[str]:
 
 def _are_answers(cells: Sequence[str]) -> bool:
     """Whether all that stands in a column are words for sides."""
+    return any(_all_read(cells, read) for read in (side_of, lambda cell: parse_ranking(cell, len(LETTERS))))
+
+
+def _all_read(cells: Sequence[str], read: Callable[[str], object]) -> bool:
     try:
-        return bool({side_of(cell) for cell in cells} - {None})
+        return bool({read(cell) for cell in cells} - {None})
     except ValueError:
         return False

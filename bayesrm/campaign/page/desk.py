@@ -288,7 +288,7 @@ class Desk:
         return len(self._given.get(question.id, {})) < question.wanted
 
     def _may_answer(self, question: Question, who: str) -> bool:
-        if not self._lacks(question) or who in self._given.get(question.id, {}):
+        if question.is_list or not self._lacks(question) or who in self._given.get(question.id, {}):
             return False
         return not question.annotators or who in question.annotators
 

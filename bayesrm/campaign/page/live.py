@@ -118,8 +118,8 @@ class LiveChooser(Chooser):
     def _follow(self) -> None:
         """Let the posterior know the answers that count, and no others."""
         questions, answers = self._desk.standing()
-        first, second = (np.array([getattr(q, end) for q in questions], np.int64) for end in ("first", "second"))
-        self._live.leave_out(Comparisons(first, second))
+        pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
+        self._live.leave_out(Comparisons(pairs[:, 0], pairs[:, 1]))
         labels = as_preferences(questions, answers)
         digest = labels_digest(labels)
         if digest == self._digest:

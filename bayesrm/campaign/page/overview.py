@@ -99,10 +99,10 @@ def _pace(answers: list[Answer]) -> float | None:
 
 def _shared(name: str, answers: list[Answer]) -> tuple[int, float]:
     """On how many questions somebody can be compared with others, and on how many of these they are the same."""
-    own = {a.question: OUTCOMES[a.verdict] for a in answers if a.annotator == name and a.verdict != "skip"}
+    own = {a.question: OUTCOMES[a.verdict] for a in answers if a.annotator == name and a.verdict in OUTCOMES}
     others: dict[str, list[float]] = {}
     for answer in answers:
-        if answer.annotator != name and answer.verdict != "skip" and answer.question in own:
+        if answer.annotator != name and answer.verdict in OUTCOMES and answer.question in own:
             others.setdefault(answer.question, []).append(OUTCOMES[answer.verdict])
     same = math.fsum(
         1 - statistics.fmean(abs(own[question] - outcome) for outcome in theirs)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @campaign_app.command(epilog="Example:  [bold]bayesrm campaign ask runs/labels --size 20 --to label-studio[/bold]")
-@with_options(AskSettings)
+@with_options(AskSettings, leave_out=("list_size",))
 def ask(
     directory: Folder,
     to: Annotated[
@@ -30,6 +30,17 @@ def ask(
             "every export tells drafts from answers."
         ),
     ] = "csv",
+    list_: Annotated[
+        int,
+        typer.Option(
+            "--list",
+            "--list-size",
+            min=2,
+            max=8,
+            metavar="N",
+            help="Responses to one prompt that are ranked at once; --size is then how many such lists. 2: pairs.",
+        ),
+    ] = 2,
     annotator: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,11 +61,14 @@ def ask(
 ) -> None:
     """Choose the pairs to ask about next, and write them for annotators. No pair is ever asked twice.
 
+    With --list 4 sets of four responses to a prompt are ranked, whole or in part; each has a pair that is new.
+
     Which response stands left and which right is random and remembered. What to do with the files is said when they
     are written; then tell what comes back, all at once or in parts.
     """
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.asking import Request
+    from bayesrm.campaign.handing_out import require_rankings
     from bayesrm.campaign.handoff import HANDOFFS
 
     campaign = Campaign.open(directory, pool, device)
@@ -62,7 +76,9 @@ def ask(
     form = HANDOFFS[to]
     if batch is None:
         people = dict(_quota(words) for words in annotator or [])
-        request = from_options(Request, settings | {"annotators": people})
+        request = from_options(Request, settings | {"annotators": people, "list_size": list_})
+        if list_ > 2:
+            require_rankings(to)
         if request.overlap > 1 and not people and not form.identifies_annotators:
             raise InvalidInputError(
                 f"an overlap needs the names of annotators, which a {to} file does not have: add "
@@ -71,11 +87,15 @@ def ask(
         questions = campaign.ask(request)
         batch = questions[0].batch
         few = "" if len(questions) == request.size else f" (no more are left, {request.size} were wanted)"
-        say(f"Batch {batch} asks about {counted(len(questions), 'pair')}{few}.")
+        about = counted(len(questions), "pair")
+        if list_ > 2:
+            about = f"{counted(len(questions), 'list')} of {list_} responses"
+        say(f"Batch {batch} asks about {about}{few}.")
     files = campaign.hand_out(to, batch, out)
     say(f"Written: {', '.join(map(str, files))}.")
     _warn_of_long_texts(campaign, form, batch)
-    say(form.next_step.format(directory=directory))
+    lists = any(question.is_list for question in campaign.store.questions() if question.batch == batch)
+    say(((form.rank_step if lists else None) or form.next_step).format(directory=directory))
 
 
 def _warn_of_long_texts(campaign: Campaign, form: type[HandOff], batch: int) -> None:
@@ -84,7 +104,7 @@ def _warn_of_long_texts(campaign: Campaign, form: type[HandOff], batch: int) -> 
     if limit is None:
         return
     sheets = [campaign.sheet(question) for question in campaign.store.questions() if question.batch == batch]
-    count = sum(max(len(sheet.prompt), len(sheet.left), len(sheet.right)) > limit for sheet in sheets)
+    count = sum(max(map(len, sheet.texts.values())) > limit for sheet in sheets)
     if count:
         say(
             f"{counted(count, 'question')} {one_or_many(count, 'has', 'have')} a text of more than {limit:,} "

@@ -18,7 +18,7 @@ from bayesrm.utils.wording import counted
 @campaign_app.command(
     epilog="Example:  [bold]bayesrm campaign label runs/labels --annotator anna --annotator bert[/bold]"
 )
-@with_options(AskSettings)
+@with_options(AskSettings, leave_out=("list_size",))
 def label(
     directory: Folder,
     annotator: Annotated[
