@@ -18,7 +18,6 @@ from bayesrm.diagnostics.finding import Finding
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.posteriors.unexplained import stretch
 from bayesrm.types import Comparisons, ResponsePool
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -92,7 +91,8 @@ def golden_pit(
     seed
         Root of draws, and of which :data:`MAX_PAIRS` pairs within prompts stand for all.
     unexplained
-        Whether the truth has a part that no feature says, see :mod:`bayesrm.posteriors.unexplained`.
+        Whether the truth is what people think of the responses, with what no feature says of them:
+        :mod:`bayesrm.posteriors.predictive`.
     """
     rewards = as_golden(golden, len(pool))
     generator = rng.stream(seed, "golden coverage")
@@ -105,10 +105,10 @@ def golden_pit(
     keep = np.sort(generator.permutation(len(first))[:MAX_PAIRS])
     first, second = first[keep], second[keep]
     truth = temperature * (rewards[first] - rewards[second])
-    logits = posterior.sample_logits(pool, Comparisons(first, second), draws, generator).cpu().numpy()
+    pairs_of_truth = Comparisons(first, second)
     if unexplained and isinstance(posterior, LastLayerPosterior):
-        # The truth is what people think of the responses, with what no feature says of them: u_i − u_j.
-        s = posterior.unexplained.sample(draws, generator)[:, None]
-        logits = stretch(s) * logits + s * generator.normal(size=logits.shape) * 2**0.5
+        logits = posterior.predictive.sample_logits(pool, pairs_of_truth, draws, generator)
+    else:
+        logits = posterior.sample_logits(pool, pairs_of_truth, draws, generator).cpu().numpy()
     rank = (logits < truth).sum(axis=0)
     return (rank + generator.random(len(truth))) / (len(logits) + 1), pool.group[first]

@@ -175,6 +175,8 @@ class RewardModel(PyroModule):
         self.suggested_scale: dict[str, float] = {}
         """Prior scales of blocks beside the encoder's while none are chosen yet."""
         self.prior_scale = self._checked_scale(prior_scale)
+        self.scale_given = prior_scale is not None
+        """Whether the user did; those that labels chose are written to ``prior_scale`` of trained copies."""
 
     @property
     def features(self) -> int:

@@ -23,7 +23,6 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 from torch import Tensor
 
 from bayesrm.errors import CapabilityError, InvalidInputError
@@ -31,6 +30,7 @@ from bayesrm.models.features import RESPONSE_BLOCK, difference
 from bayesrm.models.likelihoods.base import Likelihood, gaussian_expectation
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
+from bayesrm.posteriors.predictive import Predictive
 from bayesrm.posteriors.unexplained import Unexplained
 from bayesrm.types import Comparisons, Pairs, Preferences, ResponsePool, as_index, compact, require_within
 
@@ -289,7 +289,12 @@ class RewardPosterior(ABC):
 
     @property
     def unexplained(self) -> Unexplained:
-        """The posterior of s, the sd of what features cannot say of a reward: :mod:`bayesrm.posteriors.unexplained`.
+        """The posterior of s, the sd of what features cannot say of a reward: :mod:`bayesrm.posteriors.unexplained`."""
+        return self.predictive.unexplained
+
+    @property
+    def predictive(self) -> Predictive:
+        """What is predicted of the consensus: :mod:`bayesrm.posteriors.predictive`.
 
         Raises
         ------
@@ -306,7 +311,8 @@ class RewardPosterior(ABC):
     ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
         """Intervals of what people think of each response, with what no feature says of it.
 
-        That is k(s) φᵀβ + u, and not φᵀβ as :meth:`reward` has it, see :mod:`bayesrm.posteriors.unexplained`.
+        That is k(s) φᵀβ + u, and not φᵀβ as :meth:`reward` has it, over all that is unknown of it:
+        :mod:`bayesrm.posteriors.predictive`.
 
         Parameters
         ----------
@@ -325,17 +331,11 @@ class RewardPosterior(ABC):
         InvalidInputError
             Where the level is not between 0 and 1.
         CapabilityError
-            See :attr:`unexplained`.
+            See :attr:`predictive`.
         """
         if not 0 < level < 1:
             raise InvalidInputError(f"expected a level between 0 and 1, got {level}")
-        u = self.unexplained
-        mean, sd = self.reward(pool)
-        # Moments of k(s) φᵀβ + u over s: of k, of its square, and of u.
-        k, square = float(u.probability @ u.stretch), float(u.probability @ u.stretch**2)
-        variance = square * sd**2 + (square - k**2) * mean**2 + u.variance * (1 - 1 / len(pool))
-        half = float(norm.ppf((1 + level) / 2)) * np.sqrt(variance)
-        return k * mean - half, k * mean + half
+        return self.predictive.interval(pool, level)
 
     def consensus_probability(
         self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
@@ -345,12 +345,7 @@ class RewardPosterior(ABC):
         :meth:`preference_probability` is that of a single answer, with the noise of answers and without u.
         """
         pairs = Comparisons(as_index(first, "first"), as_index(second, "second"))
-        mean, variance = self.logit_moments(pool, pairs)
-        total = torch.zeros_like(mean)
-        u = self.unexplained
-        for s, k, weight in zip(u.sd, u.stretch, u.probability, strict=True):
-            total += float(weight) * torch.special.ndtr(mean / (variance + 2 * float(s / k) ** 2).sqrt())
-        return total.cpu().numpy()
+        return self.predictive.probability(pool, pairs)
 
     def logit_moments(
         self, pool: ResponsePool, pairs: Pairs

@@ -31,7 +31,8 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.chains import chains_for, chosen_responses, filling, in_chains
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws
-from bayesrm.posteriors.unexplained import Unexplained, unexplained
+from bayesrm.posteriors.predictive import Predictive, predictive
+from bayesrm.posteriors.unexplained import Unexplained
 from bayesrm.types import Preferences, ResponsePool, require_within
 
 
@@ -113,7 +114,7 @@ class LastLayerPosterior(RewardPosterior):
     @cached_property
     def likelihood(self) -> Likelihood:
         """The likelihood with nuisance parameters at their location, for comparisons by nobody in particular."""
-        space = self.model.nuisance_space(self._context, self.location.device)
+        space = self.model.nuisance_space(self.context, self.location.device)
         return self.model.likelihood.given(space.values(self.nuisance))
 
     @cached_property
@@ -248,9 +249,20 @@ class LastLayerPosterior(RewardPosterior):
         return total / len(self.pool)
 
     @cached_property
+    def predictive(self) -> Predictive:
+        """Of the consensus' rewards, over prior scales and what features leave out; computed when first asked for."""
+        return predictive(self)
+
+    @property
     def unexplained(self) -> Unexplained:
-        """The posterior of s, by refits without a fold of the prompts each; computed when first asked for."""
-        return unexplained(self)
+        """The posterior of s, the sd of what features cannot say of a reward."""
+        return self.predictive.unexplained
+
+    @property
+    def prior(self) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
+        """(feature,) mean and (feature,) precision of β's prior, nuisance parameters at their location."""
+        space = self.model.nuisance_space(self.context, self.location.device)
+        return self.model.prior(self.prior_precision)(space.values(self.nuisance))
 
     def sample_last_layer(self, draws: int, generator: np.random.Generator) -> Float[Tensor, "draw feature"]:
         """Draws of β."""
@@ -268,7 +280,8 @@ class LastLayerPosterior(RewardPosterior):
         return self.sample_last_layer(draws, generator) @ self.features(pool, responses).T
 
     @property
-    def _context(self) -> Context:
+    def context(self) -> Context:
+        """What is known of the comparisons that it was fitted to."""
         return Context.of(self.preferences, self.location.device)
 
 

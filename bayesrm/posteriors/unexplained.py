@@ -1,48 +1,57 @@
-r"""What features cannot say of a reward: r_n = φ_nᵀβ + u_n, u_n ~ Normal(0, s²), with s estimated from held-out labels.
+r"""What features cannot say of a reward: r_n = φ_nᵀβ + u_n, u_n ~ Normal(0, s²), with s estimated from the labels.
 
 u is a property of a response that all annotators see and no feature does. Labels on other pairs say nothing of it,
-so rankings of unseen responses do without it; a predictive interval has to have it. With labels in folds by prompt
-and each fold predicted from the rest, let m_k and V_kl be the mean and covariance of held-out logits, p_k the
-predictive probability, e_k = y_k − p_k and v_k = p_k (1 − p_k). Two answers k, l about the same response share its
-u: with D the matrix of pairs (+1 first, −1 second) and c_kl = (D Dᵀ)_kl,
-
-    E e_k e_l ≈ w_k w_l (c_kl s² + V_kl),    w_k = v_k / √(1 + π (2 s² + V_kk)/8),    Var e_k e_l ≈ v_k v_l,
-
-so products of residuals over pairs of labels that share a response give a composite likelihood of s (Varin, Reid &
-Firth 2011), multiplied with log s ~ Normal(0, 0.5²). Repeated answers to one pair (c = 2) say most, labels
-that share no response nothing; without any it is the prior.
+so rankings of unseen responses do without it; a predictive interval has to have it.
 
 A fit leaves u out, so the logits that it sees are those of an average over u, closer to 0 than the ones that people on
 the whole have: P(y) = E_u p(η + u_i − u_j) ≈ p(η / k) with k(s) = √(1 + π s²/4) (MacKay 1992, for a difference of
-two). What is said of the consensus is therefore said of k(s) φᵀβ + u. The Laplace evidence of s was tried and is biased
-towards 0, as few answers a response make the posterior of u far from Gaussian.
+two). What is said of the consensus is therefore said of k(s) φᵀβ + u. With Z the feature differences of the labelled
+pairs and D their differences of responses (+1 first, −1 second), the logits of the consensus are
+
+    η ~ Normal(k Z μ, k² Z Λ₀⁻¹ Zᵀ + s² D Dᵀ),
+
+and the evidence of s is that of the labels under this, by expectation propagation over the pairs
+(:mod:`bayesrm.posteriors.expectation_propagation`; the Laplace evidence of s is biased towards 0). All answers to one
+pair share one η. What says how large s is, is that answers about the same response agree more than features explain:
+most in repeated answers to one pair, less in pairs that share one response; answers that share nothing say nothing of
+it. The evidence is multiplied with log s ~ Normal(0, 0.5²); without labels s has this prior.
+
+An outcome between those of the likelihood, such as a tie under Bradley–Terry, stands for one of its neighbours, drawn
+so that its mean is kept: taken as two halves of an answer, ties would count as evidence that all responses are alike.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.types import Comparisons, Preferences
+from bayesrm.models.context import Context
+from bayesrm.models.features import difference
+from bayesrm.models.likelihoods.finite import shares
+from bayesrm.posteriors.expectation_propagation import Sites, propagate
+from bayesrm.types import Preferences, compact
 
 if TYPE_CHECKING:
     from bayesrm.posteriors.last_layer import LastLayerPosterior
 
-FOLDS = 5
-GRID = np.geomspace(0.05, 2.5, 40)
+GRID = np.geomspace(0.1, 4.0, 40)
+KNOTS = np.geomspace(0.1, 4.0, 8)
+"""Where the evidence is computed; between them it is interpolated."""
 PRIOR_MEAN, PRIOR_SD = math.log(1.0), 0.5
 """Of log s, in logits."""
 VAGUE = 3.0
 """Of the prior the interval spans a factor of five."""
-MOST_PRODUCTS = 200_000
-"""Pairs of labels that share a response; of more, so many random ones stand for all."""
+MOST_PAIRS = 320
+"""Of more labelled pairs those are taken that have most answers in common with others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +64,14 @@ class Unexplained:
         (value,) a grid of s.
     probability
         (value,) posterior probabilities of its values.
-    products
-        How many pairs of labels it was estimated from; with none it is the prior.
+    pairs, repeated
+        How many pairs it was estimated from, with none it is the prior, and how many of them have several answers.
     """
 
     sd: Float[np.ndarray, "value"]
     probability: Float[np.ndarray, "value"]
-    products: int
+    pairs: int
+    repeated: int
 
     @property
     def variance(self) -> float:
@@ -72,6 +82,12 @@ class Unexplained:
     def stretch(self) -> Float[np.ndarray, "value"]:
         """(value,) k(s): how much farther apart the consensus is than what is fitted without u."""
         return stretch(self.sd)
+
+    @property
+    def log_moments(self) -> tuple[float, float]:
+        """Mean and standard deviation of log s."""
+        mean = float(self.probability @ np.log(self.sd))
+        return mean, math.sqrt(float(self.probability @ (np.log(self.sd) - mean) ** 2))
 
     @property
     def identified(self) -> bool:
@@ -96,101 +112,102 @@ def stretch(sd: Float[np.ndarray, "*value"]) -> Float[np.ndarray, "*value"]:
 
 
 def unexplained(posterior: LastLayerPosterior) -> Unexplained:
-    """The posterior of s under a posterior of the last layer, by refits without a fold of the prompts each."""
+    """The posterior of s under a posterior of the last layer: by its features, prior and labels.
+
+    Labels that are rankings have no pairs of their own and leave s at its prior.
+    """
     labels = posterior.preferences
-    products = _products(posterior, labels) if len(labels) else _none()
     log_density = -0.5 * ((np.log(GRID) - PRIOR_MEAN) / PRIOR_SD) ** 2
-    for at, s in enumerate(GRID):
-        mean = products.expected(float(s))
-        log_density[at] -= 0.5 * float(((products.observed - mean) ** 2 / products.variance).sum())
+    pairs, repeated = 0, 0
+    if len(labels) and not Context.of(labels, posterior.location.device).has_rankings:
+        asked = _Asked.of(labels)
+        pairs, repeated = len(asked.first), int((np.bincount(asked.pair) > 1).sum())
+        log_density += CubicSpline(np.log(KNOTS), _evidence(posterior, asked))(np.log(GRID))
     density = np.exp(log_density - log_density.max())  # the grid is even in log s, as the prior's density is
-    return Unexplained(GRID, density / density.sum(), len(products.observed))
+    return Unexplained(GRID, density / density.sum(), pairs, repeated)
 
 
 @dataclass(frozen=True)
-class _Products:
-    """Products e_k e_l of held-out residuals, with what their mean and variance are functions of."""
+class _Asked:
+    """Labels by the pair that they are about."""
 
-    observed: Float[np.ndarray, "product"]
-    shared: Float[np.ndarray, "product"]
-    covariance: Float[np.ndarray, "product"]
-    variance: Float[np.ndarray, "product"]
-    own: Float[np.ndarray, "product 2"]
-    spread: Float[np.ndarray, "product 2"]
+    labels: Preferences
+    first: Int64[np.ndarray, "pair"]
+    second: Int64[np.ndarray, "pair"]
+    pair: Int64[np.ndarray, "label"]
+    sign: Float[np.ndarray, "label"]
 
-    def expected(self, s: float) -> Float[np.ndarray, "product"]:
-        """E e_k e_l, at this s."""
-        w = self.own / np.sqrt(1 + math.pi * (2 * s**2 + self.spread) / 8)
-        return np.asarray(w[:, 0] * w[:, 1] * (self.shared * s**2 + self.covariance))
-
-
-def _none() -> _Products:
-    nothing, pairs = np.empty(0), np.empty((0, 2))
-    return _Products(nothing, nothing, nothing, nothing, pairs, pairs)
-
-
-def _products(posterior: LastLayerPosterior, labels: Preferences) -> _Products:
-    group = posterior.pool.group[labels.first]
-    prompts = np.unique(group)
-    fold_of_prompt = rng.stream(0, "folds of prompts").permutation(len(prompts)) % min(FOLDS, len(prompts))
-    fold = fold_of_prompt[np.searchsorted(prompts, group)]
-    parts = [_fold(posterior, labels, np.flatnonzero(fold == k)) for k in np.unique(fold)]
-    parts = [part for part in parts if len(part.observed)]
-    if not parts:
-        return _none()
-    names = ("observed", "shared", "covariance", "variance", "own", "spread")
-    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
-    count = len(joined[0])
-    if count > MOST_PRODUCTS:
-        kept = rng.stream(0, "products of residuals").choice(count, MOST_PRODUCTS, replace=False)
-        joined = [values[kept] for values in joined]
-    return _Products(*joined)
+    @classmethod
+    def of(cls, labels: Preferences) -> _Asked:
+        """Of all labels, or of those to the pairs that say most."""
+        low, high = np.minimum(labels.first, labels.second), np.maximum(labels.first, labels.second)
+        ends, pair, answers = np.unique(np.stack([low, high], 1), axis=0, return_inverse=True, return_counts=True)
+        pair = pair.reshape(-1)
+        if len(ends) > MOST_PAIRS:
+            about = np.bincount(np.concatenate([low, high]))
+            # An answer to the same pair shares both ends.
+            common = about[ends].sum(axis=1) - 2 * answers + 2 * (answers - 1)
+            order = rng.stream(0, "pairs that say most").permutation(len(ends))
+            kept = order[np.argsort(-common[order], kind="stable")[:MOST_PAIRS]]
+            labels = labels[np.flatnonzero(np.isin(pair, kept))]
+            return cls.of(labels)
+        sign = np.where(labels.first == low, 1.0, -1.0)
+        return cls(labels, ends[:, 0], ends[:, 1], pair, sign)
 
 
-def _fold(posterior: LastLayerPosterior, labels: Preferences, held_out: Int64[np.ndarray, "label"]) -> _Products:
-    rest = np.setdiff1d(np.arange(len(labels)), held_out)
-    left, right = sharing(labels.first[held_out], labels.second[held_out])
-    if len(left) == 0:
-        return _none()
-    without = posterior.refit(posterior, labels[rest])
-    first, second = labels.first[held_out], labels.second[held_out]
-    pairs = Comparisons(first, second)
-    used, local = np.unique(np.concatenate([first, second]), return_inverse=True)
-    moments = without.reward_moments(posterior.pool, used)
-    difference: Tensor = moments.factor[local[: len(first)]] - moments.factor[local[len(first) :]]
-    mean, variance = without.logit_moments(posterior.pool, pairs)
-    covariance = (
-        (difference[torch.from_numpy(left)] * difference[torch.from_numpy(right)]).sum(dim=1).cpu().numpy()
+def _evidence(posterior: LastLayerPosterior, asked: _Asked) -> Float[np.ndarray, "knot"]:
+    """Log evidence of every knot."""
+    device = posterior.location.device
+    used, first, second = compact(asked.first, asked.second)
+    features = posterior.features(posterior.pool, used)
+    first_at, second_at = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
+    z = difference(features, first_at, second_at)
+    location, precision = posterior.prior
+    explained, expected = (z / precision) @ z.T, z @ location
+    own = (
+        (first_at[:, None] == first_at).double()
+        + (second_at[:, None] == second_at).double()
+        - (first_at[:, None] == second_at).double()
+        - (second_at[:, None] == first_at).double()
     )
-    spread = variance.cpu().numpy()
-    p = 1 / (1 + np.exp(-mean.cpu().numpy() / np.sqrt(1 + math.pi * spread / 8)))
-    residual, own = labels.outcome[held_out] - p, p * (1 - p)
-    shared = (
-        (first[left] == first[right]).astype(float)
-        + (second[left] == second[right])
-        - (first[left] == second[right])
-        - (second[left] == first[right])
-    )
-    return _Products(
-        residual[left] * residual[right],
-        shared,
-        covariance,
-        own[left] * own[right],
-        np.stack([own[left], own[right]], axis=1),
-        np.stack([spread[left], spread[right]], axis=1),
-    )
+    log_likelihood = _log_likelihood(posterior, asked)
+    found: list[float] = []
+    sites: Sites | None = None
+    for s, k in zip(KNOTS.tolist(), stretch(KNOTS).tolist(), strict=True):
+        sites = propagate(k * expected, k**2 * explained + s**2 * own, log_likelihood, sites)
+        found.append(sites.log_evidence)
+    return np.array(found)
 
 
-def sharing(
-    first: Int64[np.ndarray, "label"], second: Int64[np.ndarray, "label"]
-) -> tuple[Int64[np.ndarray, "product"], Int64[np.ndarray, "product"]]:
-    """Pairs of labels k < l that have a response in common, each once."""
-    response = np.concatenate([first, second])
-    label = np.tile(np.arange(len(first)), 2)
-    order = np.argsort(response, kind="stable")
-    found = []
-    for members in np.split(label[order], np.flatnonzero(np.diff(response[order])) + 1):
-        k, other = np.triu_indices(len(members), 1)
-        found.append(np.sort(np.stack([members[k], members[other]], axis=1), axis=1))
-    pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
-    return pairs[:, 0], pairs[:, 1]
+def _log_likelihood(
+    posterior: LastLayerPosterior, asked: _Asked
+) -> Callable[[Float[Tensor, "pair node"]], Float[Tensor, "pair node"]]:
+    """Of all answers to each pair, nuisance parameters at their location."""
+    device = posterior.location.device
+    context = Context.of(asked.labels, device)
+    values = posterior.model.nuisance_space(posterior.context, device).values(posterior.nuisance)
+    likelihood = posterior.model.likelihood.given(values, _with_annotators(context, posterior.context))
+    outcomes = torch.tensor(likelihood.outcomes, dtype=torch.float64)
+    share = shares(torch.from_numpy(asked.labels.outcome), likelihood.outcomes).numpy()
+    drawn = (rng.stream(0, "soft labels").random((len(share), 1)) > share.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    outcome = outcomes[drawn].to(device)
+    weight = torch.ones_like(outcome)
+    if asked.labels.weight is not None:
+        weight = torch.from_numpy(asked.labels.weight).to(outcome)
+    pair, sign = torch.from_numpy(asked.pair).to(device), torch.from_numpy(asked.sign).to(outcome)
+
+    def log_likelihood(eta: Float[Tensor, "pair node"]) -> Float[Tensor, "pair node"]:
+        of_label = (eta[pair] * sign[:, None]).T
+        each = likelihood.log_prob(of_label, outcome.expand_as(of_label)) * weight
+        return torch.zeros_like(eta).index_add_(0, pair, each.T)
+
+    return log_likelihood
+
+
+def _with_annotators(context: Context, whole: Context) -> Context:
+    """Annotators by their numbers among those that the posterior knows."""
+    if context.annotator is None or context.annotators == whole.annotators:
+        return context
+    number = {name: at for at, name in enumerate(whole.annotators)}
+    known = torch.tensor([*(number[name] for name in context.annotators), -1], device=context.annotator.device)
+    return Context(known[context.annotator], whole.annotators, context.choice, context.worst)

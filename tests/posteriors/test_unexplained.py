@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 
 import bayesrm as brm
 from bayesrm.errors import CapabilityError
-from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, sharing, stretch, unexplained
+from bayesrm.posteriors.expectation_propagation import propagate
+from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, stretch, unexplained
 
 
 def _world(seed: int, s: float, labels: int = 400, repeats: int = 1):
@@ -23,17 +25,49 @@ def _world(seed: int, s: float, labels: int = 400, repeats: int = 1):
     return pool, golden, brm.Preferences(first, second, outcome)
 
 
-def test_labels_that_share_a_response_are_found_once():
-    first, second = np.array([0, 1, 0, 5, 0]), np.array([1, 2, 3, 6, 1])
-    left, right = sharing(first, second)
-    expected = {(k, m) for k in range(5) for m in range(k + 1, 5) if {first[k], second[k]} & {first[m], second[m]}}
-    assert set(zip(left.tolist(), right.tolist(), strict=True)) == expected
-    assert len(left) == len(expected)
+def test_the_evidence_of_expectation_propagation_is_that_of_many_draws():
+    """Four pairs that share responses, two of them with several answers: within .01 nats of 400,000 draws."""
+    r = np.random.default_rng(0)
+    mixing = r.normal(size=(4, 3))
+    covariance = torch.from_numpy(mixing @ mixing.T + 0.3 * np.eye(4))
+    mean = torch.from_numpy(0.5 * r.normal(size=4))
+    ones, answers = torch.tensor([1.0, 0.0, 3.0, 2.0])[:, None], torch.tensor([1.0, 1.0, 4.0, 2.0])[:, None]
+
+    def log_likelihood(eta):
+        return ones * eta - answers * torch.nn.functional.softplus(eta)
+
+    draws = mean.numpy() + r.normal(size=(400_000, 4)) @ np.linalg.cholesky(covariance.numpy()).T
+    exact = np.log(np.exp(log_likelihood(torch.from_numpy(draws.T)).sum(dim=0).numpy()).mean())
+    assert propagate(mean, covariance, log_likelihood).log_evidence == pytest.approx(exact, abs=0.01)
+
+
+def test_an_answer_says_as_much_whichever_response_stands_first():
+    pool, _, prefs = _world(0, 1.0, labels=60, repeats=3)
+    turned = np.arange(len(prefs)) % 2 == 0
+    swapped = brm.Preferences(
+        np.where(turned, prefs.second, prefs.first),
+        np.where(turned, prefs.first, prefs.second),
+        np.where(turned, 1 - prefs.outcome, prefs.outcome),
+    )
+    model = brm.RewardModel(pool, encoder="linear")
+    found, same = (brm.fit(model, pool, labels).unexplained for labels in (prefs, swapped))
+    np.testing.assert_allclose(found.probability, same.probability, atol=1e-4)
+    assert (found.pairs, found.repeated) == (same.pairs, same.repeated) == (20, 20)
+
+
+def test_ties_do_not_say_that_all_responses_are_alike():
+    """Pairs that share no response say nothing of s beside a reward that is next to zero, be they ties or not."""
+    pool, _, _ = _world(0, 1.0)
+    tied = brm.Preferences(np.arange(0, 240, 2), np.arange(1, 240, 2), np.full(120, 0.5))
+    found = brm.fit(brm.RewardModel(pool, encoder="linear", prior_scale=1e-3), pool, tied).unexplained
+    assert found.pairs == 120
+    prior = np.exp(-0.5 * ((np.log(found.sd) - PRIOR_MEAN) / PRIOR_SD) ** 2)
+    np.testing.assert_allclose(found.probability, prior / prior.sum(), atol=2e-3)
 
 
 def test_without_labels_it_is_the_prior(pool):
     prior = unexplained(brm.fit(brm.RewardModel(pool.dim, "linear"), pool, brm.Preferences.none()))
-    assert prior.products == 0
+    assert (prior.pairs, prior.repeated) == (0, 0)
     assert np.log(prior.sd) @ prior.probability == pytest.approx(PRIOR_MEAN, abs=0.05)
     low, high = prior.interval(0.9)
     assert low == pytest.approx(np.exp(PRIOR_MEAN - 1.645 * PRIOR_SD), rel=0.15)

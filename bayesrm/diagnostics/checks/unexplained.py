@@ -1,4 +1,4 @@
-"""How much features leave out of a reward, and whether the labels say so."""
+"""How much features leave out of a reward, and what share of rewards predictive intervals hold therefore."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import xarray as xr
 
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
+from bayesrm.diagnostics.repeats import HIGH, LOW, PEOPLE, as_it_should_be, known_coverage, pairs_to_repeat
 from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.predictive import Predictive, learns_features
+from bayesrm.types import ResponsePool
 from bayesrm.utils.wording import counted
 
 
@@ -19,8 +22,8 @@ class Unexplained(Check):
     order: ClassVar[int] = 72
     title: ClassVar[str] = "What features leave out of a reward"
     caption: ClassVar[str] = (
-        "The posterior of its standard deviation, from answers that share a response. Where it is wide, so is the "
-        "doubt about predictive intervals."
+        "The posterior of its standard deviation, from answers that share a response. Where it is wide, predictive "
+        "intervals may be too wide or too narrow by as much."
     )
 
     def run(self, subject: Subject) -> Finding | None:
@@ -28,22 +31,43 @@ class Unexplained(Check):
         posterior = subject.posterior
         if not isinstance(posterior, LastLayerPosterior) or len(posterior.preferences) == 0:
             return None
-        u = posterior.unexplained
+        predictive, u = posterior.predictive, posterior.unexplained
+        coverage = known_coverage(predictive, posterior.pool)
         low, high = u.interval()
-        data = xr.Dataset({"probability": ("sd", u.probability)}, {"sd": u.sd}, {"products": u.products})
-        figures = f"a standard deviation of {low:.2f} to {high:.2f} logits (90% interval)"
-        from_what = f"from {counted(u.products, 'pair')} of answers that share a response"
-        if u.identified:
+        least, most = coverage.quantile(0.05), coverage.quantile(0.95)
+        data = xr.Dataset(
+            {"probability": ("sd", u.probability)},
+            {"sd": u.sd},
+            {"pairs": u.pairs, "repeated": u.repeated, "least_coverage": least, "most_coverage": most},
+        )
+        figures = (
+            f"90% intervals of a response's reward cover {least:.0%} to {most:.0%}, as far as labels say how much "
+            f"features leave out: a standard deviation of {low:.2f} to {high:.2f} logits (90% interval), from "
+            f"{counted(u.pairs, 'pair')}, {u.repeated} of them answered more than once"
+        )
+        if learns_features(posterior):
             return Finding(
-                self.name, "good", f"What features leave out of a reward has {figures}, {from_what}.", data
+                self.name,
+                "note",
+                f"{figures}. That takes the features as known; here a network has learnt them from the same labels, "
+                "and intervals cover less than that. Use encoder='auto', 'layers' or 'kernel' where intervals matter.",
+                data,
             )
-        return Finding(
-            self.name,
-            "note",
-            f"The labels do not say how much features leave out of a reward: {figures}, {from_what}. Predictive "
-            "intervals may be too wide or too narrow by as much: ask some pairs of two people (campaign ask "
-            "--overlap 2), or more pairs about the same responses.",
-            data,
+        if as_it_should_be(coverage):
+            return Finding(self.name, "good", f"{figures}.", data)
+        return Finding(self.name, "note", f"{figures}. {self._what_to_do(predictive, posterior.pool)}", data)
+
+    def _what_to_do(self, predictive: Predictive, pool: ResponsePool) -> str:
+        aim = f"For {LOW:.0%} to {HIGH:.0%}"
+        pairs = pairs_to_repeat(predictive, pool)
+        if pairs is None:
+            return (
+                f"{aim} more labels are needed first, whose rewards are not told apart yet; then some pairs answered "
+                f"by {PEOPLE} people each (campaign ask --overlap {PEOPLE})."
+            )
+        return (
+            f"{aim} have about {counted(_rounded(pairs), 'pair')} answered by {PEOPLE} people each "
+            f"(campaign ask --overlap {PEOPLE}), which says more than as many answers to different pairs."
         )
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:
@@ -53,3 +77,9 @@ class Unexplained(Check):
         axis.set(
             xlabel="standard deviation of what features leave out, logits", ylabel="probability", xscale="log"
         )
+
+
+def _rounded(pairs: int) -> int:
+    """To two digits, as it is an estimate."""
+    unit = 10 ** max(0, len(str(pairs)) - 2)
+    return -(-pairs // unit) * unit

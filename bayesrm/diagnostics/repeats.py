@@ -1,0 +1,97 @@
+r"""How many pairs to have answered by several people until 90% intervals are known to hold 85 to 95%.
+
+Coverage is known as well as s, the spread of what features leave out, and R, how far apart features put responses
+(:mod:`bayesrm.posteriors.predictive`). Were log s known up to a standard deviation t about its present mean, the
+probability that coverage lies in a range follows; :func:`needed_sd` is the largest t at which it is high enough.
+m people who answer one pair, y of them for the first, with η ~ Normal(0, V + 2 s²) and P(y) = E Binomial(y; m, σ(η)),
+
+    I(log s) = Σ_y (∂P(y)/∂log s)² / P(y)
+
+is the Fisher information that a pair gives, so that (1/t² − 1/t₀²)/I pairs are needed, t₀ the present standard
+deviation. A few pairs asked of many say more than many asked of two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import comb, expit
+
+from bayesrm.posteriors.predictive import Coverage, Predictive
+from bayesrm.posteriors.unexplained import Unexplained
+from bayesrm.types import ResponsePool
+
+LEVEL = 0.9
+LOW, HIGH = 0.85, 0.95
+"""Between these, coverage is as it should be."""
+SURE = 0.8
+"""The probability of that which is enough."""
+PEOPLE = 5
+_TRIED = np.geomspace(0.02, 0.5, 14)
+_STEPS = np.linspace(-6, 6, 121)
+
+
+def known_coverage(predictive: Predictive, pool: ResponsePool) -> Coverage:
+    """Of 90% intervals of the rewards of a pool."""
+    return predictive.coverage(pool, LEVEL)
+
+
+def as_it_should_be(coverage: Coverage) -> bool:
+    """Whether it is probably between 85 and 95%."""
+    return coverage.within(LOW, HIGH) >= SURE
+
+
+def pairs_to_repeat(predictive: Predictive, pool: ResponsePool, people: int = PEOPLE) -> int | None:
+    """How many pairs so many people each have to answer; None where no number of them is enough.
+
+    Parameters
+    ----------
+    predictive
+        What is known now.
+    pool
+        Whose intervals are to hold.
+    people
+        Who answer each pair.
+    """
+    log_mean, now = predictive.unexplained.log_moments
+    wanted = needed_sd(predictive, pool)
+    if wanted is None:
+        return None
+    s = math.exp(log_mean)
+    explained = float(
+        np.mean([np.square(posterior.reward(pool)[1]).mean() for posterior in predictive.posteriors])
+    )
+    missing = max(0.0, wanted**-2 - now**-2)
+    return math.ceil(missing / information(s, 2 * explained * (1 + math.pi * s**2 / 4), people))
+
+
+def needed_sd(predictive: Predictive, pool: ResponsePool) -> float | None:
+    """The largest standard deviation of log s at which coverage is probably as it should be; None where none is."""
+    u = predictive.unexplained
+    log_mean, now = u.log_moments
+    best = None
+    for t in _TRIED[now > _TRIED]:
+        density = np.exp(-0.5 * ((np.log(u.sd) - log_mean) / t) ** 2)
+        known = Unexplained(u.sd, density / density.sum(), u.pairs, u.repeated)
+        if not as_it_should_be(known_coverage(replace(predictive, unexplained=known), pool)):
+            break
+        best = float(t)
+    return best
+
+
+def information(s: float, variance: float, people: int) -> float:
+    """I(log s) of one pair that so many people answer, V the variance of what features say of it."""
+    step = 1e-3
+    up, down = (_counts(math.exp(sign * step) * s, variance, people) for sign in (1, -1))
+    return float((((up - down) / (2 * step)) ** 2 / _counts(s, variance, people)).sum())
+
+
+def _counts(s: float, variance: float, people: int) -> Float[np.ndarray, "count"]:
+    weight = np.exp(-0.5 * _STEPS**2)
+    p = expit(math.sqrt(variance + 2 * s**2) * _STEPS)
+    y = np.arange(people + 1)
+    table = comb(people, y) * p[:, None] ** y * (1 - p[:, None]) ** (people - y)
+    return np.asarray(weight @ table / weight.sum())

@@ -1,0 +1,263 @@
+r"""What is predicted of the consensus of people: k(s) φᵀβ + u, over all that is unknown of it.
+
+Beside β and u two numbers are uncertain as long as labels are few: s, the spread of u
+(:mod:`bayesrm.posteriors.unexplained`), and how far apart features put the responses to a prompt at all, R, the prior
+standard deviation of φᵀβ about its mean over the responses to the same prompt. A fit has R where the evidence is
+largest, which with forty labels may be next to nothing. Here the prior scales of all blocks are multiplied by R/R̂ on
+a grid, the last layer is fitted again, and with log R ~ Normal(0, 0.7²)
+
+    p(R | y) ∝ p(y | R) p(R).
+
+A prior scale that the user gave stays as it is, as does that of features that a network has learnt from the same
+labels, whose evidence does not count the learning.
+
+Whether 90% intervals hold 90% is then known as well as s and R are: were they s and R, the intervals would hold a share
+
+    c(s, R) = mean over responses of P(low < k(s) φᵀβ + u < high | s, R),
+
+whose distribution over p(s) p(R | y) says between which bounds the coverage lies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Int64
+from scipy.interpolate import PchipInterpolator
+from scipy.special import ndtr
+
+from bayesrm.posteriors.unexplained import Unexplained, stretch, unexplained
+from bayesrm.types import Comparisons, ResponsePool
+
+if TYPE_CHECKING:
+    from bayesrm.posteriors.last_layer import LastLayerPosterior
+
+PRIOR_MEAN, PRIOR_SD = 0.0, 0.7
+"""Of log R, in logits."""
+SCALES = np.geomspace(0.15, 5.0, 8)
+NEGLIGIBLE = 6.0
+"""Nats below the largest, where the search on one side ends."""
+LEAST_WEIGHT = 0.005
+SAMPLED = 512
+"""Responses that R is measured on, and those that coverage is averaged over."""
+VALUES = 10
+"""Of s, that stand for its whole grid in quantiles."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What share of rewards the intervals of one level hold, as far as it is known.
+
+    Parameters
+    ----------
+    share
+        (value,) c(s, R), ascending.
+    probability
+        (value,) of these.
+    """
+
+    share: Float[np.ndarray, "value"]
+    probability: Float[np.ndarray, "value"]
+
+    def quantile(self, q: float) -> float:
+        """The share that coverage is below with probability q."""
+        at = np.searchsorted(np.cumsum(self.probability), q * self.probability.sum())
+        return float(self.share[min(int(at), len(self.share) - 1)])
+
+    def within(self, low: float, high: float) -> float:
+        """The probability that coverage lies between two shares."""
+        return float(self.probability[(self.share >= low) & (self.share <= high)].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Predictive:
+    """The predictive distribution of rewards and logits of the consensus: a mixture over R and s.
+
+    Parameters
+    ----------
+    weight
+        (scale,) posterior probabilities of the values of R.
+    posteriors
+        The posterior of the last layer under each.
+    unexplained
+        The posterior of s.
+    """
+
+    weight: Float[np.ndarray, "scale"]
+    posteriors: tuple[LastLayerPosterior, ...]
+    unexplained: Unexplained
+
+    def interval(
+        self, pool: ResponsePool, level: float
+    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+        """Central intervals of the consensus' rewards about the pool's mean."""
+        mixture = self._rewards(pool, np.arange(len(pool)))
+        return mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
+
+    def coverage(self, pool: ResponsePool, level: float) -> Coverage:
+        """Of the intervals of a pool, averaged over some of its responses."""
+        chosen = np.linspace(0, len(pool) - 1, min(len(pool), SAMPLED)).round().astype(np.int64)
+        mixture = self._rewards(pool, chosen)
+        low, high = mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
+        share = (ndtr((high - mixture.mean) / mixture.sd) - ndtr((low - mixture.mean) / mixture.sd)).mean(axis=1)
+        order = np.argsort(share)
+        return Coverage(share[order], mixture.weight[order])
+
+    def probability(self, pool: ResponsePool, pairs: Comparisons) -> Float[np.ndarray, "pair"]:
+        """P(k(s) φᵀβ + u of the first is larger)."""
+        total = np.zeros(len(pairs.first))
+        for weight, posterior in zip(self.weight, self.posteriors, strict=True):
+            mean, variance = (part.cpu().numpy() for part in posterior.logit_moments(pool, pairs))
+            for s, k, p in zip(*self._values(), strict=True):
+                total += weight * p * ndtr(k * mean / np.sqrt(k**2 * variance + 2 * s**2))
+        return total
+
+    def sample_logits(
+        self, pool: ResponsePool, pairs: Comparisons, draws: int, generator: np.random.Generator
+    ) -> Float[np.ndarray, "draw pair"]:
+        """Draws of the consensus' logits, with the u of both responses."""
+        counts = generator.multinomial(draws, self.weight)
+        parts = [
+            posterior.sample_logits(pool, pairs, int(count), generator).cpu().numpy()
+            for count, posterior in zip(counts, self.posteriors, strict=True)
+            if count
+        ]
+        logits = np.concatenate(parts)
+        s = self.unexplained.sample(draws, generator)[:, None]
+        # The pairs are taken to share no response: each has a u of its own on both sides.
+        return np.asarray(stretch(s) * logits + s * generator.normal(size=logits.shape) * 2**0.5)
+
+    def _values(self) -> tuple[list[float], list[float], list[float]]:
+        """A few values of s, their k(s) and probabilities: neighbours on the grid together, at their mean."""
+        u = self.unexplained
+        mass = u.probability.reshape(VALUES, -1).sum(axis=1)
+        mean = (u.probability * u.sd).reshape(VALUES, -1).sum(axis=1) / np.maximum(mass, 1e-300)
+        kept = mass > 1e-6
+        return mean[kept].tolist(), stretch(mean[kept]).tolist(), mass[kept].tolist()
+
+    def _rewards(self, pool: ResponsePool, chosen: Int64[np.ndarray, "response"]) -> _Mixture:
+        weights, means, sds = [], [], []
+        for weight, posterior in zip(self.weight, self.posteriors, strict=True):
+            mean, sd = (part[chosen] for part in posterior.reward(pool))
+            for s, k, p in zip(*self._values(), strict=True):
+                weights.append(weight * p)
+                means.append(k * mean)
+                sds.append(np.sqrt(k**2 * sd**2 + s**2 * (1 - 1 / len(pool))))
+        weight = np.array(weights)
+        return _Mixture(weight / weight.sum(), np.stack(means), np.stack(sds))
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """A mixture of Gaussians for each response."""
+
+    weight: Float[np.ndarray, "component"]
+    mean: Float[np.ndarray, "component response"]
+    sd: Float[np.ndarray, "component response"]
+
+    def quantile(self, q: float) -> Float[np.ndarray, "response"]:
+        """By bisection."""
+        low, high = (self.mean - 9 * self.sd).min(axis=0), (self.mean + 9 * self.sd).max(axis=0)
+        for _ in range(40):
+            middle = (low + high) / 2
+            below = self.weight @ ndtr((middle - self.mean) / self.sd) < q
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.asarray((low + high) / 2)
+
+
+def predictive(posterior: LastLayerPosterior) -> Predictive:
+    """The predictive distribution under a posterior of the last layer."""
+    fitted = _spread(posterior)
+    if not _scale_is_open(posterior) or fitted == 0:
+        return Predictive(np.ones(1), (posterior,), unexplained(posterior))
+    scales = SCALES.copy()
+    start = int(np.abs(np.log(scales / fitted)).argmin())
+    found: dict[int, tuple[float, LastLayerPosterior]] = {}
+    if 0.6 < scales[start] / fitted < 1.7:
+        scales[start] = fitted
+        found[start] = (posterior.log_evidence + _log_prior(fitted), posterior)
+    for side in (range(start, len(scales)), range(start - 1, -1, -1)):
+        for at in side:
+            if at not in found:
+                moved = _at_scale(posterior, scales[at] / fitted)
+                found[at] = (moved.log_evidence + _log_prior(scales[at]), moved)
+            if found[at][0] < max(value for value, _ in found.values()) - NEGLIGIBLE:
+                break
+    used = sorted(found)
+    weight = _weights(np.log(scales[used]), np.array([found[at][0] for at in used]))
+    kept = weight > LEAST_WEIGHT
+    weight = weight[kept] / weight[kept].sum()
+    posteriors = tuple(found[at][1] for at, keep in zip(used, kept, strict=True) if keep)
+    typical = float(np.exp(weight @ np.log(scales[used][kept])))
+    return Predictive(weight, posteriors, unexplained(_with_scale(posterior, typical / fitted)))
+
+
+def _weights(
+    log_scale: Float[np.ndarray, "scale"], value: Float[np.ndarray, "scale"]
+) -> Float[np.ndarray, "scale"]:
+    """Probabilities of a few scales that stand for all between them: each density is shared by its two neighbours."""
+    if len(log_scale) == 1:
+        return np.ones(1)
+    fine = np.linspace(log_scale[0], log_scale[-1], 400)
+    density = PchipInterpolator(log_scale, value)(fine)
+    density = np.exp(density - density.max())
+    hats = np.stack([np.interp(fine, log_scale, row) for row in np.eye(len(log_scale))])
+    weight = hats @ density
+    return np.asarray(weight / weight.sum())
+
+
+def _log_prior(scale: float) -> float:
+    return -0.5 * ((math.log(scale) - PRIOR_MEAN) / PRIOR_SD) ** 2
+
+
+def _scale_is_open(posterior: LastLayerPosterior) -> bool:
+    """Whether labels chose the prior scale, on features that they did not shape."""
+    model = posterior.model
+    return (
+        len(posterior.preferences) > 0
+        and math.isfinite(posterior.log_evidence)
+        and model.program is None
+        and not model.scale_given
+        and not learns_features(posterior)
+    )
+
+
+def learns_features(posterior: LastLayerPosterior) -> bool:
+    """Whether the features come from a body with parameters, which the same labels have trained."""
+    return next(posterior.model.encoder.body.parameters(), None) is not None
+
+
+def _spread(posterior: LastLayerPosterior) -> float:
+    """R̂: prior sd of φᵀβ about its mean over the responses to the same prompt, or to all where prompts have one."""
+    pool = posterior.pool
+    members = [member for member in pool.members if len(member) > 1]
+    if members:
+        step = max(1, len(members) * int(np.mean([len(member) for member in members])) // SAMPLED)
+        members = members[::step]
+    else:
+        members = [np.linspace(0, len(pool) - 1, min(len(pool), SAMPLED)).round().astype(np.int64)]
+    chosen = np.sort(np.concatenate(members))
+    features = posterior.features(pool, chosen)
+    at = {int(response): row for row, response in enumerate(chosen)}
+    total, free = 0.0, 0
+    for member in members:
+        rows = features[[at[int(response)] for response in member]]
+        about = rows - rows.mean(dim=0)
+        total += float((about.square() / posterior.prior_precision).sum())
+        free += len(member) - 1
+    return math.sqrt(total / max(free, 1))
+
+
+def _with_scale(posterior: LastLayerPosterior, factor: float) -> LastLayerPosterior:
+    """With the prior scales of features and covariates multiplied; those of prompt intercepts stay."""
+    precision = posterior.prior_precision.clone()
+    precision[: posterior.model.scored] /= factor**2
+    return replace(posterior, prior_precision=precision)
+
+
+def _at_scale(posterior: LastLayerPosterior, factor: float) -> LastLayerPosterior:
+    moved = _with_scale(posterior, factor)
+    return moved.refit(moved, posterior.preferences)
