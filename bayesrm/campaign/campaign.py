@@ -237,6 +237,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         answers: Mapping[str, str] | None = None,
         dry_run: bool = False,
         again: bool = False,
+        users: Mapping[str, str] | None = None,
     ) -> TellReport:
         """Take a file of answers: all of it, or nothing where it is killed.
 
@@ -255,6 +256,8 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
             Whether to say only what would become of it, and to write nothing.
         again : bool, default False
             Whether to take answers that were taken back, or that somebody else gave in the same way.
+        users : mapping of str to str, optional
+            Who the users of a tool are, which its files call by a number or an address: ``{"10": "ana"}``.
 
         Raises
         ------
@@ -264,7 +267,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         """
         found = labels_by_texts(Path(file), form, answers or {}, self.store, self.pool, self.pool_path)
         if found is not None:
-            told = unasked.data_set(Path(file), found, annotator)
+            told = unasked.data_set(Path(file), found, annotator, users)
             return unasked.tell_votes(self.store, told, dry_run, again)
         questions = {question.id: question for question in self.store.questions()}
 
@@ -274,7 +277,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
             return None if question is None else self.sheet(question, "")
 
         shown = None if self.pool.texts is None else asked
-        return tell_file(self.store, Path(file), form, annotator, answers, shown, dry_run, again)
+        return tell_file(self.store, Path(file), form, annotator, answers, shown, dry_run, again, users)
 
     def preferences(self) -> Preferences:
         """The answers that count, as preferences about the pool; ties are ½, skips are left out."""

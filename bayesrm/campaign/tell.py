@@ -23,6 +23,7 @@ from bayesrm.campaign.handoff.rankings import of_lists
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
+from bayesrm.campaign.users import notes_on_users, refuse_second_name, with_names
 from bayesrm.campaign.who import who_answered
 from bayesrm.campaign.whole_file import notes_on
 from bayesrm.campaign.writing import Telling
@@ -139,6 +140,7 @@ def tell(
     asked: Asked | None = None,
     dry_run: bool = False,
     again: bool = False,
+    users: Mapping[str, str] | None = None,
 ) -> TellReport:
     """Take a file.
 
@@ -160,6 +162,8 @@ def tell(
         Whether to say only what would become of it, and to write nothing.
     again
         Whether to take answers that were taken back, or that somebody else gave in the same way.
+    users
+        What a file calls who answered → their name.
 
     Raises
     ------
@@ -182,10 +186,16 @@ def tell(
     if not any(part.question in questions for part in parts if isinstance(part, ParsedAnswer)):
         raise InvalidInputError(_foreign(path, parts))
     notes = notes_on(parts, questions, annotator) if handoff.filled_in else []
+    if handoff.identifies_annotators or users:
+        notes += notes_on_users(parts, questions, store.names(), users or {})
+    if users:
+        refuse_second_name(users, store.answers())
+        parts = with_names(parts, users)
     if asked is not None:
         parts, others = check(parts, asked, handoff.filled_in)
         notes += others
-    content = data + json.dumps(sorted((meanings or {}).items())).encode() if meanings else data
+    said = [sorted(words.items()) for words in (meanings, users) if words]
+    content = data + b"".join(json.dumps(words).encode() for words in said)
     file = _File(name, hashlib.sha256(content).hexdigest(), handoff.name, annotator, parts)
     with store.reading() if dry_run else store.telling() as telling:
         report, taken = _take(telling, file, questions, again)

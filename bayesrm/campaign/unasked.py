@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,15 +137,16 @@ def votes_of(labels: Preferences, place: str, margins: np.ndarray | None = None)
     ]
 
 
-def data_set(path: Path, found: MatchedLabels, annotator: str) -> Told:
-    """A file whose labels were found in the pool."""
+def data_set(path: Path, found: MatchedLabels, annotator: str, users: Mapping[str, str] | None = None) -> Told:
+    """A file whose labels were found in the pool; ``users`` are names of those whom it calls otherwise."""
+    named = users or {}
     votes = [
         Vote(
             one.place,
             one.first,
             one.second,
             one.label.outcome,
-            one.label.annotator or annotator,
+            named.get(one.label.annotator or "", one.label.annotator) or annotator,
             time_of(one.label.answered),
             one.label.weight,
             one.label.margin,

@@ -8,6 +8,8 @@ upper bounds of nearly all others lie below.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 
@@ -84,8 +86,8 @@ class Live:
         self._design.require_provided(posterior)
         self._posterior = posterior.remembering(candidates.responses)
         self._candidates = candidates.without(posterior.preferences)
-        self._generator = rng.stream(seed, "live")
-        some = self._candidates.sample(min(REMEMBERED, len(self)), self._generator)
+        self._seed = seed
+        some = self._candidates.sample(min(REMEMBERED, len(self)), rng.stream(seed, "live"))
         self._good = _ends(self._candidates, some)
         self._next: Selection | None = None
 
@@ -97,6 +99,10 @@ class Live:
     def __len__(self) -> int:
         """How many candidates are left."""
         return len(self._candidates)
+
+    def copy(self) -> Live:
+        """A session that goes on from here by itself: what is told to one of the two, the other does not know."""
+        return copy.copy(self)
 
     def next(self) -> Selection:
         """The pair to ask, of gain in the units of the design; the same one until something was told or left out.
@@ -138,9 +144,11 @@ class Live:
             raise InvalidInputError("no candidates are left: all were asked or left out; begin with more of them")
         rows = np.searchsorted(self._candidates.responses, np.array(self._good, dtype=np.int64).reshape(-1, 2))
         near = ListedPairs(*torch.from_numpy(rows.T.copy()))
+        # What is chosen depends on what was told and left out, not on how often somebody looked at it.
+        generator = rng.stream(self._seed, "live", len(self))
         with torch.inference_mode():
             objective = self._design.criterion.objective(self._posterior, self._candidates)
-            positions = self._design.selector.next(objective, self._candidates, self._generator, near)
+            positions = self._design.selector.next(objective, self._candidates, generator, near)
             gain = objective.gains(self._candidates.block_at(positions[:1]))
         found = _ends(self._candidates, positions)
         self._good = list(dict.fromkeys([*found, *self._good]))[:REMEMBERED]

@@ -28,7 +28,7 @@ from bayesrm.evaluation.intervals import Interval, proportion_interval
 from bayesrm.inference.laplace import refit
 from bayesrm.models.context import NOBODY
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior, with_features
 from bayesrm.types import Preferences
 from bayesrm.utils.wording import counted
 
@@ -108,11 +108,9 @@ def records_of_annotators(posterior: RewardPosterior) -> tuple[AnnotatorRecord, 
     labels = posterior.preferences
     if not can_be_judged(posterior):
         return ()
-    assert isinstance(posterior, LastLayerPosterior)
-    assert labels.annotator is not None
-    names = labels.annotator.astype(str)
+    names = _names(labels)
     people = sorted({*names.tolist()} - {NOBODY})
-    predicted = predicted_by_others(posterior)
+    predicted = predicted_by_others(with_features(posterior))
     decided = (labels.outcome == 0) | (labels.outcome == 1)
     of = {name: np.flatnonzero((names == name) & decided) for name in people}
     weights, slope = guessing(
@@ -142,21 +140,16 @@ def records_of_annotators(posterior: RewardPosterior) -> tuple[AnnotatorRecord, 
 
 def can_be_judged(posterior: RewardPosterior) -> bool:
     """Whether there are two named annotators and a last layer that can be fitted without one of them."""
-    annotator = posterior.preferences.annotator
     return (
-        isinstance(posterior, LastLayerPosterior)
-        and "spread" in posterior.provides
+        posterior.provides >= {"spread", "features"}
         and posterior.preferences.choice is None
-        and annotator is not None
-        and len({*annotator.astype(str).tolist()} - {NOBODY}) > 1
+        and len({*_names(posterior.preferences).tolist()} - {NOBODY}) > 1
     )
 
 
 def predicted_by_others(posterior: LastLayerPosterior) -> Float[np.ndarray, "comparison"]:
     """The logit of each answer, from a fit without all answers of whoever gave it; NaN of answers without a name."""
-    labels = posterior.preferences
-    assert labels.annotator is not None
-    names = labels.annotator.astype(str)
+    labels, names = posterior.preferences, _names(posterior.preferences)
     people = sorted({*names.tolist()} - {NOBODY}, key=lambda name: (-int((names == name).sum()), name))
     predicted = np.full(len(labels), np.nan)
     for number in range(min(len(people), MOST_REFITS)):

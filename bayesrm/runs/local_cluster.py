@@ -9,12 +9,12 @@ it; and no web page of Dask tells others what they do.
 from __future__ import annotations
 
 import logging
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
+
+from bayesrm.utils.processes import holding_back_ctrl_c
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,7 +32,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     with ExitStack() as running:
         folder = running.enter_context(tempfile.TemporaryDirectory(prefix="bayesrm-", ignore_cleanup_errors=True))
-        with _holding_back_ctrl_c():
+        with holding_back_ctrl_c():
             running.enter_context(dask.config.set(_settings(folder)))
             cluster = running.enter_context(
                 LocalCluster(
@@ -60,22 +60,3 @@ def _settings(folder: str) -> dict[str, Any]:
     }
     pages: dict[str, Any] = {f"distributed.{part}.http.routes": [] for part in ("scheduler", "worker")}
     return environment | pages | {"temporary-directory": folder}
-
-
-@contextmanager
-def _holding_back_ctrl_c() -> Iterator[None]:
-    """Threads and processes that start in here never hear Ctrl-C; this one hears it when they have started.
-
-    A terminal sends it to all processes at once: workers that died of it would fill the screen with what each of them
-    was doing, where one sentence of this process, which stops the workers, is enough.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    # Where Python starts this one by itself, it lets the signal through to the next process.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

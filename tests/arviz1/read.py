@@ -19,7 +19,7 @@ GROUPS = {
     "posterior", "prior", "log_prior", "sample_stats", "posterior_predictive", "observed_data", "constant_data",
     "approximation", "log_likelihood",
 }  # fmt: skip
-LAST_LAYER = ("run", "laplace", "svi", "nuts")
+LAST_LAYER = ("run", "campaign", "laplace", "svi", "nuts")
 """Whose prior is all in the file: that of networks is mostly one of weights that are not in it."""
 CHAINS = {"plugin": 1, "nuts": 2, "mc-dropout": 1}
 """Of those that do not come in four."""
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     scores, differences = {}, []
     for name, tree in trees.items():
         assert set(tree.children) - {"trajectory", "selection"} == GROUPS, (name, set(tree.children))
-        assert name in ("run", tree.attrs["inference"]), (name, tree.attrs["inference"])
+        assert name in ("run", "campaign", tree.attrs["inference"]), (name, tree.attrs["inference"])
         chains = tree["posterior"].sizes["chain"]
         with warnings.catch_warnings():
             warnings.simplefilter("error")

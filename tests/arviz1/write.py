@@ -1,9 +1,11 @@
-"""Write a run's results and the posterior of every inference, and what az.loo says of them here."""
+"""Write a run's results, the posterior of every inference and a campaign's, and what az.loo says of them here."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 import bayesrm as brm
+from bayesrm.campaign.rounds import POSTERIOR_FILE, fit_round
 from bayesrm.inference.bnn import BayesianNetwork
 from bayesrm.inference.ensemble import Ensemble
 from bayesrm.inference.mc_dropout import MCDropout
@@ -28,7 +31,7 @@ different lengths, see :mod:`bayesrm.posteriors.datatree`."""
 
 
 def main(folder: Path) -> None:
-    """Into ``folder``: run.nc, a file for each inference, and expected.json."""
+    """Into ``folder``: run.nc, campaign.nc, a file for each inference, and expected.json."""
     random = np.random.default_rng(0)
     embeddings = random.standard_normal((120, 6)).astype(np.float32)
     pool = brm.ResponsePool(embeddings, np.repeat(np.arange(20), 6))
@@ -51,8 +54,28 @@ def main(folder: Path) -> None:
             trees[tree.attrs["inference"]] = tree
     for name, tree in trees.items():
         write_results(tree, folder / f"{name}.nc")
+    trees["campaign"] = of_a_campaign(folder / "campaign.nc", pool, annotator)
     expected = {name: loo(tree) for name, tree in trees.items() if name != "plugin"}
     (folder / "expected.json").write_text(json.dumps(expected))
+
+
+def of_a_campaign(path: Path, pool: brm.ResponsePool, annotator: brm.GoldenAnnotator) -> xr.DataTree:
+    """The file of a campaign whose sheet came back, as it is."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        texts = [f"Response {number}" for number in range(len(pool))]
+        brm.save_pool(folder / "pool", brm.ResponsePool(pool.embeddings, pool.prompt, texts))
+        campaign = brm.Campaign.create(folder / "campaign", folder / "pool")
+        questions = campaign.ask(60)
+        left = brm.Comparisons([one.left for one in questions], [one.right for one in questions])
+        sides = np.where(annotator.label(left).outcome == 1, "left", "right")
+        rows = [f"{one.id},{side},ana" for one, side in zip(questions, sides, strict=True)]
+        (folder / "sheet.csv").write_text("\n".join(["question,answer,annotator", *rows]))
+        campaign.tell(folder / "sheet.csv")
+        fit_round(campaign)
+        shutil.copy(campaign.directory / POSTERIOR_FILE, path)
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        return tree.load()
 
 
 def loo(tree: xr.DataTree) -> dict[str, Any]:

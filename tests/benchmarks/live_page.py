@@ -1,10 +1,10 @@
 """How long an annotator waits for the next pair in live mode, while full fits run beside the page without a break.
 
-    python tests/benchmarks/live_page.py [--answers 150] [--out live_page.json]
+    python tests/benchmarks/live_page.py [--answers 150] [--thinking 0.5] [--out live_page.json]
 
-Three annotators answer over HTTP with half a second to think: from 20,000 explicit pairs, and from all 12.5 million
-pairs of 5,000 responses. The time is from sending an answer to having the next question: the answer is on disk, the
-posterior refitted exactly, all candidates scored and the new question kept.
+Three annotators answer over HTTP after half a second, or as long as is said: from 20,000 explicit pairs, and from all
+12.5 million pairs of 5,000 responses. The time is from sending an answer to having the next question: the answer is
+on disk, the posterior refitted exactly, all candidates scored and the new question kept.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from bayesrm.campaign.page.live import LiveChooser
 from bayesrm.campaign.page.serve import listen
 
 PEOPLE = ("ana", "bo", "cy")
-RESPONSES, DIMENSION, THINKING = 5_000, 64, 0.5
+RESPONSES, DIMENSION = 5_000, 64
 
 
-def wait_times(folder: Path, candidates: int, answers: int) -> dict[str, object]:
+def wait_times(folder: Path, candidates: int, answers: int, thinking: float) -> dict[str, object]:
     """Seconds from an answer to the next question, over all annotators."""
     random = np.random.default_rng(0)
     embeddings = random.standard_normal((RESPONSES, DIMENSION)).astype(np.float32)
@@ -70,7 +70,7 @@ def wait_times(folder: Path, candidates: int, answers: int) -> dict[str, object]
 
         state = call("next", {})
         for number in range(answers // len(PEOPLE)):
-            time.sleep(THINKING * own.uniform(0.5, 1.5))
+            time.sleep(thinking * own.uniform(0.5, 1.5))
             question = desk._asked[state["question"]["id"]]
             reward = (embeddings[question.left] - embeddings[question.right]) @ taste
             side = "left" if own.random() < 1 / (1 + np.exp(-reward)) else "right"
@@ -88,11 +88,10 @@ def wait_times(folder: Path, candidates: int, answers: int) -> dict[str, object]
         thread.join()
     done.set()
     fits.join()
-    chooser.end()
     server.should_exit = True
     serving.join()
     rows = campaign.store.answers()
-    campaign.store.close()
+    desk.close()
     assert len({row.question for row in rows}) == len(rows) == answers // len(PEOPLE) * len(PEOPLE)
     later = np.array(times[len(PEOPLE) :])
     return {
@@ -108,13 +107,14 @@ def wait_times(folder: Path, candidates: int, answers: int) -> dict[str, object]
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=int, default=150)
+    parser.add_argument("--thinking", type=float, default=0.5, help="Seconds that an annotator reads, on average.")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
     for name, candidates in (("explicit", 20_000), ("implicit", 0)):
         with tempfile.TemporaryDirectory() as temporary:
-            found[name] = wait_times(Path(temporary), candidates, asked.answers)
+            found[name] = wait_times(Path(temporary), candidates, asked.answers, asked.thinking)
         print(name, json.dumps(found[name]), flush=True)
     if asked.out is not None:
         asked.out.write_text(json.dumps(found, indent=2) + "\n")

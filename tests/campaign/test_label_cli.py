@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import io
+import json
 import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from bayesrm.campaign.page.links import LINKS_FILE
+from bayesrm.campaign.page.live import REFIT_AFTER
 from bayesrm.cli.campaign import terminal
 
 
@@ -99,3 +106,46 @@ def test_keys_of_a_real_terminal_need_no_enter(pressed, key, monkeypatch):
         assert terminal.read_key() == key
         typing.join()
     os.close(ours)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="Ctrl-C of a terminal goes to a process group")
+def test_ctrl_c_ends_a_live_page_with_a_sentence_while_a_fit_goes_on(asked):
+    campaign = asked(0)
+    command = ["campaign", "label", campaign.directory, "--live", "--candidates", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bayesrm.cli", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "400"},
+        start_new_session=True,
+    ) as page:
+        printed = ""
+        while "Ctrl-C ends it" not in printed:
+            came = page.stdout.readline()
+            assert came, page.stderr.read()
+            printed += came
+        port, secret = re.search(r"owner: http://127.0.0.1:(\d+)/#(\S+)", printed).groups()
+        line = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
+        headers = {
+            "authorization": f"Bearer {secret}",
+            "content-type": "application/json",
+            "origin": f"http://127.0.0.1:{port}",
+        }
+
+        def call(name: str, **body: object) -> dict:
+            line.request("POST", f"/api/{name}", json.dumps(body), headers)
+            return json.loads(line.getresponse().read())
+
+        state = call("next")
+        for number in range(REFIT_AFTER):
+            state = call(
+                "answer", question=state["question"]["id"], side="left", key=f"answer {number}", seconds=1.0
+            )
+        line.close()
+        os.killpg(page.pid, signal.SIGINT)
+        rest, complaint = page.communicate(timeout=60)
+    assert page.returncode == 0, complaint
+    assert f"Ended. {REFIT_AFTER} answers came in" in rest
+    assert complaint == ""
+    assert len(campaign.store.answers()) == REFIT_AFTER

@@ -424,7 +424,7 @@ def test_the_owner_sees_how_far_it_is_and_who_is_slow_and_changes_nothing(served
     people = {person["name"]: person for person in view["people"]}
     assert (people["ana"]["answers"], people["ana"]["ties"], people["ana"]["same"]) == (12, 4, 1.0)
     assert people["ana"]["remarks"] == []
-    assert people["bo"]["remarks"] == ["slow: 40 s an answer, where others take 4 s"]
+    assert people["bo"]["remarks"] == ["bo is slow: 40 s an answer, where others take 4 s."]
     assert "12 questions have several answers" in view["agreement"]
     assert view["forecast"] is None
     assert page.campaign.store.version() == before

@@ -25,14 +25,13 @@ def at_desk(asked, monkeypatch):
         chooser = LiveChooser(campaign, Request(**{"candidates": None, "design": "pa-dopt", **request}))
         if not refits:
             monkeypatch.setattr(chooser._wanted, "set", lambda: None)
-        made.append((Desk(campaign, chooser=chooser), chooser))
-        return made[-1][0]
+        made.append(Desk(campaign, chooser=chooser))
+        return made[-1]
 
     yield make
-    for desk, chooser in made:
+    for desk in made:
         monkeypatch.undo()
-        chooser.end()
-        desk.campaign.store.close()
+        desk.close()
 
 
 def give(desk: Desk, who: str, side: str, key: str):
@@ -63,6 +62,45 @@ def test_each_pair_is_what_the_design_chooses_after_an_exact_update(at_desk):
     assert Store(campaign.directory).batches()[-1]["live"] is True
 
 
+def prepared_for(desk: Desk, question, who: str, verdict: str) -> brm.Live:
+    """What is prepared for an answer, as soon as it is."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if (found := desk.chooser._ahead.after(desk.chooser._live, (question.id, who, verdict))) is not None:
+            return found
+        time.sleep(0.005)
+    raise AssertionError("nothing was prepared")
+
+
+def test_what_is_prepared_while_people_read_is_what_would_be_computed_after_the_answer(at_desk):
+    desk = at_desk()
+    everything = brm.candidates(desk.campaign.pool, prompts=None, size=None)
+    reference = brm.Live(desk.campaign.fit(), everything, "pa-dopt")
+    question = desk.next("ana")
+    for number in range(6):
+        verdict = ("first", "second")[number % 2]
+        prepared = prepared_for(desk, question, "ana", verdict)
+        outcome = 1.0 if verdict == "first" else 0.0
+        reference.tell(brm.Preferences([question.first], [question.second], [outcome], annotator=["ana"]))
+        assert pair(prepared._next) == pair(reference.next())
+        side = "left" if (verdict == "first") == question.first_is_left else "right"
+        desk.answer("ana", question.id, side, f"key {number}")
+        assert desk.chooser._live is prepared
+        question = desk.next("ana")
+        assert frozenset((question.first, question.second)) == pair(reference.next())
+
+
+def test_what_was_prepared_is_not_taken_where_something_else_came_first(at_desk):
+    desk = at_desk()
+    of_ana, of_bo = desk.next("ana"), desk.next("bo")
+    prepared_for(desk, of_ana, "ana", "first")
+    with desk.lock:
+        desk.answer("bo", of_bo.id, "left", "key 1")
+        assert desk.chooser._ahead.after(desk.chooser._live, (of_ana.id, "ana", "first")) is None
+        desk.answer("ana", of_ana.id, "left", "key 2")
+    assert len(desk.chooser._live.posterior.preferences) == 2
+
+
 def test_a_question_is_in_the_store_before_it_is_shown_and_no_two_get_the_same(at_desk):
     desk = at_desk()
     shown = [desk.next(who) for who in ("ana", "bo", "cy")]
@@ -89,8 +127,7 @@ def test_the_session_asks_as_many_pairs_as_it_was_told_to(asked):
         assert desk.progress("ana").left == 3 - number
         give(desk, "ana", "left", f"key {number}")
     assert desk.next("ana") is None
-    chooser.end()
-    campaign.store.close()
+    desk.close()
 
 
 def test_an_overlap_has_the_pairs_of_one_answered_by_others_too(asked):
@@ -103,8 +140,7 @@ def test_an_overlap_has_the_pairs_of_one_answered_by_others_too(asked):
     assert second != first
     desk.answer("bo", first.id, "left", "key 2")
     assert desk.next("bo") == second
-    chooser.end()
-    campaign.store.close()
+    desk.close()
 
 
 def test_an_answer_that_is_taken_back_is_forgotten_exactly(at_desk):
@@ -151,6 +187,26 @@ def test_a_full_fit_beside_it_takes_the_place_of_the_old_posterior_with_what_cam
     asked_before = {frozenset((q.first, q.second)) for q in desk.campaign.store.questions()}
     question = desk.next("ana")
     assert frozenset((question.first, question.second)) not in asked_before
+    # Nothing goes on after the end: neither what fits nor what prepares.
+    desk.close()
+    chooser = desk.chooser
+    assert chooser._beside._process.exitcode is not None
+    assert not chooser._fitting.is_alive()
+    assert not chooser._ahead._thread.is_alive()
+
+
+def test_a_fit_that_is_killed_is_said_and_the_page_goes_on(at_desk, caplog):
+    desk = at_desk(refits=True)
+    chooser = desk.chooser
+    chooser._wanted.set()
+    end = time.monotonic() + 60
+    while chooser._beside._process.pid is None and time.monotonic() < end:
+        time.sleep(0.01)
+    chooser._beside._process.kill()
+    chooser._fitting.join(60)
+    assert "the process that fits beside the page ended" in caplog.text
+    give(desk, "ana", "left", "key 1")
+    assert desk.next("ana") is not None
 
 
 def test_caps_are_about_batches(asked):

@@ -276,6 +276,8 @@ def _of_results(
     other = next((name for name in _pairwise_of(results) if name not in controls), None) if words is None else None
     if other is not None:
         return Broken(place, f"expected the answer in the control preference, and it is in {other!r:.40}")
+    if words is None and data.get("question"):
+        return Broken(place, "it was submitted without an answer, so the question is still open")
     return parse_answer(place, data.get("question"), words, who, _time(times), shown=_shown(data))
 
 

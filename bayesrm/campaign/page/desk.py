@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.records import Answer, Question, as_text, now
 from bayesrm.campaign.writing import Telling
+from bayesrm.diagnostics.annotators import AnnotatorRecord
 from bayesrm.errors import InvalidInputError
 
 RESERVED = timedelta(minutes=10)
@@ -61,6 +62,10 @@ class Chooser(ABC):
         """Take a place at a desk, whose lock is held whenever the rest is called."""
 
     @abstractmethod
+    def end(self) -> None:
+        """Leave the desk; nothing runs beside it when this returns. Its lock is not held."""
+
+    @abstractmethod
     def left(self) -> int:
         """How many questions it would still make."""
 
@@ -75,6 +80,10 @@ class Chooser(ABC):
     @abstractmethod
     def changed(self) -> None:
         """Follow answers that were taken back, or that another command told."""
+
+    def annotators(self) -> Sequence[AnnotatorRecord]:
+        """What its last fit says of the annotators; nothing where it does not fit."""
+        return ()
 
 
 class Desk:
@@ -107,6 +116,12 @@ class Desk:
         self._read()
         if chooser is not None:
             chooser.begin(self)
+
+    def close(self) -> None:
+        """Answer no more."""
+        if self.chooser is not None:
+            self.chooser.end()
+        self._store.close()
 
     def next(self, who: str) -> Question | None:
         """The question that is on somebody's screen, or a new one; None where none is left for them now."""
@@ -218,6 +233,12 @@ class Desk:
                 mine[-1].id if mine else None,
                 elsewhere,
             )
+
+    def screens(self) -> list[tuple[Question, str]]:
+        """What is on whose screen, what is there for longest first."""
+        with self.lock:
+            shown = sorted((until, name, who) for name, own in self._screens.items() for who, until in own.items())
+            return [(self._asked[name], who) for _, name, who in shown]
 
     def standing(self) -> tuple[list[Question], list[Answer]]:
         """All questions, and the answers that count."""

@@ -1,14 +1,18 @@
 """Live mode: after each answer an exact update and the best pair of all, while full refits run beside it.
 
 An answer conditions the last layer by Newton's method (:class:`bayesrm.design.live.Live`); features and prior scales
-stay as the last full fit left them. A thread fits anew when enough answers came, and what it has found takes the place
-of the old posterior at once, with the answers that came meanwhile. Nobody waits for it.
+stay as the last full fit left them. While people read, what follows from either answer is prepared
+(:mod:`bayesrm.campaign.page.ahead`), and another process fits anew when enough answers came
+(:mod:`bayesrm.campaign.page.fitting`): what it has found takes the place of the old posterior at once, with the answers
+that came meanwhile. Nobody waits for it, and every pair is the one that the design would choose given all answers that
+were kept before and the features of the last fit.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,13 +21,14 @@ from bayesrm.campaign.answers import OUTCOMES, as_preferences
 from bayesrm.campaign.asking import Request
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.fitting import labels_digest
+from bayesrm.campaign.page.ahead import Ahead, Key
 from bayesrm.campaign.page.desk import Chooser, Desk
+from bayesrm.campaign.page.fitting import Fitted, Fitter, FitterBeside
 from bayesrm.campaign.records import Answer, Question
-from bayesrm.campaign.store import Store
 from bayesrm.campaign.writing import Telling
 from bayesrm.design.live import Live
+from bayesrm.diagnostics.annotators import AnnotatorRecord
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
-from bayesrm.runs.batches import candidates_of, constraints_of
 from bayesrm.types import Comparisons, Preferences
 
 REFIT_AFTER = 10
@@ -48,31 +53,33 @@ class LiveChooser(Chooser):
     """
 
     def __init__(self, campaign: Campaign, request: Request) -> None:
-        # A store and connections of its own, for the thread that fits.
-        self._campaign = Campaign(
-            campaign.directory, Store(campaign.directory), campaign.pool_path, campaign.pool, campaign.device
-        )
-        self._request, self._plan = request, request.with_targets(campaign.targets)
+        self._request = request
         self._seed, self._tag = int(campaign.settings["seed"]), campaign.settings["tag"]
-        self._constraints = constraints_of(request, campaign.pool)
-        self._fits = 0
-        self._live, self._digest, self._labels = self._fit()
+        here = Fitter(campaign, request)
+        self._plan, self._constraints = here.plan, here.constraints
+        self._set(here.fit(0))
+        self._fits = 1
+        self._beside, self._ahead = FitterBeside(campaign, request, here.own), Ahead(self._look)
         self._batch: int | None = None
-        self._made = self._since = 0
-        self._wanted = threading.Event()
-        self._ended = threading.Event()
+        self._made = 0
+        self._wanted, self._ended = threading.Event(), threading.Event()
+        self._fitting = threading.Thread(target=self._refit, name="refit", daemon=True)
 
     def begin(self, desk: Desk) -> None:
-        """Follow what the desk knows, and begin to fit beside it."""
+        """Follow what the desk knows, and begin to fit and to prepare beside it."""
         self._desk = desk
         self._follow()
-        threading.Thread(target=self._refit, name="refit", daemon=True).start()
+        self._fitting.start()
+        self._ahead.begin()
 
     def end(self) -> None:
-        """Fit no more; what is being fitted comes too late."""
-        with self._desk.lock:
-            self._ended.set()
+        """Fit no more, and wait until nothing runs beside the page."""
+        self._ended.set()
         self._wanted.set()
+        self._beside.end()
+        self._ahead.end()
+        if self._fitting.is_alive():
+            self._fitting.join()
 
     def left(self) -> int:
         """Of as many as were requested."""
@@ -81,14 +88,17 @@ class LiveChooser(Chooser):
     def ask(self, telling: Telling) -> Question | None:
         """The pair that the design would ask now; nobody else gets it."""
         while self.left():
-            selection = self._live.next()
+            live = (self._ahead.after(self._live, None) or self._live).copy()
+            selection = live.next()
             pair = Comparisons(selection.first, selection.second)
-            self._live.leave_out(pair)
+            live.leave_out(pair)
+            self._live = live
             if self._batch is None:
                 self._batch = self._begin_batch(telling)
             question = self._question(pair, float(selection.gain[0]))
             if telling.ask(question):
                 self._made += 1
+                self._ahead.changed()
                 return question
         return None
 
@@ -96,16 +106,15 @@ class LiveChooser(Chooser):
         """Condition on it; a skip says nothing of rewards."""
         if answer.verdict == "skip":
             return
-        label = Preferences(
-            np.array([question.first]),
-            np.array([question.second]),
-            np.array([OUTCOMES[answer.verdict]]),
-            annotator=np.array([answer.annotator]) if answer.annotator else None,
-        )
-        self._live.tell(label)
+        prepared = self._ahead.after(self._live, (question.id, answer.annotator, answer.verdict))
+        if prepared is None:
+            prepared = self._live.copy()
+            prepared.tell(_label(question, answer.verdict, answer.annotator))
+        self._live = prepared
         self._digest = ""
         self._labels += 1
         self._since += 1
+        self._ahead.changed()
         if self._since >= max(REFIT_AFTER, self._labels // 10):
             self._wanted.set()
 
@@ -115,30 +124,42 @@ class LiveChooser(Chooser):
             self._batch = None  # what began it was not kept
         self._follow()
 
+    def annotators(self) -> Sequence[AnnotatorRecord]:
+        """What the last full fit says of them."""
+        return self._annotators
+
     def _follow(self) -> None:
         """Let the posterior know the answers that count, and no others."""
         questions, answers = self._desk.standing()
         pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
-        self._live.leave_out(Comparisons(pairs[:, 0], pairs[:, 1]))
+        live = self._live.copy()
+        live.leave_out(Comparisons(pairs[:, 0], pairs[:, 1]))
         labels = as_preferences(questions, answers)
         digest = labels_digest(labels)
-        if digest == self._digest:
-            return
-        try:
-            self._live.relabel(labels)
-            self._digest, self._labels = digest, len(labels)
-        except CapabilityError:
-            self._wanted.set()
+        if digest != self._digest:
+            try:
+                live.relabel(labels)
+                self._digest, self._labels = digest, len(labels)
+            except CapabilityError:
+                self._wanted.set()
+        self._live = live
+        self._ahead.changed()
 
-    def _fit(self) -> tuple[Live, str, int]:
-        """A full fit to all answers of the store, and candidates drawn anew."""
-        labels, asked = self._campaign.preferences(), self._campaign.asked()
-        posterior = self._campaign.fit(labels=labels)
-        seed = rng.child(self._seed, "live candidates", self._fits)
-        pairs = candidates_of(self._request, self._campaign.pool, self._constraints, seed, asked)
-        live = Live(posterior, pairs, self._plan, seed=rng.child(self._seed, "live", self._fits))
-        self._fits += 1
-        return live, labels_digest(labels), len(labels)
+    def _look(self) -> tuple[Live, dict[Key, Preferences]]:
+        """What may come next: the answers to what is on screens, what is there for longest first."""
+        with self._desk.lock:
+            if not self.left():
+                return self._live, {}
+            return self._live, {
+                (question.id, who, verdict): _label(question, verdict, who)
+                for question, who in self._desk.screens()
+                for verdict in ("first", "second")
+            }
+
+    def _set(self, fitted: Fitted) -> None:
+        self._live, self._digest, self._labels = fitted.live, fitted.digest, fitted.labels
+        self._annotators = fitted.annotators
+        self._since = 0
 
     def _refit(self) -> None:
         while True:
@@ -147,17 +168,19 @@ class LiveChooser(Chooser):
             if self._ended.is_set():
                 return
             try:
-                fitted = self._fit()
+                fitted = self._beside.fit(self._fits)
             except NoCandidatesError:
                 return
             except InvalidInputError as error:
                 logger.warning("the fit beside the page failed, and the one before it goes on: %s", error)
                 continue
+            if fitted is None:
+                if not self._ended.is_set():
+                    logger.warning("the process that fits beside the page ended, and the last fit goes on")
+                return
             with self._desk.lock:
-                if self._ended.is_set():
-                    return
-                self._live, self._digest, self._labels = fitted
-                self._since = 0
+                self._set(fitted)
+                self._fits += 1
                 self._follow()
 
     def _begin_batch(self, telling: Telling) -> int:
@@ -181,3 +204,13 @@ class LiveChooser(Chooser):
             gain=gain,
             wanted=self._request.overlap if several else 1,
         )
+
+
+def _label(question: Question, verdict: str, who: str) -> Preferences:
+    """An answer as a label."""
+    return Preferences(
+        np.array([question.first]),
+        np.array([question.second]),
+        np.array([OUTCOMES[verdict]]),
+        annotator=np.array([who]) if who else None,
+    )

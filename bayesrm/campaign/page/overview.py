@@ -23,9 +23,9 @@ FEWEST_SHARED = 10
 
 def overview(desk: Desk, people: list[str]) -> dict[str, Any]:
     """Progress, agreement, forecast and what is odd about annotators, as JSON-able values."""
-    with desk.lock:
-        questions, answers = desk.standing()
-        now = status(desk.campaign)
+    questions, answers = desk.standing()
+    now = status(desk.campaign)
+    suspicions = _suspicions(desk, now)
     wanted = sum(question.wanted for question in questions)
     given = sum(min(count, question.wanted) for question, count in _counts(questions, answers))
     names = sorted({*people, *(answer.annotator for answer in answers)})
@@ -47,7 +47,7 @@ def overview(desk: Desk, people: list[str]) -> dict[str, Any]:
             }
             for batch in now.batches
         ],
-        "people": [_person(name, by_person, answers, now) for name in names],
+        "people": [_person(name, by_person, answers, suspicions.get(name)) for name in names],
         "agreement": str(now.agreement) if len(names) > 1 else "",
         "left_share": None if math.isnan(now.left_share) else now.left_share,
         "forecast": _forecast(now),
@@ -62,7 +62,18 @@ def _counts(questions: list[Question], answers: list[Answer]) -> list[tuple[Ques
     return [(question, counted.get(question.id, 0)) for question in questions]
 
 
-def _person(name: str, by_person: dict[str, list[Answer]], answers: list[Answer], now: Status) -> dict[str, Any]:
+def _suspicions(desk: Desk, now: Status) -> dict[str, str]:
+    """Why somebody should look at an annotator's answers, by the last fit of the page itself, else of a command."""
+    records = () if desk.chooser is None else desk.chooser.annotators()
+    if records or not now.rounds:
+        return {record.name: str(record) for record in records if record.suspect}
+    people = now.rounds[-1].annotators
+    return {one.name: one.said or f"{one.name} answers next to at random." for one in people if one.unreliable}
+
+
+def _person(
+    name: str, by_person: dict[str, list[Answer]], answers: list[Answer], suspicion: str | None
+) -> dict[str, Any]:
     """Counts and pace of one annotator, and remarks on what is odd."""
     own = by_person[name]
     pace = {who: _pace(theirs) for who, theirs in by_person.items()}
@@ -71,14 +82,10 @@ def _person(name: str, by_person: dict[str, list[Answer]], answers: list[Answer]
     shared, same = _shared(name, answers)
     remarks = []
     if mine is not None and others and mine > SLOW * statistics.median(others):
-        remarks.append(f"slow: {mine:.0f} s an answer, where others take {statistics.median(others):.0f} s")
-    findings = now.rounds[-1] if now.rounds else None
-    for person in findings.annotators if findings is not None else ():
-        if person.name == name and person.unreliable:
-            remarks.append(
-                f"next to random: {person.right:.0%} of {person.answers} answers go as the last fit predicts, where "
-                f"{person.expected:.0%} of a typical annotator's would"
-            )
+        words = f"{mine:.0f} s an answer, where others take {statistics.median(others):.0f} s"
+        remarks.append(f"{name} is slow: {words}.")
+    if suspicion is not None:
+        remarks.append(suspicion)
     return {
         "name": harmless(name) or "unnamed",
         "answers": len(own),
@@ -88,7 +95,7 @@ def _person(name: str, by_person: dict[str, list[Answer]], answers: list[Answer]
         "last": max((answer.told for answer in own), default=None),
         "shared": shared,
         "same": same / shared if shared >= FEWEST_SHARED else None,
-        "remarks": remarks,
+        "remarks": [harmless(remark) for remark in remarks],
     }
 
 

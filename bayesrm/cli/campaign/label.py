@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -105,10 +106,8 @@ def label(
         chooser = LiveChooser(campaign, request)
     reserved = timedelta(minutes=minutes)
     if terminal:
-        answer_in_terminal(Desk(campaign, "terminal", chooser, reserved), people[0])
-        if chooser is not None:
-            chooser.end()
-        campaign.store.close()
+        with closing(Desk(campaign, "terminal", chooser, reserved)) as desk:
+            answer_in_terminal(desk, people[0])
         return
     links = Links.of(directory, people, renew)
     listening = listen(host, port, links.port)
@@ -130,9 +129,7 @@ def label(
     if open_:
         webbrowser.open(f"{base}/#{next(iter(links.annotators.values()))}")
     before = len(campaign.store.answers())
-    serve(make_app(desk, links, own_names(host), any_address=not is_loopback(host)), listening)
-    if chooser is not None:
-        chooser.end()
-    given = len(campaign.store.answers()) - before
-    campaign.store.close()
+    with closing(desk):
+        serve(make_app(desk, links, own_names(host), any_address=not is_loopback(host)), listening)
+        given = len(campaign.store.answers()) - before
     say(f"Ended. {counted(given, 'answer')} came in; next: bayesrm campaign status {directory}")

@@ -39,6 +39,12 @@ def tell(
             "nothing before somebody says it."
         ),
     ] = None,
+    users: Annotated[
+        str | None,
+        typer.Option(
+            help="Who the users of a tool are, which its files call by a number or an address, such as 10=ana,11=bo."
+        ),
+    ] = None,
     again: Annotated[
         bool,
         typer.Option(
@@ -61,13 +67,15 @@ def tell(
     """
     from bayesrm.campaign import Campaign
     from bayesrm.campaign.meanings import parse_meanings
+    from bayesrm.campaign.users import parse_users
 
     meanings = None if answers is None else parse_meanings(answers)
+    named = None if users is None else parse_users(users)
     campaign = Campaign.open(directory, pool)
     refused: list[InvalidInputError] = []
     for file in files:
         try:
-            say(str(campaign.tell(file, form, annotator, meanings, dry_run, again)))
+            say(str(campaign.tell(file, form, annotator, meanings, dry_run, again, named)))
         except InvalidInputError as error:
             refused.append(error)
     if len(refused) == 1:

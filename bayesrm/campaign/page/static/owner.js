@@ -37,9 +37,9 @@ function show(state) {
     one.last === null ? null : new Date(one.last).toLocaleString(),
   ]));
   $("remarks").replaceChildren(...state.people.flatMap((one) => one.remarks.map((remark) => {
-    const item = document.createElement("li"), name = document.createElement("bdi");
-    name.textContent = one.name;
-    item.append(name, ` is ${remark}.`);
+    const item = document.createElement("li"), words = document.createElement("bdi");
+    words.textContent = remark;
+    item.append(words);
     return item;
   })));
   $("agreement").textContent = state.agreement;

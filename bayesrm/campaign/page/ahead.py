@@ -1,0 +1,84 @@
+"""What to ask next, found while people read: the exact update and the best pair after each answer that may come.
+
+Nothing is guessed. A session that was prepared is taken only where the answer is the one that it was prepared for and
+nothing else happened since: then it is what would have been computed after the answer. Otherwise that is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from bayesrm.design.live import Live
+from bayesrm.errors import InvalidInputError
+from bayesrm.types import Preferences
+
+Key = tuple[str, str, str]
+"""A question, an annotator and a verdict."""
+SETTLING = 0.02
+"""Seconds until whoever answered has the next question, as a rule: what is prepared earlier is soon out of date."""
+logger = logging.getLogger(__name__)
+
+
+class Ahead:
+    """A thread that prepares.
+
+    Parameters
+    ----------
+    look
+        Says from which session to go on, and which answers may come, the likeliest first.
+    """
+
+    def __init__(self, look: Callable[[], tuple[Live, Mapping[Key, Preferences]]]) -> None:
+        self._look = look
+        self._changed, self._ended = threading.Event(), threading.Event()
+        self._prepared: tuple[Live | None, dict[Key | None, Live]] = (None, {})
+        self._thread = threading.Thread(target=self._prepare, name="ahead", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to prepare."""
+        self._thread.start()
+        self._changed.set()
+
+    def changed(self) -> None:
+        """Prepare anew: a question or an answer came, or a fit."""
+        self._changed.set()
+
+    def end(self) -> None:
+        """Prepare no more, and wait until nothing is being prepared."""
+        self._ended.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def after(self, live: Live, key: Key | None) -> Live | None:
+        """The session after an answer, or as it is with its next pair found; None where it is not prepared."""
+        start, prepared = self._prepared
+        return prepared.get(key) if start is live else None
+
+    def _prepare(self) -> None:
+        while True:
+            self._changed.wait()
+            if self._ended.wait(SETTLING):
+                return
+            self._changed.clear()
+            live, answers = self._look()
+            prepared: dict[Key | None, Live] = {}
+            self._prepared = live, prepared
+            try:
+                for key, label in [*answers.items(), (None, None)]:
+                    if self._changed.is_set():
+                        break
+                    prepared[key] = _after(live, label)
+            except InvalidInputError as error:
+                logger.debug("nothing is prepared: %s", error)
+
+
+def _after(live: Live, label: Preferences | None) -> Live:
+    later = live.copy()
+    if label is not None:
+        later.tell(label)
+    if len(later):
+        later.next()
+    return later
