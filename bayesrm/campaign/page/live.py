@@ -3,7 +3,7 @@
 An answer conditions the last layer by Newton's method (:class:`bayesrm.design.live.Live`); features and prior scales
 stay as the last full fit left them. While people read, what follows from either answer is prepared
 (:mod:`bayesrm.campaign.page.ahead`), and another process fits anew when enough answers came
-(:mod:`bayesrm.campaign.page.fitting`): what it has found takes the place of the old posterior at once, with the answers
+(:mod:`bayesrm.campaign.page.beside`): what it has found takes the place of the old posterior at once, with the answers
 that came meanwhile. Nobody waits for it, and every pair is the one that the design would choose given all answers that
 were kept before and the features of the last fit.
 """
@@ -22,8 +22,8 @@ from bayesrm.campaign.asking import Request
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.fitting import labels_digest
 from bayesrm.campaign.page.ahead import Ahead, Key
+from bayesrm.campaign.page.beside import Fitted, Fitter, FitterBeside
 from bayesrm.campaign.page.desk import Chooser, Desk
-from bayesrm.campaign.page.fitting import Fitted, Fitter, FitterBeside
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.writing import Telling
 from bayesrm.design.live import Live
