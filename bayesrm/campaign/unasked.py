@@ -146,7 +146,7 @@ def data_set(path: Path, found: MatchedLabels, annotator: str, users: Mapping[st
             one.first,
             one.second,
             one.label.outcome,
-            named.get(one.label.annotator or "", one.label.annotator) or annotator,
+            named.get(one.label.annotator or "", one.label.annotator or annotator),
             time_of(one.label.answered),
             one.label.weight,
             one.label.margin,

@@ -74,11 +74,11 @@ def notes_on_users(
     notes = []
     unknown = [user for user, lacks_name in seen.items() if lacks_name]
     if unknown:
-        asked = sorted({name for question in questions.values() for name in question.annotators})
-        example = ",".join(f"{user}={name}" for user, name in zip(unknown, asked or ("ana", "bo"), strict=False))
+        people = sorted({name for question in questions.values() for name in question.annotators})
+        example = ",".join(f"{user}={name}" for user, name in zip(unknown, people or ["ana", "bo"], strict=False))
         notes.append(
             f"It calls who answered {_listed(unknown)}"
-            + (f", and those who were asked are called {_listed(asked)}" if asked else "")
+            + (f", and those who were asked are called {_listed(people)}" if people else "")
             + f": --users {example} says who is who where a file is told, and bayesrm campaign rename for what "
             "was told."
         )

@@ -147,6 +147,9 @@ def label_studio_annotation(selected=None, choice=None, completed_by=10, cancell
     }  # fmt: skip
 
 
+EMPTY = "it was submitted without an answer, so the question is still open"
+
+
 def test_label_studio_json_export():
     tasks = [
         label_studio_task(
@@ -173,7 +176,7 @@ def test_label_studio_json_export():
         "expected one answer, got left and tie",
         "expected the id of a question, and there is none",
         "expected an annotation, got str",
-        "it was submitted without an answer, so the question is still open",
+        EMPTY,
     ]
 
 
@@ -264,9 +267,10 @@ def test_label_studio_csv_export(tmp_path):
     data = out.getvalue().encode()
     assert recognised(data, tmp_path / "export.csv").name == "label-studio"
     found = read("label-studio", data)
-    assert sides(found[:5]) == [
-        ("q1", "left", "7"), ("q2", "tie", "7"), ("q3", "skip", "7"), ("q4", None, "7"), ("q5", "right", "7"),
+    assert sides([*found[:3], found[4]]) == [
+        ("q1", "left", "7"), ("q2", "tie", "7"), ("q3", "skip", "7"), ("q5", "right", "7"),
     ]  # fmt: skip
+    assert found[3] == Broken("row 5", EMPTY)
     assert found[0].answered == "2026-01-01T10:00:00.000000+00:00"
     assert found[5] == Broken("row 7", "expected one answer, got left and tie")
     short = read("label-studio", b"question,annotation_id,preference\nq1,1\nq2,2,left\n")
@@ -288,7 +292,8 @@ def test_label_studio_controls_beside_ours_are_no_answers():
     renamed["result"][0]["from_name"] = "pref"
     tasks = [label_studio_task(f"q{k}", one) for k, one in enumerate((annotation, alone, renamed), start=1)]
     found = read("label-studio", json.dumps(tasks).encode())
-    assert sides(found[:2]) == [("q1", "left", "10"), ("q2", None, "10")]
+    assert sides(found[:1]) == [("q1", "left", "10")]
+    assert found[1] == Broken("task 2, annotation 1", EMPTY)
     assert found[2] == Broken(
         "task 3, annotation 1", "expected the answer in the control preference, and it is in 'pref'"
     )

@@ -22,7 +22,7 @@ from bayesrm.campaign.asking import Request
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.fitting import labels_digest
 from bayesrm.campaign.page.ahead import Ahead, Key
-from bayesrm.campaign.page.beside import Fitted, Fitter, FitterBeside
+from bayesrm.campaign.page.beside import Fitter, FitterBeside
 from bayesrm.campaign.page.desk import Chooser, Desk
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.writing import Telling
@@ -57,8 +57,10 @@ class LiveChooser(Chooser):
         self._seed, self._tag = int(campaign.settings["seed"]), campaign.settings["tag"]
         here = Fitter(campaign, request)
         self._plan, self._constraints = here.plan, here.constraints
-        self._set(here.fit(0))
-        self._fits = 1
+        first = here.fit(0)
+        self._live, self._digest, self._labels = first.live, first.digest, first.labels
+        self._annotators = first.annotators
+        self._fits, self._since = 1, 0
         self._beside, self._ahead = FitterBeside(campaign, request, here.own), Ahead(self._look)
         self._batch: int | None = None
         self._made = 0
@@ -156,11 +158,6 @@ class LiveChooser(Chooser):
                 for verdict in ("first", "second")
             }
 
-    def _set(self, fitted: Fitted) -> None:
-        self._live, self._digest, self._labels = fitted.live, fitted.digest, fitted.labels
-        self._annotators = fitted.annotators
-        self._since = 0
-
     def _refit(self) -> None:
         while True:
             self._wanted.wait()
@@ -179,8 +176,9 @@ class LiveChooser(Chooser):
                     logger.warning("the process that fits beside the page ended, and the last fit goes on")
                 return
             with self._desk.lock:
-                self._set(fitted)
-                self._fits += 1
+                self._live, self._digest, self._labels = fitted.live, fitted.digest, fitted.labels
+                self._annotators = fitted.annotators
+                self._fits, self._since = self._fits + 1, 0
                 self._follow()
 
     def _begin_batch(self, telling: Telling) -> int:
