@@ -155,6 +155,7 @@ class LiveChooser(Chooser):
             return self._live, {
                 (question.id, who, verdict): _label(question, verdict, who)
                 for question, who in self._desk.screens()
+                if not question.is_list
                 for verdict in ("first", "second")
             }
 
