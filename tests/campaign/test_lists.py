@@ -272,7 +272,7 @@ def test_an_export_of_argilla_without_ranks_is_set_aside(lists):
     assert lists.store.answers() == []
 
 
-def test_a_list_that_was_not_sorted_in_label_studio_is_open_and_a_tie_is_a_tie(lists):
+def test_a_list_that_was_not_sorted_in_label_studio_is_set_aside_and_a_tie_is_a_tie(lists):
     tasks = json.loads(label_studio(lists, [{"_": list("ABCD"), "place_1": []}, {"_": list("ABCD")}]))
     tasks[1]["annotations"][0]["result"].append(
         {"from_name": "otherwise", "to_name": "prompt", "type": "choices", "value": {"choices": ["tie"]}}
@@ -280,7 +280,8 @@ def test_a_list_that_was_not_sorted_in_label_studio_is_open_and_a_tie_is_a_tie(l
     path = lists.directory / "tasks.json"
     path.write_text(json.dumps(tasks))
     report = lists.tell(path)
-    assert (report.new, report.ties, report.open) == (1, 1, 1)
+    assert (report.new, report.ties) == (1, 1)
+    assert "submitted without an answer, so the question is still open" in report.aside[0][1]
 
 
 def test_a_row_that_shows_other_texts_is_set_aside(lists):
