@@ -319,7 +319,8 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
     ) -> list[Path]:
         """Write the answers that count as data for other programs, with a card that says what they are.
 
-        Told again into an empty campaign about the same pool, the file gives the same posterior.
+        Told again into an empty campaign about the same pool, the file gives the same posterior, unless there are
+        rankings of lists: each is written as the pairs that it decides.
 
         Parameters
         ----------

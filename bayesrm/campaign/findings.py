@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
 from bayesrm import rng
 from bayesrm.campaign.agreement import agreement
-from bayesrm.campaign.answers import choose_likelihood
+from bayesrm.campaign.answers import choose_likelihood, used_answers
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.diagnostics.annotators import records_of_annotators
 from bayesrm.evaluation.baselines import length_share
 from bayesrm.evaluation.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.types import Preferences
 
 FOLDS = 5
 FEWEST_HELD_OUT = 50
@@ -189,7 +190,7 @@ def find(
     )
     chosen = choose_likelihood(posterior.preferences)
     return Findings(
-        len(posterior.preferences),
+        _answers(campaign, posterior),
         posterior.model.likelihood.name,
         chosen.reason if chosen.name == posterior.model.likelihood.name else "",
         outlook,
@@ -199,15 +200,24 @@ def find(
     )
 
 
+def _answers(campaign: Campaign, posterior: RewardPosterior) -> int:
+    """How many answers a posterior was fitted to: a ranking is one, and several rows of its preferences."""
+    if posterior.preferences.choice is None:
+        return len(posterior.preferences)
+    return len(used_answers(campaign.store.questions(), campaign.store.answers()))
+
+
 def predict_held_out(posterior: RewardPosterior, seed: int) -> Float[np.ndarray, "comparison"] | None:
     """P(first preferred) for each answer from the others, in folds, with features and prior scales as they are.
 
     None with too few answers, or where the inference cannot leave some out.
     """
     labels = posterior.preferences
-    if not isinstance(posterior, LastLayerPosterior) or _decided(posterior).sum() < FEWEST_HELD_OUT:
+    decided = labels[np.flatnonzero(_decided(posterior))]
+    many = len(decided) if decided.choice is None else len(np.unique(decided.choice))
+    if not isinstance(posterior, LastLayerPosterior) or many < FEWEST_HELD_OUT:
         return None
-    fold = rng.stream(seed, "held out").permutation(len(labels)) % FOLDS
+    fold = _folds(labels, seed)
     probability = np.empty(len(labels))
     for number in range(FOLDS):
         unseen = np.flatnonzero(fold == number)
@@ -222,8 +232,34 @@ def held_out(posterior: RewardPosterior, predicted: Float[np.ndarray, "compariso
     decided = _decided(posterior)
     right = _right(posterior, predicted)[decided]
     p = predicted[decided]
+    labels = posterior.preferences
+    if labels.choice is not None:
+        return _held_out_choices(labels[np.flatnonzero(decided)], right, np.maximum(p, 1 - p))
     error = float(right.std(ddof=1) / np.sqrt(len(right)))
     return HeldOut(len(right), float(right.mean()), error, float(np.maximum(p, 1 - p).mean()))
+
+
+def _held_out_choices(
+    labels: Preferences, right: Float[np.ndarray, "comparison"], expected: Float[np.ndarray, "comparison"]
+) -> HeldOut:
+    """The same by choices among several, whose rows rise and fall together and count as one, by weight."""
+    weight = np.ones(len(labels)) if labels.weight is None else labels.weight
+    _, of = np.unique(labels.choice, return_inverse=True)
+    total = np.bincount(of, weight)
+    mean, predicted = np.bincount(of, weight * right) / total, np.bincount(of, weight * expected) / total
+    share = np.bincount(of, weight) / np.bincount(of)
+    estimate = float(share @ mean / share.sum())
+    error = float(np.sqrt((share**2) @ (mean - estimate) ** 2) / share.sum())
+    return HeldOut(len(mean), estimate, error, float(share @ predicted / share.sum()))
+
+
+def _folds(labels: Preferences, seed: int) -> Int64[np.ndarray, "comparison"]:
+    """The fold of each answer, at random; the rows of one choice among several stay together."""
+    generator = rng.stream(seed, "held out")
+    if labels.choice is None:
+        return generator.permutation(len(labels)) % FOLDS
+    _, of = np.unique(labels.choice, return_inverse=True)
+    return (generator.permutation(int(of.max()) + 1) % FOLDS)[of]
 
 
 def reliabilities(posterior: RewardPosterior, draws: int = 1024) -> tuple[Reliability, ...]:

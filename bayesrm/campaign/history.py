@@ -45,7 +45,7 @@ def _released(store: Store) -> list[str]:
         was = one_or_many(count, "was", "were")
         came = f" {counted(late[batch], 'answer')} came all the same." if late[batch] else ""
         lines.append(
-            f"{counted(count, 'unanswered pair')} of batch {batch} {was} released {_decided(*decision)}{came}"
+            f"{counted(count, 'unanswered question')} of batch {batch} {was} released {_decided(*decision)}{came}"
         )
     return lines
 

@@ -38,9 +38,9 @@ class ReleaseReport:
     def __str__(self) -> str:
         would = "would be" if self.dry_run else one_or_many(self.pairs, "is", "are")
         text = (
-            f"{counted(self.pairs, 'unanswered pair')} of batch {self.batch} {would} released: no longer open, and ask "
-            f"may choose {one_or_many(self.pairs, 'it', 'them')} again. {counted(self.answered, 'pair')} with answers "
-            f"{one_or_many(self.answered, 'stays', 'stay')}."
+            f"{counted(self.pairs, 'unanswered question')} of batch {self.batch} {would} released: no longer open, and "
+            f"ask may choose {one_or_many(self.pairs, 'it', 'them')} again. {counted(self.answered, 'question')} with "
+            f"answers {one_or_many(self.answered, 'stays', 'stay')}."
         )
         return f"{text} Nothing was written." if self.dry_run else text
 
@@ -64,13 +64,14 @@ class CloseReport:
     open: int
 
     def __str__(self) -> str:
-        pairs = counted(self.open, "pair")
+        questions = counted(self.open, "question")
         if not self.closed:
             return (
-                f"Batch {self.batch} is open again: answers to it are taken, and {pairs} without one wait for it."
+                f"Batch {self.batch} is open again: answers to it are taken, and {questions} without one "
+                f"{one_or_many(self.open, 'waits', 'wait')} for it."
             )
         return (
-            f"Batch {self.batch} is closed: answers to it are set aside from now on, and {pairs} without one "
+            f"Batch {self.batch} is closed: answers to it are set aside from now on, and {questions} without one "
             f"{one_or_many(self.open, 'is', 'are')} not waited for. --reopen takes this back."
         )
 
@@ -111,8 +112,8 @@ class CanRelease:
             unanswered = [name for name in own if name not in answered | telling.released().keys()]
             if not unanswered:
                 raise InvalidInputError(
-                    f"no pair of batch {batch} is left to release: {len(answered)} of its {len(own)} have answers, and "
-                    "the others were released before"
+                    f"no question of batch {batch} is left to release: {len(answered)} of its {len(own)} have answers, "
+                    "and the others were released before"
                 )
             if not dry_run:
                 telling.release(unanswered, *said(by, reason))

@@ -35,7 +35,10 @@ def explain(
         ),
     ] = None,
 ) -> None:
-    """Why these pairs: probability, Fisher weight, variance of the logit and gain of each, as a table and a figure."""
+    """Why these pairs: probability, Fisher weight, variance of the logit and gain of each, as a table and a figure.
+
+    Of lists there is a table: the reward of each response, how sure it is, and the probability that it is the best.
+    """
     from bayesrm.inspection.explain import explain_folder
 
     explanation, files = explain_folder(directory, pool, number)

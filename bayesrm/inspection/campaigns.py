@@ -10,10 +10,12 @@ import xarray as xr
 
 from bayesrm import rng
 from bayesrm.campaign import Campaign
-from bayesrm.campaign.answers import as_preferences, order_of_telling
+from bayesrm.campaign.answers import as_preferences, order_of_telling, used_answers
 from bayesrm.campaign.store import STORE_FILE
 from bayesrm.data import load_golden, load_pool
 from bayesrm.design.explanation import Explanation
+from bayesrm.design.lists.explanation import ListExplanation
+from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
 from bayesrm.diagnostics import Diagnosis, diagnose
 from bayesrm.diagnostics.history import own_history
@@ -114,8 +116,8 @@ def diagnose_campaign(
     )
 
 
-def explain_batch(campaign: Campaign, batch: int | None = None) -> tuple[int, Explanation]:
-    """Why the pairs of a batch, under the answers that had been told when it was asked.
+def explain_batch(campaign: Campaign, batch: int | None = None) -> tuple[int, Explanation | ListExplanation]:
+    """Why the pairs or lists of a batch, under the answers that had been told when it was asked.
 
     Answers that were taken back since are as if they had never been told.
 
@@ -140,10 +142,10 @@ def explain_batch(campaign: Campaign, batch: int | None = None) -> tuple[int, Ex
     known = [answer for answer in campaign.store.answers() if answer.told < batches[number]["asked"]]
     posterior = campaign.fit(labels=as_preferences(questions, known))
     own = sorted((question for question in questions if question.batch == number), key=lambda one: -one.gain)
-    selection = Selection(
-        np.array([question.first for question in own]),
-        np.array([question.second for question in own]),
-        gain=np.array([question.gain for question in own]),
-        design=f"{batches[number]['design']} after {counted(len(posterior.preferences), 'answer')}",
-    )
-    return number, selection.explain(posterior, campaign.pool)
+    gain = np.array([question.gain for question in own])
+    design = f"{batches[number]['design']} after {counted(len(used_answers(questions, known)), 'answer')}"
+    if any(question.is_list for question in own):
+        chosen = ListSelection(np.array([question.members for question in own]), gain, design)
+        return number, chosen.explain(posterior, campaign.pool)
+    first, second = (np.array([getattr(question, end) for question in own]) for end in ("first", "second"))
+    return number, Selection(first, second, gain=gain, design=design).explain(posterior, campaign.pool)

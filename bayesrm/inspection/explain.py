@@ -9,7 +9,7 @@ from bayesrm import rng
 from bayesrm.campaign import Campaign
 from bayesrm.data import load_pool
 from bayesrm.design.explanation import Explanation
-from bayesrm.design.selection import Selection
+from bayesrm.design.lists.explanation import ListExplanation
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
 from bayesrm.inspection.campaigns import explain_batch, is_campaign
@@ -23,7 +23,7 @@ from bayesrm.utils.files import read_json, replacing
 
 def explain_folder(
     directory: Path, pool: Path | None = None, number: int | None = None
-) -> tuple[Explanation, list[Path]]:
+) -> tuple[Explanation | ListExplanation, list[Path]]:
     """Explain a batch of a campaign, counted from 1, or a round of a run, from 0: see :func:`explain_run`.
 
     Raises
@@ -39,8 +39,10 @@ def explain_folder(
     return explain_run(directory, pool, number)
 
 
-def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> tuple[Explanation, list[Path]]:
-    """Explain the pairs of a round, and write the table and a figure into the run's folder.
+def explain_run(
+    directory: Path, pool: Path, round_index: int | None = None
+) -> tuple[Explanation | ListExplanation, list[Path]]:
+    """Explain the pairs of a round, and write the table and a figure into the run's folder; of lists the table.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> 
     Returns
     -------
     explanation, files
-        Why these pairs, and where the table (CSV) and the figure (PNG) are.
+        Why these pairs or lists, and where the table (CSV) and the figure (PNG) are.
 
     Raises
     ------
@@ -78,22 +80,18 @@ def explain_run(directory: Path, pool: Path, round_index: int | None = None) -> 
         labels = labels.append(record.labels)
     model, seed = model_of_run(configuration["model"], responses), rng.child(configuration["seed"], "fit")
     posterior = fit(model, responses, labels, configuration["inference"], seed)
-    selection = records[chosen].selection
-    if not isinstance(selection, Selection):
-        raise InvalidInputError(
-            f"expected a run of pairs, and {folder} asked for lists, which have no projection: see "
-            "selection.explain(posterior) of its records in Python"
-        )
-    explanation = selection.explain(posterior)
+    explanation = records[chosen].selection.explain(posterior)
     return explanation, _write(explanation, folder, f"round_{chosen:04d}")
 
 
-def _write(explanation: Explanation, folder: Path, stem: str) -> list[Path]:
-    """The table and the figure."""
+def _write(explanation: Explanation | ListExplanation, folder: Path, stem: str) -> list[Path]:
+    """The table, and of pairs the figure."""
     table, figure = (folder / f"{stem}.{suffix}" for suffix in ("csv", "png"))
     with replacing(table) as temporary:
         temporary.write_text(
             csv_of(explanation.table, index=True), encoding="utf-8", errors="surrogatepass", newline=""
         )
+    if isinstance(explanation, ListExplanation):
+        return [table]
     save(batch_projection(explanation.projection), figure)
     return [table, figure]

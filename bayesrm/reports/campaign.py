@@ -15,6 +15,7 @@ from bayesrm.campaign.findings import Findings, Reliability
 from bayesrm.campaign.outlook import sentences
 from bayesrm.campaign.status import Status
 from bayesrm.design.explanation import Explanation
+from bayesrm.design.lists.explanation import ListExplanation
 from bayesrm.diagnostics.checks import CHECKS
 from bayesrm.diagnostics.diagnosis import MARKS, Diagnosis
 from bayesrm.plots.diagnosis import draw
@@ -25,14 +26,17 @@ from bayesrm.utils.wording import counted, one_or_many
 
 PICTURED = ("history", "annotators", "reliability", "length")
 """Checks whose figures the report has, in this order; the page of ``bayesrm diagnose`` has all."""
-MOST_PAIRS = 20
+MOST_PAIRS, MOST_LISTS = 20, 8
 SHOWN = 160
 """Characters of a text; whole ones are in the table that ``bayesrm explain`` writes."""
 EARLIER = 5
 
 
 def write_report(
-    campaign: Campaign, now: Status, diagnosis: Diagnosis, explained: tuple[int, Explanation] | None
+    campaign: Campaign,
+    now: Status,
+    diagnosis: Diagnosis,
+    explained: tuple[int, Explanation | ListExplanation] | None,
 ) -> Path:
     """Write the page into the campaign's folder; whole or not at all.
 
@@ -54,7 +58,10 @@ def write_report(
 
 
 def render(
-    campaign: Campaign, now: Status, diagnosis: Diagnosis, explained: tuple[int, Explanation] | None
+    campaign: Campaign,
+    now: Status,
+    diagnosis: Diagnosis,
+    explained: tuple[int, Explanation | ListExplanation] | None,
 ) -> str:
     """The page."""
     findings = now.rounds[-1]
@@ -68,6 +75,7 @@ def render(
         verdict=advice(now),
         progress=_progress(now),
         batches=now.batches,
+        lists=any(entry.members > 2 for entry in now.batches),
         quality=_quality(now.rounds),
         by_design=_by_design(findings),
         likelihood=findings.likelihood,
@@ -92,6 +100,7 @@ def _progress(now: Status) -> str:
         f"{one_or_many(now.ties, 'a tie', 'ties')}",
         f"{counted(now.skips, 'question')} {one_or_many(now.skips, 'was', 'were')} skipped",
         f"{counted(still_open, 'question')} {one_or_many(still_open, 'is', 'are')} open",
+        f"{counted(now.texts, 'text')} {one_or_many(now.texts, 'was', 'were')} read for them",
     ]
     return "; ".join(parts) + "."
 
@@ -144,9 +153,12 @@ def _person(person: Reliability) -> dict[str, Any]:
     }
 
 
-def _batch(number: int, explanation: Explanation) -> dict[str, Any]:
+def _batch(number: int, explanation: Explanation | ListExplanation) -> dict[str, Any]:
     table = explanation.table
+    if isinstance(explanation, ListExplanation):
+        return _lists(number, explanation)
     return {
+        "lists": False,
         "number": number,
         "design": explanation.design,
         "figure": svg(batch_projection(explanation.projection)),
@@ -154,6 +166,33 @@ def _batch(number: int, explanation: Explanation) -> dict[str, Any]:
         "left_out": max(0, len(table) - MOST_PAIRS),
         "texts": "first_text" in table,
         "gains": bool((table["gain"] != 0).any()),
+    }
+
+
+def _lists(number: int, explanation: ListExplanation) -> dict[str, Any]:
+    """A row a member; those of one list stand together."""
+    table = explanation.table.reset_index()
+    shown = table[table["list"] < MOST_LISTS]
+    return {
+        "lists": True,
+        "number": number,
+        "design": explanation.design,
+        "rows": [_member(row) for _, row in shown.iterrows()],
+        "left_out": max(0, table["list"].nunique() - MOST_LISTS),
+        "texts": "text" in table,
+        "gains": bool((table["gain"] != 0).any()),
+    }
+
+
+def _member(row: pd.Series[Any]) -> dict[str, Any]:
+    return {
+        "prompt": _short(str(row["prompt"])) if row["place"] == 1 else "",
+        "cells": [
+            f"{row['reward']:.3g} ± {row['reward_sd']:.3g}",
+            f"{row['best']:.0%}",
+            f"{row['gain']:.3g}" if row["place"] == 1 else "",
+        ],
+        "texts": [_short(str(row["text"]))] if "text" in row.index else [],
     }
 
 

@@ -101,8 +101,8 @@ def test_mistakes_are_undone(command, pool, tmp_path):
     )
     assert "6 answers by ana are anna's; so is what" in says("rename", folder, "ana", "anna")
     assert "anna is no longer ana" in says("rename", folder, "--undo")
-    assert "4 unanswered pairs of batch 1 would be" in says("release", folder, "--batch", 1, "--dry-run")
-    assert "4 unanswered pairs of batch 1 are" in says("release", folder, "--batch", 1, "--reason", "she left")
+    assert "4 unanswered questions of batch 1 would be" in says("release", folder, "--batch", 1, "--dry-run")
+    assert "4 unanswered questions of batch 1 are" in says("release", folder, "--batch", 1, "--reason", "she left")
     assert "Batch 1 is closed" in says("close", folder, "--batch", 1, "--by", "bo")
     printed = says("status", folder, "--no-fit")
     for line in ("reason: she forgot.", "reason: she left.", "Batch 1 was closed on", "by bo, reason: not said."):

@@ -10,19 +10,25 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesrm as brm
 from bayesrm import rng
 from bayesrm.campaign import tables
 from bayesrm.campaign.agreement import agreement
 from bayesrm.campaign.asking import Request
+from bayesrm.campaign.findings import _folds, _held_out_choices, find
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.rankings import parse_ranking
 from bayesrm.campaign.rankings import LETTERS, Ranking, in_words
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.status import status
 from bayesrm.campaign.store import STORE_FILE, Store
+from bayesrm.diagnostics.diagnosis import Diagnosis
 from bayesrm.errors import InvalidInputError
+from bayesrm.inspection.campaigns import explain_batch
+from bayesrm.inspection.explain import explain_folder
+from bayesrm.reports import campaign as campaign_page
 
 ORDER = "B > A = D > C"
 
@@ -375,3 +381,73 @@ def test_a_campaign_of_the_format_before_lists_goes_on_with_all_its_rows(asked, 
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
         with pytest.raises(sqlite3.IntegrityError, match="rows of answer are only ever added"):
             db.execute("DELETE FROM answer")
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory):
+    """A campaign with eighteen lists of three, each ranked by its numbers, and one pair."""
+    folder = tmp_path_factory.mktemp("ranked")
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((48, 4)).astype(np.float32)
+    pool = brm.ResponsePool(embeddings, np.repeat(np.arange(12), 4), [f"Response **{k}**" for k in range(48)])
+    brm.save_pool(folder / "pool", pool)
+    campaign = brm.Campaign.create(folder / "campaign", folder / "pool", encoder="linear")
+    campaign.ask(Request(size=18, design="random"), list_size=3)
+    words = []
+    for question in campaign.store.questions():
+        order = np.argsort([-embeddings[member, 0] for member in question.members], kind="stable")
+        words.append([LETTERS[at] for at in order])
+    (folder / "lists.jsonl").write_bytes(lines_of(campaign, words, annotator="ann"))
+    campaign.tell(folder / "lists.jsonl")
+    (pair,) = campaign.ask(Request(size=1, design="random"))
+    line = {"question": pair.id, "answer": "left", "annotator": "ann"}
+    (folder / "pair.jsonl").write_text(json.dumps(line))
+    campaign.tell(folder / "pair.jsonl")
+    return campaign
+
+
+def test_labels_of_rankings_are_the_pairs_that_they_decide(ranked):
+    table = ranked.labels()
+    assert len(table) == 18 * 3 + 1
+    reward = dict(zip(ranked.pool.texts, ranked.pool.embeddings[:, 0], strict=True))
+    lists = table[table["question"].str.contains(":")]
+    assert (lists["chosen"].map(reward) > lists["rejected"].map(reward)).all()
+    assert lists["question"].is_unique
+    assert set(lists["question"].str.split(":").str[1]) == {"AB", "AC", "BC"}
+    *_, card = ranked.export_labels("csv")
+    assert "18 answers are rankings of lists, of which each pair that it decides is a row" in card.read_text()
+
+
+def test_lists_are_explained_and_a_report_has_them(ranked):
+    number, explanation = explain_batch(ranked, 1)
+    assert number == 1
+    questions = [question for question in ranked.store.questions() if question.batch == 1]
+    assert sorted(explanation.table["response"]) == sorted(m for question in questions for m in question.members)
+    assert len(explanation.table) == 54
+    explained, files = explain_folder(ranked.directory, number=1)
+    assert [path.name for path in files] == ["batch-001-explained.csv"]
+    findings = find(ranked, ranked.fit(), horizons=(10,), draws=16)
+    assert (findings.labels, findings.likelihood) == (19, "bradley-terry")
+    assert findings.held_out is None
+    ranked.store.add_round("of now", {"findings": findings.as_json()})
+    diagnosis = Diagnosis("Laplace", (), xr.DataTree())
+    diagnosis.tree.attrs["versions"] = "{}"
+    page = campaign_page.render(ranked, status(ranked), diagnosis, (1, explained))
+    assert "pairs or lists" in page
+    assert "18 of 3" in page
+    assert "56 texts were read for them" in page
+    assert "Why batch 1 asked these lists" in page
+
+
+def test_rows_of_a_choice_count_as_one_answer_that_is_held_out():
+    labels = brm.Preferences.from_rankings([[0, 1, 2], [3, 4, 5], [8, 7, 6]])
+    right = np.array([1, 1, 1, 1, 0, 1, 0, 0, 0.0])
+    found = _held_out_choices(labels, right, np.full(9, 0.75))
+    # Choices of the best and of the second: shares 1, 1, ½, 1, 0, 0.
+    shares = np.array([1, 1, 0.5, 1, 0, 0])
+    assert found.answers == 6
+    assert found.right == pytest.approx(shares.mean())
+    assert found.error == pytest.approx(shares.std() / np.sqrt(6))
+    assert found.expected == pytest.approx(0.75)
+    folds = _folds(labels, 0)
+    assert all(len(set(folds[labels.choice == choice])) == 1 for choice in set(labels.choice))

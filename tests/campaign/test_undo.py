@@ -245,13 +245,13 @@ def test_released_pairs_are_not_open_and_may_be_asked_again_under_another_id(cam
     assert (report.pairs, report.answered) == (100, 20)
     now = status(campaign).batches[0]
     assert (now.open, now.released, now.wanted, now.answered) == (0, 100, 20, 20)
-    assert "100 unanswered pairs of batch 1 were released" in status(campaign).decisions[0]
+    assert "100 unanswered questions of batch 1 were released" in status(campaign).decisions[0]
     again = campaign.ask(200)
     assert {frozenset((q.first, q.second)) for q in again} == {
         frozenset((q.first, q.second)) for q in everything[20:]
     }
     assert not {q.id for q in again} & {q.id for q in everything}
-    with pytest.raises(InvalidInputError, match="no pair of batch 1 is left to release"):
+    with pytest.raises(InvalidInputError, match="no question of batch 1 is left to release"):
         campaign.release(1)
     # An answer that comes late is taken, under the id that the old sheet has.
     assert tell(campaign, sheet(everything[20:21], ["right"]), "late.csv").new == 1

@@ -12,7 +12,7 @@ from bayesrm.campaign.labels.rows import Labels, label_rows
 from bayesrm.campaign.records import now
 from bayesrm.utils.files import replacing
 from bayesrm.utils.versions import versions
-from bayesrm.utils.wording import counted
+from bayesrm.utils.wording import counted, one_or_many
 
 if TYPE_CHECKING:
     from bayesrm.campaign.campaign import Campaign
@@ -61,6 +61,7 @@ def _card(campaign: Campaign, to: str, labels: Labels) -> str:
         f"- {counted(labels.tied, 'answer')} of these say tie; annotators differ on "
         f"{counted(labels.disagreements, 'question')}; {counted(labels.skips, 'skip')} more say nothing.",
         f"- {counted(len(people), 'annotator')} by name.",
+        *_of_lists(labels),
         *(f"- Left out: {count} {reason}." for reason, count in labels.left_out.items()),
         "",
         "## Rule",
@@ -94,6 +95,17 @@ def _card(campaign: Campaign, to: str, labels: Labels) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _of_lists(labels: Labels) -> list[str]:
+    if not labels.rankings:
+        return []
+    are = one_or_many(labels.rankings, "is a ranking of a list", "are rankings of lists")
+    return [
+        f"- {counted(labels.rankings, 'answer')} {are}, of which each pair that it decides is a row, under the id of "
+        "its question with the letters of the two. Told again these rows count as so many pairs, more than the "
+        "rankings say: fit to the campaign for the posterior of the rankings."
+    ]
 
 
 def _batch(entry: dict[str, Any]) -> str:

@@ -3,6 +3,10 @@
 A row says that one response was preferred to another, or that they are a tie. With every answer a row of its own, the
 rows are what the campaign itself is fitted to. A soft label, a probability q that the first is better, is two rows in
 both orders with weights q and 1 − q, which count as it does under Bradley–Terry.
+
+A ranking of a list is a row for each pair that it decides, under the id of its question and the letters of the two:
+programs that take these rows know pairs only. Told again they count as pairs, which is more than the ranking says, and
+a fit to them is another one.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesrm.campaign.answers import latest, outcome_of
+from bayesrm.campaign.answers import OUTCOMES, latest, outcome_of
+from bayesrm.campaign.rankings import LETTERS
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.source import prompt_messages, prompt_texts
 from bayesrm.errors import InvalidInputError
@@ -23,6 +28,7 @@ from bayesrm.errors import InvalidInputError
 if TYPE_CHECKING:
     from bayesrm.campaign.campaign import Campaign
 
+VERDICTS = {outcome: verdict for verdict, outcome in OUTCOMES.items()}
 TIES = ("keep", "half", "drop")
 CONFLICTS = ("all", "majority")
 WEIGHTS = "weights of labels, which the format cannot say; soft labels are their likelier side"
@@ -36,7 +42,8 @@ class LabelRow:
     Parameters
     ----------
     question
-        The id of its question.
+        The id of its question, with the letters of both responses in the order in which they were shown where it was
+        about a list.
     prompt
         The prompt as a text.
     messages
@@ -111,6 +118,8 @@ class Labels:
         are about, and on how many of these annotators differ.
     left_out
         Reason → how many labels are not among the rows.
+    rankings
+        How many of the answers are rankings of lists.
     """
 
     rows: tuple[LabelRow, ...]
@@ -122,6 +131,7 @@ class Labels:
     questions: int
     disagreements: int
     left_out: dict[str, int]
+    rankings: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,21 +190,22 @@ def label_rows(campaign: Campaign, ties: str = "keep", conflicts: str = "all", w
         answers = sorted(used.get(question.id, []), key=lambda answer: (answer.annotator, answer.vote))
         if not answers:
             continue
-        disagreements += len({answer.verdict for answer in answers}) > 1
+        disagreements += len({answer.said for answer in answers}) > 1
         if campaign.pool.group[question.first] != campaign.pool.group[question.second]:
             left_out[CROSS_PROMPT] = left_out.get(CROSS_PROMPT, 0) + len(answers)
             continue
-        said = [_majority(answers)] if conflicts == "majority" else list(map(_one, answers))
-        share = _share(answers)
-        for one in said:
-            if not weights and (one.weight != 1 or one.outcome not in (0.0, 0.5, 1.0)):
-                left_out[WEIGHTS] = left_out.get(WEIGHTS, 0) + 1
-                one = replace(one, weight=1.0, outcome=0.5 + 0.5 * float(np.sign(one.outcome - 0.5)))
-            tied = one.outcome == 0.5
-            if tied and ties == "drop":
-                left_out["ties"] = left_out.get("ties", 0) + 1
-                continue
-            rows += _orders(context.row(question, one, len(answers), share), one.outcome, tied and ties == "half")
+        for pair, votes in _as_pairs(question, answers):
+            said = [_majority(votes)] if conflicts == "majority" else list(map(_one, votes))
+            share = _share(votes)
+            for one in said:
+                if not weights and (one.weight != 1 or one.outcome not in (0.0, 0.5, 1.0)):
+                    left_out[WEIGHTS] = left_out.get(WEIGHTS, 0) + 1
+                    one = replace(one, weight=1.0, outcome=0.5 + 0.5 * float(np.sign(one.outcome - 0.5)))
+                tied = one.outcome == 0.5
+                if tied and ties == "drop":
+                    left_out["ties"] = left_out.get("ties", 0) + 1
+                    continue
+                rows += _orders(context.row(pair, one, len(votes), share), one.outcome, tied and ties == "half")
     every = [answer for answers in used.values() for answer in answers]
     return Labels(
         tuple(rows),
@@ -206,7 +217,35 @@ def label_rows(campaign: Campaign, ties: str = "keep", conflicts: str = "all", w
         len(used),
         disagreements,
         left_out,
+        sum(question.is_list and len(used.get(question.id, [])) for question in campaign.store.questions()),
     )
+
+
+def _as_pairs(question: Question, answers: Sequence[Answer]) -> Iterator[tuple[Question, Sequence[Answer]]]:
+    """A pair as it is; of a list, each pair that an answer decides, with what is said of it."""
+    if not question.is_list:
+        yield question, answers
+        return
+    decided = [
+        {(a, b): outcome for a, b, outcome in answer.ranked(question).pairs(question.members)}
+        for answer in answers
+    ]
+    letters = dict(zip(question.members, LETTERS, strict=False))
+    for first, second in question.pairs:
+        votes = []
+        for answer, said in zip(answers, decided, strict=True):
+            outcome = said.get((first, second), 1 - said.get((second, first), float("nan")))
+            if not np.isnan(outcome):
+                votes.append(replace(answer, verdict=VERDICTS[outcome], ranking=None))
+        if votes:
+            pair = replace(
+                question,
+                id=f"{question.id}:{letters[first]}{letters[second]}",
+                first=first,
+                second=second,
+                members=(),
+            )
+            yield pair, votes
 
 
 class _Context:

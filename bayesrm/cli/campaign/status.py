@@ -62,12 +62,13 @@ def _print_status(directory: Path, now: Status) -> None:
     for header in ("batch", "asked", "design"):
         view.add_column(header)
     released = any(entry.released for entry in now.batches)
-    for header in ("pairs", "answers wanted", "answered", "still open", *(["released"] if released else [])):
+    pairs = "pairs or lists" if any(entry.members > 2 for entry in now.batches) else "pairs"
+    for header in (pairs, "answers wanted", "answered", "still open", *(["released"] if released else [])):
         view.add_column(header, justify="right")
     for entry in now.batches:
         still_open = "closed" if entry.closed else str(entry.open)
         figures = (
-            entry.questions,
+            entry.questions if entry.members == 2 else f"{entry.questions} of {entry.members}",
             entry.wanted,
             entry.answered,
             still_open,
@@ -87,6 +88,8 @@ def _print_status(directory: Path, now: Status) -> None:
         f"{counted(now.superseded, 'answer')} that their annotator changed later are not. "
         f"{counted(now.files, 'file')} {one_or_many(now.files, 'was', 'were')} told.",
     ]
+    rankings = f", {counted(now.rankings, 'ranking')} among them" if now.rankings else ""
+    lines.append(f"For the answers that count{rankings}, {counted(now.texts, 'text')} of questions were read.")
     lines += now.decisions
     if now.aside:
         reasons = "; ".join(f"{count} × {reason}" for reason, count in now.aside.items())
