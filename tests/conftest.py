@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,19 @@ import bayesrm as brm
 if TYPE_CHECKING:
     from bayesrm.campaign.records import Question
 
-# All but bayesrm.types: its value types take whatever becomes an array and check it themselves, with messages.
-jaxtyping.install_import_hook(
-    [f"bayesrm.{part.name}" for part in pkgutil.iter_modules(brm.__path__) if part.name != "types"],
-    "beartype.beartype",
-)
+
+def _modules_with_shapes() -> list[str]:
+    """Modules that write shapes into signatures; the check of a call costs more than most other calls.
+
+    All but bayesrm.types: its value types take whatever becomes an array and check it themselves, with messages.
+    """
+    root = Path(brm.__path__[0])
+    files = [path for path in root.rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
+    named = {path.relative_to(root.parent).with_suffix("").as_posix().replace("/", ".") for path in files}
+    return sorted(named - {"bayesrm.types"})
+
+
+jaxtyping.install_import_hook(_modules_with_shapes(), "beartype.beartype")
 
 torch.set_num_threads(1)
 

@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from bayesrm.data.conversation import as_conversation
 from bayesrm.errors import InvalidInputError
+from bayesrm.types import ResponsePool
 
 MOST_LOG = 16.0
 """Of log(1 + count): nine million characters."""
@@ -144,6 +145,22 @@ def surface_covariates(
         for name in wanted:
             made[name][row] = SURFACE[name](asked, response)
     return made
+
+
+def surface_of(pool: ResponsePool, name: str) -> Float[np.ndarray, "response"] | None:
+    """A covariate of the pool; a length also from its texts, which needs no prompts; None without either.
+
+    Lengths are counted once for a pool: every evaluation of a run asks for them.
+    """
+    if name in pool.covariates:
+        return pool.covariates[name]
+    if pool.texts is None or name not in LENGTHS:
+        return None
+    counted = vars(pool).setdefault("_counted", {})  # as a cached property of the pool keeps its value
+    if name not in counted:
+        counted[name] = surface_covariates([""] * len(pool), pool.texts, [name])[name]
+        counted[name].flags.writeable = False
+    return counted[name]
 
 
 def _log(count: int) -> float:

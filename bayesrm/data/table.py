@@ -42,10 +42,14 @@ class ParquetTexts(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
+            return [text or "" for text in self._column[index].to_pylist()]
         if not -len(self) <= index < len(self):
             raise IndexError(f"expected a text below {len(self)}, got {index}")
         return self._column[int(index) % len(self)].as_py() or ""
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            yield from self[start : start + ROWS_AT_ONCE]
 
     @cached_property
     def _column(self) -> Any:

@@ -26,10 +26,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
 from bayesrm import rng
+from bayesrm.data.covariates import surface_of
 from bayesrm.diagnostics.annotators import agreement_of_pairs
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.evaluation.intervals import Interval, proportion_interval
-from bayesrm.evaluation.metrics import surface_of
 from bayesrm.inference.laplace import refit
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior

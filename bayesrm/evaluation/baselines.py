@@ -22,11 +22,11 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from bayesrm.data.covariates import LENGTHS
+from bayesrm.data.covariates import LENGTHS, surface_of
 from bayesrm.data.golden import as_golden
 from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
-from bayesrm.evaluation.metrics import MAX_PAIRS, Predictions, Scores, scores, surface_of
+from bayesrm.evaluation.metrics import MAX_PAIRS, Predictions, Scores, scores
 from bayesrm.types import ResponsePool
 from bayesrm.utils.grouped import less_group_means
 

@@ -32,7 +32,7 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln
 
-from bayesrm.data.covariates import LENGTHS, surface_covariates
+from bayesrm.data.covariates import surface_of
 from bayesrm.data.golden import as_golden
 from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
@@ -195,15 +195,6 @@ def predict(
     golden_probability = expit(temperature * (rewards[first] - rewards[second]))
     length = surface_of(pool, "log_characters")
     return Predictions(reward, rewards, pool.group, first, second, probability, golden_probability, length)
-
-
-def surface_of(pool: ResponsePool, name: str) -> Float[np.ndarray, "response"] | None:
-    """A covariate of the pool; a length also from its texts, which needs no prompts; None without either."""
-    if name in pool.covariates:
-        return pool.covariates[name]
-    if pool.texts is None or name not in LENGTHS:
-        return None
-    return surface_covariates([""] * len(pool), pool.texts, [name])[name]
 
 
 def spearman_by_prompt(
