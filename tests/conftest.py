@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 # One thread a process, before numpy starts its own: make test runs several processes side by side.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
+from shapes import check_shapes, start_again
 
 import bayesrm as brm
 
@@ -23,19 +23,7 @@ if TYPE_CHECKING:
     from bayesrm.campaign.records import Question
 
 
-def _modules_with_shapes() -> list[str]:
-    """Modules that write shapes into signatures; the check of a call costs more than most other calls.
-
-    All but bayesrm.types: its value types take whatever becomes an array and check it themselves, with messages.
-    """
-    root = Path(brm.__path__[0])
-    files = [path for path in root.rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
-    named = {path.relative_to(root.parent).with_suffix("").as_posix().replace("/", ".") for path in files}
-    return sorted(named - {"bayesrm.types"})
-
-
-jaxtyping.install_import_hook(_modules_with_shapes(), "beartype.beartype")
-
+check_shapes()
 torch.set_num_threads(1)
 
 REAL_POOL = Path(__file__).resolve().parents[2] / "shared" / "data" / "alpaca_eval"
@@ -65,6 +53,10 @@ def _make_world(
     probability = 1 / (1 + np.exp(golden[second] - golden[first]))
     outcome = (rng.random(comparisons) < probability).astype(float)
     return World(brm.ResponsePool(embeddings, prompt), golden, brm.Preferences(first, second, outcome))
+
+
+def pytest_runtest_setup() -> None:
+    start_again()
 
 
 @pytest.fixture(scope="session")

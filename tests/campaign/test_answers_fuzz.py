@@ -10,19 +10,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import WHOLE, as_json, changed, damaged
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from mutations import WHOLE, as_json, changed, damaged
 
 FUZZ = settings(
     max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

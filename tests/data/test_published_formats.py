@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from published_cards import CARDS, say
 
 from bayesrm.data.conversation import Turn, as_text
 from bayesrm.data.formats import FORMATS
 from bayesrm.data.reading import open_reader
 from bayesrm.data.texts import read_texts
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from published_cards import CARDS, say
 
 EXPECTED = {
     "arena-conversations": ("Do cats swim?", [("Some do.", "Never.", y) for y in (1, 0, 0.5, 0.5)]),

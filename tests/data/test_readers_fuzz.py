@@ -9,8 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -18,14 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import WHOLE, damaged
+from published_cards import CARDS
 
 from bayesrm.data.sources import read_rows
 from bayesrm.data.texts import read_texts, write_texts
 from bayesrm.errors import InvalidInputError
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from mutations import WHOLE, damaged
-from published_cards import CARDS
 
 FUZZ = settings(
     max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

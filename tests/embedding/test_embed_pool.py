@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tiny_models
 
 import bayesrm as brm
 from bayesrm.data.conversation import as_text
@@ -21,9 +21,6 @@ from bayesrm.data.texts import load_pool_texts, read_texts
 from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts, merge_shards
 from bayesrm.embedding import work as work_module
 from bayesrm.errors import InvalidInputError
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import tiny_models
 
 WORDS = sorted({word for text in tiny_models.CORPUS for word in text.split()})
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "examples"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
 import torch
 from transformers import AutoModel, AutoTokenizer
 
@@ -18,9 +17,6 @@ from bayesrm.embedding.batches import plan_batches
 from bayesrm.embedding.rendering import render
 from bayesrm.embedding.tokens import fitting
 from bayesrm.errors import InvalidInputError
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import tiny_models
 
 WORDS = sorted({word for text in tiny_models.CORPUS[:1] for word in text.split()} | {"sea", "wind", "sleeps"})
 TOLERANCE = 1e-5

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_models
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
@@ -19,9 +19,6 @@ from bayesrm.data.texts import read_texts
 from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts
 from bayesrm.embedding.layers import choose_layers, recommended
 from bayesrm.errors import InvalidInputError
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import tiny_models
 
 PROMPTS = ["why is the sea", "name a cat", "how two four"]
 RESPONSES = ["rain and wind", "paris", "yes no good bad"]

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_models
 import torch
 from safetensors.torch import save_file
 
@@ -17,9 +18,6 @@ import bayesrm as brm
 from bayesrm.annotators.hub import HubRewardModel
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.utils.files import read_json
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import tiny_models
 
 WORDS = ["why", "do", "cats", "sleep", "all", "day", "sea", "wind", "weather", "north", "blue", "stars", "sky"]
 TOLERANCE = 2e-3
