@@ -7,7 +7,7 @@ from bayesrm.campaign.status import Status
 from bayesrm.utils.wording import counted, one_or_many
 
 FEWEST_FOR_FORECAST = 250
-"""Replays of forecasts began with so many labels, see :mod:`bayesrm.evaluation.forecast`."""
+"""Number of labels with which the replays of forecasts began, see :mod:`bayesrm.evaluation.forecast`."""
 WORTH_IT, HARDLY = 0.10, 0.03
 """Parts of the regret that the middle number of further labels cuts: above the first go on, below the other stop."""
 

@@ -343,7 +343,7 @@ def _foreign(path: Path, parts: Sequence[ParsedAnswer | Broken]) -> str:
         )
     return (
         f"no row of {path} belongs to this campaign ({ids[0].place}: it has no question {ids[0].question[:60]!r}), so "
-        "nothing was taken: tell it to the campaign that asked it; a copy that went on by itself is another campaign"
+        "nothing was taken: tell it to the campaign that asked it; a copy that asked on is another campaign"
     )
 
 

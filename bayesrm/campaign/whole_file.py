@@ -64,5 +64,5 @@ def _sorted_apart(answers: Sequence[ParsedAnswer], questions: Mapping[str, Quest
     listed = ", then ".join(f"{count} {side}" for side, count in blocks)
     return [
         f"The answers stand in blocks ({listed}) beside questions in the order in which they were asked: if the column "
-        "was sorted by itself, take these answers back."
+        "was sorted without the others, take these answers back."
     ]

@@ -78,7 +78,7 @@ def score(
         typer.Option(help="New .jsonl, .csv or .parquet file; default NAME.scored beside FILE, of its kind."),
     ] = None,
     kappa: Annotated[
-        float | None, typer.Option(min=0, help="Add reward_lower, the mean less so many standard deviations.")
+        float | None, typer.Option(min=0, help="Add reward_lower, the mean less this many standard deviations.")
     ] = None,
     prompt_column: Annotated[str | None, typer.Option(help="What FILE calls the prompt, if not prompt.")] = None,
     response_column: Annotated[str | None, typer.Option(help="What FILE calls the response.")] = None,

@@ -101,7 +101,7 @@ class Live:
         return len(self._candidates)
 
     def copy(self) -> Live:
-        """A session that goes on from here by itself: what is told to one of the two, the other does not know."""
+        """An independent session that starts from this state: answers told to one are not seen by the other."""
         return copy.copy(self)
 
     def next(self) -> Selection:

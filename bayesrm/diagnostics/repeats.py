@@ -45,7 +45,7 @@ def as_it_should_be(coverage: Coverage) -> bool:
 
 
 def pairs_to_repeat(predictive: Predictive, pool: ResponsePool, people: int = PEOPLE) -> int | None:
-    """How many pairs so many people each have to answer; None where no number of them is enough.
+    """Number of pairs that ``people`` annotators each have to answer; None where no number is enough.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def needed_sd(predictive: Predictive, pool: ResponsePool) -> float | None:
 
 
 def information(s: float, variance: float, people: int) -> float:
-    """I(log s) of one pair that so many people answer, V the variance of what features say of it."""
+    """I(log s) of one pair that ``people`` annotators answer, V the variance of what features say of it."""
     step = 1e-3
     up, down = (_counts(math.exp(sign * step) * s, variance, people) for sign in (1, -1))
     return float((((up - down) / (2 * step)) ** 2 / _counts(s, variance, people)).sum())

@@ -44,7 +44,7 @@ class EmbeddingSettings:
     dtype
         What the model computes in: float32, bfloat16 or float16. None: float32 on a CPU, else bfloat16.
     batch_tokens
-        Maximum number of tokens in a batch, padding included; a longer text is a batch by itself. None: 4,096 on a
+        Maximum number of tokens in a batch, padding included; a longer text is a batch of its own. None: 4,096 on a
         CPU, 65,536 elsewhere.
     layers
         Several hidden layers, each a block of the embedding: numbers with commas between, counted as ``layer`` is;

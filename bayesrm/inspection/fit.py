@@ -1,4 +1,4 @@
-"""Fits to the labels that a pool came with, without a campaign of one's own."""
+"""Fits to the labels that a pool came with, without a campaign."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ OTHER_COLOURS = ("#332288", "#117733", "#882255", "#44AA99", "#DDCC77", "#AA4499
 """For designs that have no colour of their own, of which a figure has one or two."""
 
 WIDEST_SHARE = 4.0
-"""Panels share a scale unless the range of one is so many times that of another, which would be flat on it."""
+"""Panels share a scale unless the range of one is this many times that of another, which would look flat."""
 
 
 def colours_of(designs: Iterable[str]) -> dict[str, str]:

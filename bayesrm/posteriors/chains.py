@@ -22,7 +22,7 @@ INDEPENDENT = "independent_draws"
 
 
 def chains_for(draws: int) -> int:
-    """How many chains so many independent draws come in: four where they fill four alike."""
+    """Number of chains for independent draws: four where they divide evenly by four."""
     return CHAINS if draws >= FEWEST and draws % CHAINS == 0 else 1
 
 

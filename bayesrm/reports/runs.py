@@ -123,7 +123,7 @@ def _common(table: pd.DataFrame) -> str:
 
 
 def _designs(trajectory: xr.Dataset) -> dict[str, str]:
-    """What each design does, in a line; those of one's own may be gone."""
+    """What each design does, in a line; a design of a plugin may be unknown here."""
     lines = CRITERIA.lines()
     names = [str(name) for name in np.atleast_1d(trajectory["design"].values)]
     return {name: lines[name] for name in names if name in lines}

@@ -25,7 +25,7 @@ WORKER_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_":
 
 @contextmanager
 def local_cluster(workers: int) -> Iterator[Client]:
-    """A client of so many processes of one thread each, which live as long as the context."""
+    """A client of single-threaded worker processes, which live as long as the context."""
     import dask
     from distributed import Client, LocalCluster
     from distributed.security import Security

@@ -107,7 +107,7 @@ def run(
     per_response : int, optional
     min_within : int, default 0
         What each round's batch has to respect, see ``candidates``: a maximum of pairs that touch a prompt, or that
-        a response is in, and at least so many pairs within a prompt.
+        a response is in, and at least this many pairs within a prompt.
     cost : array_like or callable or str or path, optional
         What asking costs, by response or by pair, see ``candidates``: designs then rank by gain per unit of cost. Also
         "length", the characters of the texts, or the path of an .npy file with a cost for each response.

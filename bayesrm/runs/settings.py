@@ -25,7 +25,7 @@ from pydantic import (
 from bayesrm.utils.settings import Settings, setting
 
 HIDDEN_LAYERS = 3
-"""As in the paper; a single number for ``hidden`` means so many layers of that size."""
+"""As in the paper; a single number for ``hidden`` means this many layers of that size."""
 
 
 def _named(package: str, registry: str, *others: str, also: tuple[str, ...] = ()) -> Callable[[Any], Any]:
@@ -294,7 +294,9 @@ class AskSettings(BatchSettings):
     )
     overlap: PositiveInt = setting(1, "Annotators who answer the same pair.", recorded="always")
     overlap_share: Annotated[NonNegativeFloat, Field(le=1)] = setting(
-        1.0, "Share of the pairs that so many answer; others have one annotator.", recorded="always"
+        1.0,
+        "Share of the pairs that several annotators answer; other pairs have one annotator.",
+        recorded="always",
     )
     prompts: CountOrAll = setting(
         None, "Prompts drawn for the batch, whose pairs are candidates; default all.", recorded="always"

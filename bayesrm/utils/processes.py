@@ -18,7 +18,7 @@ def holding_back_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    # Where Python starts this one by itself, it lets the signal through to the next process.
+    # Python unblocks the signal when it starts the tracker, so the tracker is started before.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

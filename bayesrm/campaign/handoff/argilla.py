@@ -44,7 +44,7 @@ _RESPONSE = "response_"
 
 
 def settings(wanted: int, members: int = 0) -> dict[str, Any]:
-    """The template of the dataset, for so many answers to each record; of lists of some length, or of pairs."""
+    """The template of the dataset: answers a record, and the length of its lists or None for pairs."""
     lettered = tuple((f"{_RESPONSE}{letter.lower()}", letter) for letter in LETTERS[:members])
     return {
         "guidelines": "Rank the responses to the prompt, the best first; equally good ones share a rank."

@@ -95,7 +95,7 @@ class Spreadsheet(HandOff):
 
 
 def _columns_of(members: int) -> tuple[str, ...]:
-    """The columns of a sheet of lists of so many responses; of pairs, where there are none."""
+    """The columns of a sheet: of lists of this many responses, or of pairs."""
     return COLUMNS if members == 0 else (*BESIDE[:2], *LETTERS[:members], *BESIDE[2:])
 
 

@@ -17,7 +17,7 @@ from bayesrm.errors import InvalidInputError
 QUESTION_ID = re.compile(r"q[a-z2-7]{5}-\d+-(?:[a-z2-7]{7}-)?\d+")
 """What the id of a question looks like in any campaign."""
 HEADER_WITHIN = 10
-"""A header is looked for in so many rows."""
+"""Number of rows, from the top, in which a header is looked for."""
 LONGEST_CELL = 2**31 - 1
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?")
 _DELIMITERS = ",;\t|"

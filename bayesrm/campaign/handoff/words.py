@@ -51,5 +51,5 @@ def plain(words: Any) -> str:
 
 
 def is_number(words: str) -> bool:
-    """Whether an answer is a number, which names no side by itself."""
+    """Whether an answer is a number, which does not say which side it means."""
     return _NUMBER.fullmatch(words) is not None or words in ("true", "false")

@@ -103,8 +103,8 @@ def _of_lists(labels: Labels) -> list[str]:
     are = one_or_many(labels.rankings, "is a ranking of a list", "are rankings of lists")
     return [
         f"- {counted(labels.rankings, 'answer')} {are}, of which each pair that it decides is a row, under the id of "
-        "its question with the letters of the two. Told again these rows count as so many pairs, more than the "
-        "rankings say: fit to the campaign for the posterior of the rankings."
+        "its question with the letters of the two. Told again, each of these rows counts as a pair, which is more "
+        "than the rankings say: fit to the campaign for the posterior of the rankings."
     ]
 
 

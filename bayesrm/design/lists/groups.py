@@ -24,7 +24,7 @@ from bayesrm.utils.wording import counted
 
 SMALLEST, LARGEST = 2, 8
 ENUMERATED = 1_000
-"""Prompts with at most so many lists have all of them looked at; of others lists are grown member by member."""
+"""Prompts with at most this many lists are searched in full; for others lists are grown member by member."""
 PROMPTS_AT_ONCE = 256
 
 

@@ -62,7 +62,7 @@ class Unexplained(Check):
         pairs = pairs_to_repeat(predictive, pool)
         if pairs is None:
             return (
-                f"{aim} more labels are needed first, whose rewards are not told apart yet; then some pairs answered "
+                f"{aim} more labels are needed first: rewards are not separated yet; then some pairs answered "
                 f"by {PEOPLE} people each (campaign ask --overlap {PEOPLE})."
             )
         return (
