@@ -7,6 +7,12 @@ A(η) = tr(Σ Λ(η)) for the logits η = Zβ,
 
 The first two terms are MacKay's (1992), squares against the number of weights that the labels determine; the third
 says how log det Λ changes as the mode moves. The slope of a block is the sum over its weights.
+
+With nuisance parameters ν the evidence is that of both, ∫ p(y, ν) dν, and Σ the *marginal* covariance of β: the log
+determinant of the joint curvature depends on p_j directly by Σ_jj. With the covariance of β given ν in its place the
+slope is exactly that of the evidence at ν̂, for every likelihood, and farther from what is maximised: of fifteen labels
+on seven grades by up to .08 nats instead of .02. What is left out is how the curvature for ν changes as β moves; for a
+rate of flips, which fifteen labels hardly tell, that is up to .2 nats.
 """
 
 from __future__ import annotations
