@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
 
@@ -43,6 +43,8 @@ NEGLIGIBLE = 6.0
 LEAST_WEIGHT = 0.005
 SAMPLED = 512
 """Responses that R is measured on, and those that coverage is averaged over."""
+AT_ONCE = 4096
+"""Responses whose quantiles are sought together."""
 VALUES = 10
 """Of s, that stand for its whole grid in quantiles."""
 
@@ -94,13 +96,18 @@ class Predictive:
         self, pool: ResponsePool, level: float
     ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
         """Central intervals of the consensus' rewards about the pool's mean."""
-        mixture = self._rewards(pool, np.arange(len(pool)))
-        return mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
+        moments = self._moments(pool)
+        low, high = np.empty(len(pool)), np.empty(len(pool))
+        for start in range(0, len(pool), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            mixture = self._mixture(moments[:, :, part], len(pool))
+            low[part], high[part] = mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
+        return low, high
 
     def coverage(self, pool: ResponsePool, level: float) -> Coverage:
         """Of the intervals of a pool, averaged over some of its responses."""
         chosen = np.linspace(0, len(pool) - 1, min(len(pool), SAMPLED)).round().astype(np.int64)
-        mixture = self._rewards(pool, chosen)
+        mixture = self._mixture(self._moments(pool)[:, :, chosen], len(pool))
         low, high = mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
         share = (ndtr((high - mixture.mean) / mixture.sd) - ndtr((low - mixture.mean) / mixture.sd)).mean(axis=1)
         order = np.argsort(share)
@@ -138,16 +145,17 @@ class Predictive:
         kept = mass > 1e-6
         return mean[kept].tolist(), stretch(mean[kept]).tolist(), mass[kept].tolist()
 
-    def _rewards(self, pool: ResponsePool, chosen: Int64[np.ndarray, "response"]) -> _Mixture:
-        weights, means, sds = [], [], []
-        for weight, posterior in zip(self.weight, self.posteriors, strict=True):
-            mean, sd = (part[chosen] for part in posterior.reward(pool))
-            for s, k, p in zip(*self._values(), strict=True):
-                weights.append(weight * p)
-                means.append(k * mean)
-                sds.append(np.sqrt(k**2 * sd**2 + s**2 * (1 - 1 / len(pool))))
-        weight = np.array(weights)
-        return _Mixture(weight / weight.sum(), np.stack(means), np.stack(sds))
+    def _moments(self, pool: ResponsePool) -> Float[np.ndarray, "scale 2 response"]:
+        """Mean and standard deviation of φᵀβ about the pool's mean, under each value of R."""
+        return np.stack([np.stack(posterior.reward(pool)) for posterior in self.posteriors])
+
+    def _mixture(self, moments: Float[np.ndarray, "scale 2 response"], responses: int) -> _Mixture:
+        s, k, p = (np.array(values) for values in self._values())
+        mean = k[:, None, None] * moments[None, :, 0]
+        u = s**2 * (1 - 1 / responses)
+        sd = np.sqrt((k[:, None, None] * moments[None, :, 1]) ** 2 + u[:, None, None])
+        weight = (p[:, None] * self.weight).reshape(-1)
+        return _Mixture(weight / weight.sum(), mean.reshape(len(weight), -1), sd.reshape(len(weight), -1))
 
 
 @dataclass(frozen=True)

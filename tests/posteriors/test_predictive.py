@@ -25,7 +25,7 @@ def _drawn(seed: int, labels: int) -> tuple[brm.ResponsePool, np.ndarray, brm.Pr
 
 @pytest.fixture(scope="module")
 def drawn():
-    worlds = [_drawn(seed, 40) for seed in range(24)]
+    worlds = [_drawn(seed, 40) for seed in range(16)]
     model = [brm.RewardModel(pool, "linear", inputs="standardized") for pool, _, _ in worlds]
     return [
         (pool, golden, brm.fit(one, pool, prefs)) for one, (pool, golden, prefs) in zip(model, worlds, strict=True)
@@ -39,7 +39,7 @@ def _held(predictive: Predictive, pool: brm.ResponsePool, golden: np.ndarray) ->
 
 
 def test_intervals_of_forty_labels_cover_where_the_scale_is_drawn_too(drawn):
-    """Simulation-based calibration of what a user sees: 24 worlds, 90% intervals hold 85 to 95% of their rewards."""
+    """Simulation-based calibration of what a user sees: 16 worlds, 90% intervals hold 85 to 95% of their rewards."""
     held = [_held(posterior.predictive, pool, golden) for pool, golden, posterior in drawn]
     assert 0.85 < np.mean(held) < 0.95
     alone = [
@@ -50,7 +50,7 @@ def test_intervals_of_forty_labels_cover_where_the_scale_is_drawn_too(drawn):
 
 
 def test_coverage_lies_where_it_is_said_to_lie(drawn):
-    """In 17 of 24 worlds or more it is within the 80% interval that is given for it: 19 expected, 17 one sd less."""
+    """In 10 of 16 worlds or more it is within the 80% interval that is given for it: 13 expected, 10 two sd less."""
     inside = 0
     for pool, golden, posterior in drawn:
         said = posterior.predictive.coverage(pool, 0.9)
@@ -58,7 +58,7 @@ def test_coverage_lies_where_it_is_said_to_lie(drawn):
         inside += (
             said.quantile(0.1) - error < _held(posterior.predictive, pool, golden) < said.quantile(0.9) + error
         )
-    assert inside >= 17
+    assert inside >= 10
 
 
 def test_coverage_is_the_level_on_average_over_what_is_unknown(drawn):
