@@ -151,7 +151,7 @@ READY, DONE = "body[data-state=ready]", "body[data-state=done]"
 async def give(page: Page, side: str, phone: bool) -> None:
     """One answer, by touch or by key."""
     if phone:
-        await page.tap(f"[data-side={side}]")
+        await page.tap(f"#choices [data-side={side}]")
     else:
         await page.wait_for_timeout(220)  # keys that come sooner are not meant for this question
         await page.keyboard.press(SIDES[side])
@@ -177,7 +177,7 @@ async def annotate(
             await page.context.set_offline(False)
         elif undo_every and number % undo_every == 0:
             await page.wait_for_timeout(220)
-            await (page.tap("#undo") if phone else page.keyboard.press("u"))
+            await (page.tap("#choices .undo") if phone else page.keyboard.press("u"))
         else:
             await give(page, side, phone)
 

@@ -16,6 +16,7 @@ import pytest
 
 from bayesrm.campaign.page.links import LINKS_FILE
 from bayesrm.campaign.page.live import REFIT_AFTER
+from bayesrm.campaign.rankings import in_words
 from bayesrm.cli.campaign import terminal
 
 
@@ -48,6 +49,23 @@ def test_the_terminal_answers_undoes_and_ends(asked, typed):
     assert status == 0
     assert "Nothing is left to answer now. 2 answers given by ana." in printed
     assert not (campaign.directory / LINKS_FILE).exists()
+
+
+def test_lists_are_ranked_in_a_line_of_the_terminal(asked, command, monkeypatch):
+    campaign = asked(4, list_size=4)
+    lines = ["B > A = D > C", "c", "e > a", "undo", "c > a", "t", "", "q"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    status, printed, complaint = command("campaign", "label", campaign.directory, "--terminal")
+    assert status == 0, complaint
+    assert "expected A to D" in printed
+    questions = campaign.store.questions()
+    rows = campaign.store.answers()
+    assert [row.question for row in rows] == [question.id for question in questions[:3]]
+    said = [
+        in_words(row.ranked(question), question.members) for row, question in zip(rows, questions, strict=False)
+    ]
+    assert said == ["B > A = D > C", "C > A", "A = B = C = D"]
+    assert "3 answers given by owner" in printed
 
 
 def test_no_text_steers_the_terminal(asked, typed):

@@ -15,6 +15,7 @@ from bayesrm.campaign.page.desk import Desk
 from bayesrm.campaign.page.guard import HEADERS, LARGEST_BODY
 from bayesrm.campaign.page.links import LINKS_FILE, Links
 from bayesrm.campaign.page.serve import is_loopback, listen, own_names
+from bayesrm.campaign.rankings import in_words
 from bayesrm.campaign.status import status
 from bayesrm.campaign.store import Store
 from bayesrm.errors import InvalidInputError
@@ -406,6 +407,67 @@ def test_time_left_follows_the_pace_of_those_who_are_at_it(served):
     page.reader("bo").next()
     state = ana.next()
     assert (state["left"], state["elsewhere"], state["seconds"]) == (9, 1, 45)
+
+
+# --- lists --------------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_shown_under_letters_and_ranked_in_whole_or_in_part(served):
+    page = served("ana", size=4, list_size=4)
+    ana = page.reader("ana")
+    state = ana.next()
+    question = state["question"]
+    assert question["list"] == ["a", "b", "c", "d"]
+    asked = page.campaign.store.questions()[0]
+    texts = page.campaign.pool.texts
+    for name, member in zip("abcd", asked.members, strict=True):
+        assert texts[member].replace("**", "") in re.sub(r"<[^>]+>", "", question[name]["html"])
+        assert ana.post("text", {"question": asked.id, "part": name}).json() == {"text": texts[member]}
+    state = ana.answer(question["id"], "ranked", order="B > A = D > C")
+    state = ana.answer(state["question"]["id"], "ranked", order="C")
+    state = ana.answer(state["question"]["id"], "tie")
+    rows = page.campaign.store.answers()
+    questions = {one.id: one for one in page.campaign.store.questions()}
+    said = [in_words(row.ranked(questions[row.question]), questions[row.question].members) for row in rows]
+    assert said == ["B > A = D > C", "C", "A = B = C = D"]
+    state = ana.post("undo", {"answer": state["last"]}).json()
+    assert state["question"]["id"] == rows[2].question
+    assert len(page.campaign.preferences()) > 0
+    status(page.campaign)
+
+
+@pytest.mark.parametrize(
+    ("side", "order", "complaint"),
+    [
+        ("left", None, "expected ranked, tie or skip, got 'left'"),
+        ("ranked", None, "expected an order such as B &gt; A = D"),
+        ("ranked", "A > E", "expected A to D"),
+        ("ranked", "A > A", "each response once"),
+        ("ranked", 7, "expected another order"),
+    ],
+)
+def test_what_is_no_answer_to_a_list_is_refused(served, side, order, complaint):
+    page = served("ana", size=1, list_size=4)
+    ana = page.reader("ana")
+    question = ana.next()["question"]["id"]
+    body = {"question": question, "side": side, "order": order, "key": "k" * 9, "seconds": 1.0}
+    got = ana.post("answer", body)
+    assert got.status_code == 400
+    assert complaint.replace("&gt;", ">") in got.text
+    assert page.campaign.store.answers() == []
+
+
+def test_a_pair_is_not_ranked(served):
+    page = served("ana", size=1)
+    ana = page.reader("ana")
+    body = {
+        "question": ana.next()["question"]["id"],
+        "side": "ranked",
+        "order": "A",
+        "key": "k" * 9,
+        "seconds": 1.0,
+    }
+    assert ana.post("answer", body).status_code == 400
 
 
 # --- the owner ----------------------------------------------------------------------------------------------

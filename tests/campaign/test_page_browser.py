@@ -19,6 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from axe_core_python.async_playwright import Axe
 from page_endurance import READY, Noted, Server, browsing, endure, open_page
 
+from bayesrm.campaign.rankings import in_words
+
+SERIOUS = ("serious", "critical")
 HOSTILE = (
     "<script>document.title='ran'</script>\n\n<img src=x onerror=\"document.title='ran'\">\n\n"
     "[x](javascript:document.title='ran')\n\n![x](https://elsewhere.example/pixel.png)\n\n"
@@ -69,7 +72,7 @@ def test_hostile_texts_run_and_load_nothing_and_axe_finds_nothing_serious(asked)
                 (where, rule["id"], rule["nodes"][0]["html"][:120])
                 for where, found in findings.items()
                 for rule in found["violations"]
-                if rule["impact"] in ("serious", "critical")
+                if rule["impact"] in SERIOUS
             }
             assert serious == set()
             assert {url.split("/")[2] for url in asked_for} <= {f"127.0.0.1:{server.port}"}
@@ -78,6 +81,64 @@ def test_hostile_texts_run_and_load_nothing_and_axe_finds_nothing_serious(asked)
     with serving(campaign, "ana") as server:
         asyncio.run(look(server))
     assert campaign.store.answers() == []
+
+
+def test_lists_are_ranked_by_keys_and_by_touch_and_axe_finds_nothing_serious(asked):
+    campaign = asked(4, list_size=4)
+
+    async def rank(server: Server) -> None:
+        async with browsing() as browser:
+            noted = Noted()
+            page = await open_page(browser, server.links["ana"], noted, "ana")
+            await page.wait_for_selector(READY)
+            assert await page.title() == "1 of 4 · Which answers are better?"
+            assert await page.is_disabled("#save")
+            await page.wait_for_timeout(220)
+            # B, then A and D as a tie; C is not named.
+            for key in ("2", "1", "=", "4"):
+                await page.keyboard.press(key)
+            assert await page.text_content("#order") == "B > A = D; below all: C"
+            assert await page.is_checked("input[name=place-d][value='2']")
+            await answered(page, page.keyboard.press("Enter"))
+            # The same with the choices that a screen reader finds, and taken back.
+            await page.get_by_role("group", name="Place of answer C").get_by_role("radio", name="1").check()
+            assert await page.text_content("#order") == "C; below them: A, B, D"
+            await answered(page, page.click("#save"))
+            await answered(page, page.click("#ranking .undo"))
+            assert "Taken back" in await page.text_content("#said")
+            assert await page.is_disabled("#save")
+            await page.close()
+            phone = await open_page(browser, server.links["ana"], noted, "ana", True)
+            await phone.wait_for_selector(READY)
+            wide, window = await phone.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+            assert wide <= window, "nothing has to be scrolled sideways"
+            for name, place in (("d", 1), ("b", 2), ("a", 3), ("c", 4)):
+                await phone.tap(f"input[name=place-{name}][value='{place}']")
+            serious = [rule for rule in (await Axe().run(phone))["violations"] if rule["impact"] in SERIOUS]
+            assert serious == []
+            await answered(phone, phone.tap("#save"))
+            await answered(phone, phone.tap("#ranking [data-side=tie]"))
+            await answered(phone, phone.tap("#ranking [data-side=skip]"), "body[data-state=done]")
+            assert noted.errors == []
+
+    async def answered(page, act, state: str = READY) -> None:
+        before = await page.text_content("#count"), await page.text_content("#said")
+        await act
+        await page.wait_for_function(
+            "before => document.getElementById('count').textContent !== before[0]", arg=before, timeout=30_000
+        )
+        await page.wait_for_selector(state)
+
+    with serving(campaign, "ana") as server:
+        asyncio.run(rank(server))
+    questions = {question.id: question for question in campaign.store.questions()}
+    said = [
+        row.verdict
+        if row.ranking is None
+        else in_words(row.ranked(questions[row.question]), questions[row.question].members)
+        for row in campaign.store.answers()
+    ]
+    assert said == ["B > A = D > C", "D > B > A > C", "tie", "skip"]
 
 
 def test_the_port_is_not_open_beyond_this_machine_and_a_kill_leaves_a_whole_store(asked):

@@ -20,7 +20,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from bayesrm.campaign.handoff.base import Sheet
 from bayesrm.campaign.page.desk import Desk
 from bayesrm.campaign.page.guard import LOOPBACK, Guard
 from bayesrm.campaign.page.links import Links
@@ -37,7 +36,6 @@ FILES = {
     "/static/owner.js": ("owner.js", "text/javascript"),
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-PARTS = ("prompt", "left", "right")
 KEPT_RENDERED = 64
 """Questions whose HTML is kept: the ones that are on screens."""
 
@@ -57,7 +55,7 @@ class Page:
 
     def __init__(self, desk: Desk, links: Links) -> None:
         self._desk, self._links = desk, links
-        self._texts = lru_cache(KEPT_RENDERED)(self._render)
+        self._shown = lru_cache(KEPT_RENDERED)(self._render)
 
     def routes(self) -> list[Route]:
         """Every address of the page."""
@@ -104,6 +102,7 @@ class Page:
             _field(sent, "side", str),
             f"{who}:{key}",
             None if seconds is None else float(seconds),
+            _field(sent, "order", str | None),
         )
         return {"became": became} | self._state(who)
 
@@ -117,9 +116,10 @@ class Page:
     def _text(self, who: str, sent: dict[str, Any]) -> dict[str, Any]:
         question = self._desk.on_screen(who)
         part = _field(sent, "part", str)
-        if question is None or question.id != _field(sent, "question", str) or part not in PARTS:
+        texts = {} if question is None else self._desk.campaign.sheet(question).texts
+        if question is None or question.id != _field(sent, "question", str) or part not in texts:
             raise InvalidInputError("expected a part of the question that is on the screen")
-        return {"text": harmless(_parts(self._desk.campaign.sheet(question))[part])}
+        return {"text": harmless(texts[part])}
 
     async def _overview(self, request: Request) -> Response:
         if not self._links.is_owner(_secret(request)):
@@ -132,7 +132,7 @@ class Page:
         progress = self._desk.progress(who)
         return {
             "name": harmless(who),
-            "question": None if question is None else {"id": question.id, **self._texts(question)},
+            "question": None if question is None else {"id": question.id, **self._shown(question)},
             "answered": progress.answered,
             "left": progress.left,
             "seconds": progress.seconds,
@@ -141,21 +141,19 @@ class Page:
         }
 
     def _render(self, question: Question) -> dict[str, Any]:
-        texts = _parts(self._desk.campaign.sheet(question))
-        rendered = {part: shown(texts[part]) for part in PARTS}
-        return {
+        """The texts as HTML, by the names that the page has for them; of a list also which of them are ranked."""
+        sheet = self._desk.campaign.sheet(question)
+        rendered = {part: shown(text) for part, text in sheet.texts.items()}
+        views: dict[str, Any] = {
             part: {"html": view.html, "cut": view.cut, "characters": view.characters}
             for part, view in rendered.items()
         }
+        return views | {"list": [name.lower() for name in sheet.lettered]} if sheet.responses else views
 
 
 def make_app(desk: Desk, links: Links, hosts: Collection[str] = LOOPBACK, any_address: bool = False) -> ASGIApp:
     """The application; see :class:`~bayesrm.campaign.page.guard.Guard` for ``hosts`` and ``any_address``."""
     return Guard(Starlette(routes=Page(desk, links).routes()), hosts, any_address)
-
-
-def _parts(sheet: Sheet) -> dict[str, str]:
-    return {part: getattr(sheet, part) for part in PARTS}
 
 
 def _file(name: str, kind: str) -> Handler:

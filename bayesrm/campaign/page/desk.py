@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign
+from bayesrm.campaign.handoff.rankings import parse_ranking
 from bayesrm.campaign.records import Answer, Question, as_text, now
 from bayesrm.campaign.writing import Telling
 from bayesrm.diagnostics.annotators import AnnotatorRecord
@@ -141,7 +142,9 @@ class Desk:
         with self.lock:
             return self._on_screen_of(self._names.of(who))
 
-    def answer(self, who: str, name: str, side: str, key: str, seconds: float | None = None) -> str:
+    def answer(
+        self, who: str, name: str, side: str, key: str, seconds: float | None = None, order: str | None = None
+    ) -> str:
         """Keep an answer, on disk before this returns.
 
         Parameters
@@ -151,11 +154,13 @@ class Desk:
         name
             The id of the question.
         side
-            "left", "right", "tie" or "skip".
+            "left", "right", "tie" or "skip"; "ranked" of a list.
         key
             A new one for each answer, and the same when it is sent again.
         seconds
             How long they had it on the screen.
+        order
+            How a list is ranked, such as "B > A = D"; who is not named is below all that are.
 
         Returns
         -------
@@ -165,22 +170,21 @@ class Desk:
         Raises
         ------
         InvalidInputError
-            Where there is no such question or side.
+            Where there is no such question or side, or the order is none.
         """
-        if side not in ("left", "right", "tie", "skip"):
-            raise InvalidInputError(f"expected left, right, tie or skip, got {side[:40]!r}")
         with self.lock:
             with self._writing() as telling:
                 question = self._asked.get(name)
                 if question is None:
                     raise InvalidInputError(f"no question of this campaign has the id {name[:60]!r}")
+                verdict, ranking = _said(question, side, order)
                 who = self._names.of(who)
                 if who in self._given.get(name, {}):
                     return "already"
                 if question.batch in self._closed:
                     return "closed"
                 took = None if seconds is None or not 0 <= seconds <= LONGEST else seconds
-                given = Answer(name, who, question.verdict(side), place=self.form, key=key, seconds=took)
+                given = Answer(name, who, verdict, place=self.form, key=key, seconds=took, ranking=ranking)
                 row, new = telling.answer(given, self.form)
             if new:
                 self._keep(row)
@@ -309,7 +313,7 @@ class Desk:
         return len(self._given.get(question.id, {})) < question.wanted
 
     def _may_answer(self, question: Question, who: str) -> bool:
-        if question.is_list or not self._lacks(question) or who in self._given.get(question.id, {}):
+        if not self._lacks(question) or who in self._given.get(question.id, {}):
             return False
         return not question.annotators or who in question.annotators
 
@@ -341,3 +345,27 @@ class Desk:
         for name, screens in self._screens.items():
             if screens.pop(who, None) is not None:
                 telling.show(name, who, at)
+
+
+def _said(question: Question, side: str, order: str | None) -> tuple[str, str | None]:
+    """The verdict and, of a list, the ranking as the store keeps it.
+
+    Raises
+    ------
+    InvalidInputError
+        Where that is no answer to such a question.
+    """
+    sides = ("ranked", "tie", "skip") if question.is_list else ("left", "right", "tie", "skip")
+    if side not in sides:
+        raise InvalidInputError(f"expected {', '.join(sides[:-1])} or skip, got {side[:40]!r}")
+    if side != "ranked":
+        return question.verdict(side), None
+    try:
+        found = parse_ranking(order or "", len(question.members))
+    except ValueError as error:
+        raise InvalidInputError(str(error)) from error
+    if found is None:
+        raise InvalidInputError("expected an order such as B > A = D, the best first, got none")
+    if isinstance(found, str):
+        return found, None
+    return "ranked", found.of(question.members).as_json()

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bayesrm import rng
-from bayesrm.campaign.answers import OUTCOMES, as_preferences
+from bayesrm.campaign.answers import as_preferences
 from bayesrm.campaign.asking import Request
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.fitting import labels_digest
@@ -111,7 +111,10 @@ class LiveChooser(Chooser):
         prepared = self._ahead.after(self._live, (question.id, answer.annotator, answer.verdict))
         if prepared is None:
             prepared = self._live.copy()
-            prepared.tell(_label(question, answer.verdict, answer.annotator))
+            try:
+                prepared.tell(as_preferences([question], [answer]))
+            except InvalidInputError:
+                self._wanted.set()  # a ranking, which the likelihood does not take: that of the next full fit does
         self._live = prepared
         self._digest = ""
         self._labels += 1
@@ -142,7 +145,7 @@ class LiveChooser(Chooser):
             try:
                 live.relabel(labels)
                 self._digest, self._labels = digest, len(labels)
-            except CapabilityError:
+            except (CapabilityError, InvalidInputError):
                 self._wanted.set()
         self._live = live
         self._ahead.changed()
@@ -206,10 +209,5 @@ class LiveChooser(Chooser):
 
 
 def _label(question: Question, verdict: str, who: str) -> Preferences:
-    """An answer as a label."""
-    return Preferences(
-        np.array([question.first]),
-        np.array([question.second]),
-        np.array([OUTCOMES[verdict]]),
-        annotator=np.array([who]) if who else None,
-    )
+    """An answer that may come, as a label."""
+    return as_preferences([question], [Answer(question.id, who, verdict)])

@@ -19,18 +19,22 @@ from rich.table import Table
 from rich.text import Text
 
 from bayesrm.cli.app import console, say
+from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted
 
 if TYPE_CHECKING:
     from bayesrm.campaign.handoff.base import Sheet
     from bayesrm.campaign.page.desk import Desk, Progress
 
-KEYS = {"l": "left", "r": "right", "t": "tie", "s": "skip"}
+KEYS = {"l": "left", "r": "right"}
+ANSWERS = ("left", "right", "tie", "skip", "ranked")
 SHOWN = 6_000
 """Characters of a text that are shown before the key a is pressed."""
 BESIDE = 100
 """Columns from which on the two answers stand beside each other."""
 ARROWS = {"\x1b[D": "l", "\x1b[C": "r"}
+COMMANDS = {"t": "tie", "s": "skip", "u": "undo", "q": "quit", "": "quit"}
+"""What a line means that answers no list; the letters of answers are others."""
 
 
 def answer_in_terminal(desk: Desk, who: str) -> int:
@@ -43,27 +47,46 @@ def answer_in_terminal(desk: Desk, who: str) -> int:
         begun = time.monotonic()
         _show(sheet, progress, whole)
         while True:
-            key = read_key()
-            if key in KEYS:
-                desk.answer(
-                    who, question.id, KEYS[key], f"{who}:{secrets.token_hex(16)}", time.monotonic() - begun
-                )
+            did, order = read_order() if sheet.responses else (read_side(), None)
+            if did in ANSWERS:
+                key = f"{who}:{secrets.token_hex(16)}"
+                try:
+                    desk.answer(who, question.id, did, key, time.monotonic() - begun, order)
+                except InvalidInputError as error:
+                    say(f"{error}.")
+                    continue
                 given += 1
                 break
-            if key == "u" and progress.last is not None:
+            if did == "undo" and progress.last is not None:
                 desk.undo(who, progress.last)
                 say("Taken back. Here it is again.")
                 given -= 1
                 break
-            if key == "a" and not whole:
+            if did == "all" and not whole:
                 whole = True
                 _show(sheet, progress, whole)
-            if key in ("q", ""):
+            if did == "quit":
                 desk.pause(who)
                 say(f"{counted(max(0, given), 'answer')} given by {harmless(who)}. All are kept.")
                 return given
     say(f"Nothing is left to answer now. {counted(max(0, given), 'answer')} given by {harmless(who)}.")
     return given
+
+
+def read_side() -> str:
+    """What a key means of a pair."""
+    key = read_key()
+    return {**KEYS, **COMMANDS, "a": "all"}.get(key, "")
+
+
+def read_order() -> tuple[str, str | None]:
+    """What a line means of a list: an order, or a command."""
+    line = sys.stdin.readline()
+    words = line.strip().lower() if line else "quit"
+    if line and not words:
+        return "", None
+    did = COMMANDS.get(words, words)
+    return (did, None) if did in ("tie", "skip", "undo", "quit", "all") else ("ranked", words)
 
 
 def read_key() -> str:
@@ -94,14 +117,14 @@ def _show(sheet: Sheet, progress: Progress, whole: bool) -> None:
     left = "" if progress.seconds is None else f", about {max(1, round(progress.seconds / 60))} min left"
     console.rule(f"{progress.answered + 1} of {total}{left}")
     console.print(Panel(_rendered(sheet.prompt, whole), title="Prompt", title_align="left"))
-    answers = [
-        Panel(_rendered(text, whole), title=title, title_align="left")
-        for title, text in (("Left", sheet.left), ("Right", sheet.right))
-    ]
-    console.print(_beside(answers) if console.width >= BESIDE else Group(*answers))
-    console.print(
-        Text("l left   r right   t tie   s skip   u undo   a show all   q quit", style="bold"), soft_wrap=True
-    )
+    titled = sheet.lettered or {"Left": sheet.left, "Right": sheet.right}
+    answers = [Panel(_rendered(text, whole), title=title, title_align="left") for title, text in titled.items()]
+    wide = console.width >= BESIDE and not sheet.responses
+    console.print(_beside(answers) if wide else Group(*answers))
+    keys = "l left   r right   t tie   s skip   u undo   a show all   q quit"
+    if sheet.responses:
+        keys = "the best first, such as B > A = D, or B alone; then Enter   t all equal   s skip   u undo   all   q quit"
+    console.print(Text(keys, style="bold"), soft_wrap=True)
 
 
 def _beside(panels: list[Panel]) -> RenderableType:

@@ -3,7 +3,7 @@
 const secret = location.hash.slice(1);
 const kept = `answer ${secret.slice(0, 10)}`;
 const $ = (id) => document.getElementById(id);
-const buttons = [...document.querySelectorAll("#choices [data-side]")];
+const buttons = [...document.querySelectorAll("nav [data-side]")], undos = [...document.querySelectorAll(".undo")];
 const LIMIT = 15000; // milliseconds that a request may take before it is sent again
 const GUARD = 200; // milliseconds after which a key is meant for the question that is shown
 
@@ -70,9 +70,9 @@ async function act(name, body) {
   }
 }
 
-async function answer(side) {
+async function answer(side, order = null) {
   if (busy || paused || !question) return;
-  const body = { question: question.id, side, key: newKey(), seconds: Math.round(time()) / 1000 };
+  const body = { question: question.id, side, order, key: newKey(), seconds: Math.round(time()) / 1000 };
   localStorage.setItem(kept, JSON.stringify(body));
   $(`pane-${side}`)?.classList.add("chosen");
   await send(body);
@@ -81,7 +81,7 @@ async function answer(side) {
 async function send(body) {
   const state = await act("answer", body);
   if (!state) return;
-  const said = { left: "A is better", right: "B is better", tie: "Tie", skip: "Skipped" }[body.side];
+  const said = body.order ?? { left: "A is better", right: "B is better", tie: "Tie", skip: "Skipped" }[body.side];
   const words = {
     kept: `Saved: ${said}.`,
     already: "That one was answered already.",
@@ -132,11 +132,17 @@ function show(state, words) {
     }
     return;
   }
-  document.title = `${state.answered + 1} of ${total} · Which answer is better?`;
-  for (const part of ["prompt", "left", "right"]) fill(part, question[part]);
+  const many = Boolean(question.list);
+  $("title").textContent = many ? "Which answers are better?" : "Which answer is better?";
+  $("which").textContent = many ? `1 to ${question.list.length} = Enter t s u` : "← → t s u";
+  document.title = `${state.answered + 1} of ${total} · ${$("title").textContent}`;
+  lay(question.list ?? []);
+  for (const part of ["prompt", ...(question.list ?? ["left", "right"])]) fill(part, question[part]);
   for (const pane of document.querySelectorAll(".chosen")) pane.classList.remove("chosen");
   $("message").hidden = true;
-  $("question").hidden = $("choices").hidden = $("pause").hidden = false;
+  $("question").hidden = $("pause").hidden = false;
+  $("pair").hidden = $("choices").hidden = many;
+  $("members").hidden = $("ranking").hidden = !many;
   lock();
   scrollTo(0, 0);
   $("title").focus({ preventScroll: true });
@@ -173,10 +179,81 @@ function fill(part, text) {
   box.after(more);
 }
 
+// A list to put in order: places by answer, 1 the best; answers without one are below all that have one.
+let places = new Map(), ties = false;
+
+function lay(names) {
+  places = new Map();
+  const panes = names.map((name) => {
+    const pane = $("member").content.cloneNode(true), letter = name.toUpperCase();
+    const heading = pane.querySelector("h2"), group = pane.querySelector("fieldset");
+    heading.textContent = `Answer ${letter}`;
+    heading.id = `${name}-title`;
+    pane.querySelector("section").id = `pane-${name}`;
+    pane.querySelector("section").setAttribute("aria-labelledby", heading.id);
+    pane.querySelector(".text").id = name;
+    group.querySelector("legend").textContent = `Place of answer ${letter}`;
+    for (const place of [...names.keys(), null]) group.append(choice(name, place));
+    return pane;
+  });
+  $("members").replaceChildren(...panes);
+  put(null);
+}
+
+function choice(name, place) {
+  const label = document.createElement("label"), radio = document.createElement("input");
+  const words = document.createElement("span");
+  radio.type = "radio";
+  radio.name = `place-${name}`;
+  radio.value = place === null ? "" : String(place + 1);
+  radio.checked = place === null;
+  radio.addEventListener("change", () => put(name, place === null ? null : place + 1));
+  words.textContent = place === null ? "none" : String(place + 1);
+  label.append(radio, words);
+  return label;
+}
+
+// Gives an answer a place, or takes it away, and shows what follows.
+function put(name, place = null) {
+  if (name !== null) places.delete(name);
+  if (name !== null && place !== null) places.set(name, place);
+  press(false);
+  for (const one of question.list ?? []) {
+    const value = String(places.get(one) ?? "");
+    $("members").querySelector(`input[name=place-${one}][value="${value}"]`).checked = true;
+    $(`pane-${one}`).classList.toggle("placed", places.has(one));
+  }
+  const rest = (question.list ?? []).filter((one) => !places.has(one)).map((one) => one.toUpperCase());
+  $("order").textContent = places.size === 0
+    ? "Choose places, 1 the best; the best alone is an answer too."
+    : `${order()}${rest.length ? `; below ${rest.length > 1 ? "them" : "all"}: ${rest.join(", ")}` : ""}`;
+  lock();
+}
+
+// The next place, or the last one where it ties.
+function pick(name) {
+  if (busy || paused || !name) return;
+  const others = [...places].filter(([one]) => one !== name).map(([, place]) => place), last = Math.max(0, ...others);
+  if (places.has(name) && !ties) put(name); else put(name, ties && last ? last : Math.min(last + 1, question.list.length));
+}
+
+function order() {
+  const found = [...new Set(places.values())].sort((a, b) => a - b);
+  return found.map((place) => (question.list ?? []).filter((one) => places.get(one) === place)
+    .map((one) => one.toUpperCase()).join(" = ")).join(" > ");
+}
+
+function press(on) {
+  ties = on && places.size > 0;
+  $("same").setAttribute("aria-pressed", String(ties));
+}
+
+function save() { if (places.size) answer("ranked", order()); }
+
 function message(text, state) {
   const resume = state === "paused";
   at(state);
-  $("question").hidden = $("choices").hidden = $("pause").hidden = true;
+  $("question").hidden = $("choices").hidden = $("ranking").hidden = $("pause").hidden = true;
   $("message").hidden = false;
   $("message-text").textContent = text;
   $("resume").hidden = !resume;
@@ -191,7 +268,9 @@ function at(state) { document.body.dataset.state = state; }
 function lock() {
   if (busy) at("busy"); else if (question && !paused) at("ready");
   for (const button of buttons) button.disabled = busy;
-  $("undo").disabled = $("message-undo").disabled = busy || last === null;
+  for (const button of [...undos, $("message-undo")]) button.disabled = busy || last === null;
+  $("save").disabled = $("same").disabled = busy || places.size === 0;
+  for (const group of document.querySelectorAll(".places")) group.disabled = busy;
   $("pause").disabled = busy;
 }
 
@@ -221,21 +300,37 @@ function newKey() {
 }
 
 for (const button of buttons) button.addEventListener("click", () => answer(button.dataset.side));
-$("undo").addEventListener("click", undo);
+for (const button of undos) button.addEventListener("click", undo);
+$("save").addEventListener("click", save);
+$("same").addEventListener("click", () => press(!ties));
 $("message-undo").addEventListener("click", undo);
 $("pause").addEventListener("click", pause);
 $("resume").addEventListener("click", next);
 $("keys").checked = localStorage.getItem("keys") !== "off";
 $("keys").addEventListener("change", () => localStorage.setItem("keys", $("keys").checked ? "on" : "off"));
 
+// What a key does; nothing of a list's where it belongs to the button or choice that has the focus.
+function keyed(event) {
+  const side = { t: "tie", s: "skip" }[event.key];
+  if (side) return () => answer(side);
+  if (event.key === "u") return undo;
+  if (!question?.list) {
+    const chosen = { ArrowLeft: "left", ArrowRight: "right" }[event.key];
+    return chosen && (() => answer(chosen));
+  }
+  if (/^[1-9]$/.test(event.key)) return () => pick(question.list[Number(event.key) - 1]);
+  if (event.key === "=") return () => press(!ties);
+  if (event.key === "Enter" && !event.target.closest("button, a, [type=checkbox]")) return save;
+  return null;
+}
+
 addEventListener("keydown", (event) => {
   if (!$("keys").checked || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
-  const side = { ArrowLeft: "left", ArrowRight: "right", t: "tie", s: "skip" }[event.key];
-  if (!side && event.key !== "u") return;
+  if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]")) return;
+  const does = keyed(event);
+  if (!does) return;
   event.preventDefault();
-  if (performance.now() - shownAt < GUARD) return;
-  if (side) answer(side); else undo();
+  if (performance.now() - shownAt >= GUARD) does();
 });
 
 document.addEventListener("visibilitychange", () => {
