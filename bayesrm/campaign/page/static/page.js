@@ -184,10 +184,12 @@ let places = new Map(), ties = false;
 
 function lay(names) {
   places = new Map();
-  const panes = names.map((name) => {
+  const panes = names.map((name, at) => {
     const pane = $("member").content.cloneNode(true), letter = name.toUpperCase();
-    const heading = pane.querySelector("h2"), group = pane.querySelector("fieldset");
-    heading.textContent = `Answer ${letter}`;
+    const heading = pane.querySelector("h2"), group = pane.querySelector("fieldset"), key = document.createElement("kbd");
+    key.textContent = at + 1;
+    key.ariaHidden = "true";
+    heading.append(`Answer ${letter} `, key);
     heading.id = `${name}-title`;
     pane.querySelector("section").id = `pane-${name}`;
     pane.querySelector("section").setAttribute("aria-labelledby", heading.id);
