@@ -244,7 +244,7 @@ def _held_out_choices(
 ) -> HeldOut:
     """The same by choices among several, whose rows rise and fall together and count as one, by weight."""
     weight = np.ones(len(labels)) if labels.weight is None else labels.weight
-    _, of = np.unique(labels.choice, return_inverse=True)
+    _, of = np.unique(np.asarray(labels.choice), return_inverse=True)
     total = np.bincount(of, weight)
     mean, predicted = np.bincount(of, weight * right) / total, np.bincount(of, weight * expected) / total
     share = np.bincount(of, weight) / np.bincount(of)
@@ -258,7 +258,7 @@ def _folds(labels: Preferences, seed: int) -> Int64[np.ndarray, "comparison"]:
     generator = rng.stream(seed, "held out")
     if labels.choice is None:
         return generator.permutation(len(labels)) % FOLDS
-    _, of = np.unique(labels.choice, return_inverse=True)
+    _, of = np.unique(np.asarray(labels.choice), return_inverse=True)
     return (generator.permutation(int(of.max()) + 1) % FOLDS)[of]
 
 

@@ -123,7 +123,9 @@ def _show(sheet: Sheet, progress: Progress, whole: bool) -> None:
     console.print(_beside(answers) if wide else Group(*answers))
     keys = "l left   r right   t tie   s skip   u undo   a show all   q quit"
     if sheet.responses:
-        keys = "best first, such as B > A = D, or B alone; then Enter   t all equal   s skip   u undo   all   q quit"
+        keys = (
+            "best first, such as B > A = D, or B alone; then Enter   t all equal   s skip   u undo   all   q quit"
+        )
     console.print(Text(keys, style="bold"), soft_wrap=True)
 
 
