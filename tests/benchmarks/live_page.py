@@ -44,11 +44,22 @@ def wait_times(folder: Path, candidates: int, answers: int, thinking: float) -> 
     chooser = LiveChooser(campaign, request)
     desk = Desk(campaign, chooser=chooser)
     links, listening = Links.of(campaign.directory, PEOPLE), listen("127.0.0.1", 0)
-    config = uvicorn.Config(make_app(desk, links), log_level="warning", lifespan="off", ws="none")
+    app = make_app(desk, links)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", timeout_keep_alive=600)
     server = uvicorn.Server(config)
     serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     serving.start()
     taste, times, done = random.standard_normal(DIMENSION), [], threading.Event()
+    prepared: list[bool] = []
+    after = chooser._ahead.after
+
+    def noted(live, key):
+        found = after(live, key)
+        if key is not None:
+            prepared.append(found is not None)
+        return found
+
+    chooser._ahead.after = noted
 
     def keep_fitting() -> None:
         while not done.wait(0.01):
@@ -98,6 +109,7 @@ def wait_times(folder: Path, candidates: int, answers: int, thinking: float) -> 
         "pairs": candidates or RESPONSES * (RESPONSES - 1) // 2,
         "answers": len(rows),
         "full_fits": chooser._fits,
+        "prepared": round(float(np.mean(prepared)), 2),
         "median_ms": round(1000 * float(np.median(later)), 1),
         "p95_ms": round(1000 * float(np.quantile(later, 0.95)), 1),
         "longest_ms": round(1000 * float(later.max()), 1),
