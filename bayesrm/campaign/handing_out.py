@@ -73,7 +73,7 @@ class CanHandOut:
             )
         folder = self.directory / BATCHES if out is None else Path(out)
         names = sorted({name for question in questions for name in question.annotators}) or [""]
-        stems = _stems(names, f"batch-{number:03d}")
+        stems = _stems(names, stem_of(number))
         written: list[Path] = []
         for name in names:
             own = [question for question in questions if not name or name in question.annotators]
@@ -111,6 +111,11 @@ def require_rankings(to: str) -> None:
     if HANDOFFS[to].rank_step is None:
         able = ", ".join(name for name, part in HANDOFFS.items() if part.rank_step is not None)
         raise InvalidInputError(f"the format {to} asks about pairs only: hand lists out as {able}")
+
+
+def stem_of(batch: int) -> str:
+    """How the names of a batch's files begin."""
+    return f"batch-{batch:03d}"
 
 
 def _stems(names: Sequence[str], beginning: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.findings import Findings
 from bayesrm.campaign.fitting import labels_digest
+from bayesrm.campaign.handing_out import BATCHES, stem_of
 from bayesrm.campaign.history import decisions
 from bayesrm.campaign.store import GIVEN_HERE
 from bayesrm.campaign.unasked import OF_POOL, TOLD
@@ -37,6 +38,9 @@ class BatchStatus:
         Whether no further answers are taken.
     members
         How many responses each question shows: two of a pair, more of a list.
+    unseen
+        Whether nobody can have seen it who is not on the page: it was asked for files, none of which is in the folder
+        of the campaign, and has no answer. So it is where ``ask`` was killed before it wrote them.
     """
 
     number: int
@@ -49,6 +53,7 @@ class BatchStatus:
     released: int = 0
     closed: bool = False
     members: int = 2
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ def status(campaign: Campaign) -> Status:
         number = entry["number"]
         own = [question for question in questions.values() if question.batch == number]
         waited_for = [question for question in own if question.id not in released and number not in closed]
+        files = (campaign.directory / BATCHES).glob(f"{stem_of(number)}*")
         settled = sum(given[question.id] for question in own) - sum(given[question.id] for question in waited_for)
         batches.append(
             BatchStatus(
@@ -145,6 +151,7 @@ def status(campaign: Campaign) -> Status:
                 sum(question.id in released for question in own),
                 number in closed,
                 max((len(question.shown) for question in own), default=2),
+                bool(waited_for) and not by_batch[number] and "live" not in entry and not any(files),
             )
         )
     said: dict[str, set[str]] = {}

@@ -154,6 +154,22 @@ def test_files_that_belong_together_get_the_same_number(pool_folder, tmp_path):
     assert first[-1].read_text() == "changed"
 
 
+def test_status_says_which_batch_nobody_can_have_seen(command, pool_folder, tmp_path):
+    campaign = brm.Campaign.create(tmp_path / "campaign", pool_folder)
+    for _ in range(2):
+        campaign.ask(3)
+
+    def unseen() -> list[int]:
+        printed = command("campaign", "status", campaign.directory)[1]
+        return [number for number in (1, 2) if f"Batch {number} has no answer, and no file of it is in" in printed]
+
+    assert unseen() == [1, 2], "as after an ask that was killed before it wrote files"
+    campaign.hand_out("csv", batch=1)
+    assert unseen() == [2]
+    campaign.close(2)
+    assert unseen() == []
+
+
 # --- init -----------------------------------------------------------------------------------------------------------
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from killing import Ended, in_child
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
@@ -205,64 +205,32 @@ def test_results_serve_arviz(world, tmp_path):
 
 # --- kills ------------------------------------------------------------------------------------------------
 
-SCRIPT = """
-import sys
-import numpy as np
-import torch
-torch.set_num_threads(1)
-import bayesrm as brm
-from bayesrm.runs.loop import run
-world = np.load(sys.argv[1])
-pool = brm.ResponsePool(world["embeddings"], world["prompt"])
-test = brm.ResponsePool(world["test"], np.repeat(np.arange(10), 8))
-annotator = brm.GoldenAnnotator(world["golden"], seed=1)
-print("started", flush=True)
-run(pool, annotator, (test, world["test_golden"]), model=brm.RewardModel(8, "mlp", hidden=(16, 16)),
-    design="pa-dopt", batch_size=20, rounds=6, prompts=20, candidates=200, draws=50, out=sys.argv[2])
-print("done", flush=True)
-"""
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
+def test_killed_at_ten_random_moments_a_run_ends_with_the_very_same_file(world, tmp_path, short_training):
+    def carry_out(name: str, **kill) -> Ended:
+        model = brm.RewardModel(8, "mlp", hidden=(16, 16), training="paper", prior_scale=1.0)
+        settings = {"model": model, "batch_size": 20, "rounds": 6, "draws": 50}
+        return in_child(lambda: run(world, out=tmp_path / name, **settings), tmp_path / name, tmp_path, **kill)
 
-def start(world_file: Path, out: Path) -> subprocess.Popen:
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(world_file), str(out)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
-    return process
-
-
-def test_killed_at_ten_random_moments_a_run_ends_with_the_very_same_file(world, tmp_path):
-    pool, golden, (test, test_golden) = world
-    world_file = tmp_path / "world.npz"
-    np.savez(
-        world_file,
-        embeddings=pool.embeddings,
-        prompt=pool.prompt,
-        golden=golden,
-        test=test.embeddings,
-        test_golden=test_golden,
-    )
-    began = time.perf_counter()
-    assert start(world_file, tmp_path / "whole").communicate()[0] == "done\n"
-    duration = time.perf_counter() - began
-
+    whole = carry_out("whole")
+    assert whole.status == 0, whole.complained
     random = np.random.default_rng(int.from_bytes(os.urandom(4), "big"))
     interrupted, kills, labels = tmp_path / "interrupted", 0, []
     while kills < 10:
-        process = start(world_file, interrupted)
-        time.sleep(random.uniform(0, duration / 6))
-        process.send_signal(signal.SIGKILL)
-        if process.communicate()[0] == "done\n":
+        # At a moment, or between two of its operations on files: a round has some thirteen.
+        at_file = {"at": int(random.integers(1, 14))}
+        ended = carry_out(
+            "interrupted", **(at_file if kills % 2 else {"after": random.uniform(0, whole.seconds / 6)})
+        )
+        if not ended.killed:
+            assert ended.status == 0, ended.complained
             break
         kills += 1
         labels.append(len(list(interrupted.glob("rounds/*.labels.parquet"))))
     assert kills >= 3, "the run must be long enough to be killed"
     assert labels == sorted(labels), "what was answered stays"
-    start(world_file, interrupted).communicate()
+    assert carry_out("interrupted").status == 0
     assert (interrupted / "results.nc").read_bytes() == (tmp_path / "whole/results.nc").read_bytes()
     for path in sorted((tmp_path / "whole/rounds").iterdir()):
         assert (interrupted / "rounds" / path.name).read_bytes() == path.read_bytes()

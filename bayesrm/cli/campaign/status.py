@@ -57,6 +57,7 @@ def status(
 
 def _print_status(directory: Path, now: Status) -> None:
     from bayesrm.campaign.advice import advice
+    from bayesrm.campaign.handing_out import BATCHES
 
     view = View(f"Campaign {directory}")
     for header in ("batch", "asked", "design"):
@@ -76,7 +77,12 @@ def _print_status(directory: Path, now: Status) -> None:
         )
         view.add_row(str(entry.number), entry.asked[:10], entry.design, *(str(figure) for figure in figures))
     show(view)
-    lines = []
+    lines = [
+        f"Batch {entry.number} has no answer, and no file of it is in {directory / BATCHES}: bayesrm campaign ask "
+        f"{directory} --batch {entry.number} writes them, and bayesrm campaign label {directory} shows it on a page."
+        for entry in now.batches
+        if entry.unseen
+    ]
     if now.imported:
         lines.append(f"{counted(now.imported, 'label')} came with the pool.")
     if now.unasked:
