@@ -110,6 +110,7 @@ class LiveChooser(Chooser):
             return
         prepared = self._ahead.after(self._live, (question.id, answer.annotator, answer.verdict))
         if prepared is None:
+            self._ahead.changed()  # what it is at is out of date, and would take time from this
             prepared = self._live.copy()
             try:
                 prepared.tell(as_preferences([question], [answer]))
@@ -151,16 +152,22 @@ class LiveChooser(Chooser):
         self._ahead.changed()
 
     def _look(self) -> tuple[Live, dict[Key, Preferences]]:
-        """What may come next: the answers to what is on screens, what is there for longest first."""
+        """What may come next: answers to the pairs on screens, the likelier side of each first, the oldest before."""
         with self._desk.lock:
-            if not self.left():
-                return self._live, {}
-            return self._live, {
-                (question.id, who, verdict): _label(question, verdict, who)
-                for question, who in self._desk.screens()
-                if not question.is_list
-                for verdict in ("first", "second")
-            }
+            live = self._live
+            shown = [each for each in self._desk.screens() if not each[0].is_list] if self.left() else []
+        if not shown:
+            return live, {}
+        first, second = (
+            np.array([getattr(question, end) for question, _ in shown]) for end in ("first", "second")
+        )
+        likely = live.posterior.preference_probability(live.posterior.pool, first, second) >= 0.5
+        return live, {
+            (question.id, who, verdict): _label(question, verdict, who)
+            for other in (False, True)
+            for (question, who), better in zip(shown, likely ^ other, strict=True)
+            for verdict in ("first" if better else "second",)
+        }
 
     def _refit(self) -> None:
         while True:
