@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ def one_minus_spearman(real_pool_folder):
     pool, golden = brm.load_pool(real_pool_folder / "pool"), brm.load_golden(real_pool_folder / "pool")
     test, test_golden = brm.load_pool(real_pool_folder / "test"), brm.load_golden(real_pool_folder / "test")
 
+    @functools.cache
     def measure(encoder: str, inference: str, scope: str = "within-prompt") -> float:
         figures = []
         for seed in range(SEEDS):
