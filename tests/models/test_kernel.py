@@ -10,6 +10,7 @@ import torch
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
+from bayesrm.inference.nuts import Nuts
 from bayesrm.models.encoders.kernel import Kernel, inducing_rows, kernel_of_distance
 
 CPU = torch.device("cpu")
@@ -124,7 +125,8 @@ def test_laplace_on_kernel_features_agrees_with_nuts(curved):
     pool, golden = curved
     prefs = brm.GoldenAnnotator(golden, seed=5).label(brm.candidates(pool, size=150))
     model = brm.RewardModel(4, encoder=Kernel(4, features=40), prior_scale=0.7)
-    laplace, nuts = (brm.fit(model, pool, prefs, inference, seed=1) for inference in ("laplace", "nuts"))
+    inferences = "laplace", Nuts(chains=2, draws=300, warmup=100)
+    laplace, nuts = (brm.fit(model, pool, prefs, inference, seed=1) for inference in inferences)
     first, second = brm.candidates(pool, size=100, seed=9).first, brm.candidates(pool, size=100, seed=9).second
     pairs = brm.Comparisons(first, second)
     (m, v), (other, w) = laplace.logit_moments(pool, pairs), nuts.logit_moments(pool, pairs)

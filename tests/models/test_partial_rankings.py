@@ -10,6 +10,7 @@ import torch
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
+from bayesrm.inference.nuts import Nuts
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.models.likelihoods.davidson import Davidson
@@ -116,7 +117,9 @@ def test_the_program_of_a_model_sees_choices_of_the_worst(world):
     lists = [r.permutation(len(world.pool))[:4] for _ in range(15)]
     said = brm.GoldenAnnotator(world.golden, 2.0, seed=3).rank(lists, "best-and-worst")
     model = brm.RewardModel(world.pool.dim, "linear", prior_scale=0.5)
-    laplace, nuts = (brm.fit(model, world.pool, said, name, seed=1) for name in ("laplace", "nuts"))
+    laplace, nuts = (
+        brm.fit(model, world.pool, said, inference, seed=1) for inference in ("laplace", Nuts(1, 150, 80))
+    )
     (mean, sd), (exact, _) = laplace.reward(world.pool), nuts.reward(world.pool)
     assert np.abs((mean - exact) / sd).mean() < 0.5
 
