@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
 from bayesrm.utils.files import replacing
@@ -59,6 +60,7 @@ def load_preferences(path: str | os.PathLike[str]) -> Preferences:
     if not file.exists():
         raise InvalidInputError(f"expected labels in {file}, but it does not exist")
     try:
+        require_parquet(file)
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
         raise InvalidInputError(

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bayesrm.data.sheets import SheetRow, SourceRow, open_file, read_sheet
+from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 
 __all__ = ["SheetRow", "SourceRow", "read_rows"]
@@ -134,6 +135,7 @@ def _json(path: Path, notes: list[str]) -> Iterator[SourceRow]:
 def _parquet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
     number = 0
     try:
+        require_parquet(path)
         with pq.ParquetFile(path, memory_map=True) as file:
             names = file.schema_arrow.names
             twice = sorted({name for name in names if names.count(name) > 1})

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 
 ROWS_AT_ONCE = 16_384
@@ -54,6 +55,7 @@ class ParquetTexts(Sequence[str]):
     @cached_property
     def _column(self) -> Any:
         with _reading(self._path):
+            require_parquet(self._path, (self._name,))
             return pq.ParquetFile(self._path, memory_map=True).read(columns=[self._name]).column(0)
 
 
@@ -70,6 +72,7 @@ def read_table(path: Path) -> tuple[np.ndarray, ParquetTexts | None]:
             f"expected the file {path} with the prompt of each response, but it does not exist"
         )
     with _reading(path):
+        require_parquet(path, ("prompt_id",))
         file = pq.ParquetFile(path, memory_map=True)
         schema = file.schema_arrow
         if "prompt_id" not in schema.names:
@@ -121,6 +124,7 @@ def read_columns(path: Path) -> dict[str, np.ndarray]:
         Where the file is corrupt, or a column has no numbers.
     """
     with _reading(path):
+        require_parquet(path)
         table = pq.read_table(path)
     columns = {}
     for name in table.column_names:

@@ -18,6 +18,7 @@ from bayesrm.data.formats.base import Item, Label, Told
 from bayesrm.data.reading import SAMPLE, Notes, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
 from bayesrm.data.table import ROWS_AT_ONCE
+from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
 
@@ -306,6 +307,7 @@ def load_pool_texts(path: Path) -> tuple[list[Conversation], list[str]]:
             f"expected {RESPONSES} with the texts of the pool in {path}, but it does not exist"
         )
     try:
+        require_parquet(file, ("prompt", "response", "messages"))
         with pq.ParquetFile(file) as opened:
             names = opened.schema_arrow.names
             wanted = [name for name in ("prompt", "response", "messages") if name in names]

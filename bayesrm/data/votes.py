@@ -13,6 +13,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int64
 
 from bayesrm.data.preferences import PREFERENCES
+from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Comparisons, Preferences, ResponsePool, require_within
 
@@ -138,11 +139,14 @@ def read_votes(path: str | os.PathLike[str]) -> Votes:
 def _read(file: Path) -> pd.DataFrame:
     try:
         if file.suffix == ".parquet":
+            require_parquet(file)
             return pd.read_parquet(file)
         if file.suffix == ".csv":
             return pd.read_csv(file)
         if file.suffix in (".jsonl", ".ndjson"):
             return pd.read_json(file, lines=True, dtype=False)
+    except InvalidInputError:
+        raise
     except (pa.ArrowException, ValueError, OSError, pd.errors.ParserError) as error:
         raise InvalidInputError(f"{file} cannot be read as votes ({error}): copy or write it again") from error
     raise InvalidInputError(f"expected votes as .parquet, .csv or .jsonl, got {file}")

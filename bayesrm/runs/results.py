@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from bayesrm.data.unpacking import require_netcdf
 from bayesrm.design.lists.selection import ListSelection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
@@ -102,6 +103,7 @@ def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     if not path.exists():
         raise InvalidInputError(f"there is no results file {path}")
     with _whole(path):
+        require_netcdf(path)
         return xr.open_datatree(path, engine="h5netcdf")
 
 
@@ -159,6 +161,7 @@ def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
         Where the file cannot be read, or is not of a run.
     """
     with _whole(Path(path)), h5py.File(path) as file:
+        require_netcdf(Path(path), "trajectory")
         variables = {name: _variable(name, node) for name, node in file["trajectory"].items()}
         return xr.Dataset(variables).set_coords([name for name in ("labels", "texts") if name in variables])
 

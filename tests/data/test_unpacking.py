@@ -8,10 +8,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import xarray as xr
 
 import bayesrm as brm
 from bayesrm.data import unpacking
+from bayesrm.data.preferences import load_preferences
 from bayesrm.data.sources import read_rows
 from bayesrm.errors import InvalidInputError
 
@@ -79,3 +83,43 @@ def test_an_array_that_says_to_be_larger_than_memory(tmp_path):
         archive.writestr("embeddings.npy", array.getvalue() + b"\0" * 64)
     with pytest.raises(InvalidInputError, match=r"expected a whole \.npz archive, but .* is corrupt"):
         brm.load_pool(path)
+
+
+TEXT = "long " * 20_000
+
+
+@pytest.mark.parametrize(
+    "column",
+    [np.zeros(2_000_000), [TEXT] * 500, [[7] * 1000] * 2000, [TEXT[:-1] + letter for letter in "ab"] * 250],
+    ids=["numbers", "one text", "lists", "two texts"],
+)
+def test_a_small_parquet_file_of_large_columns_is_refused_before_it_is_read(tmp_path, column, monkeypatch):
+    path = tmp_path / "texts.parquet"
+    pq.write_table(pa.table({"prompt": column}), path, compression="zstd")
+    assert path.stat().st_size < 2**18
+    monkeypatch.setattr(pq.ParquetFile, "read", None)
+    with pytest.raises(InvalidInputError, match=r"expected at most \d+ MiB in .*, 200 times its size"):
+        list(read_rows(str(path)))
+    with pytest.raises(InvalidInputError, match="200 times its size"):
+        load_preferences(path)
+
+
+def test_parquet_files_as_they_are_written_are_read(tmp_path):
+    random = np.random.default_rng(0)
+    texts = [f"{random.integers(1e9)} and some words more" for _ in range(30_000)]
+    path = tmp_path / "texts.parquet"
+    pq.write_table(pa.table({"prompt": texts, "response": texts[::-1], "kind": ["chat"] * len(texts)}), path)
+    unpacking.require_parquet(path)
+    assert pq.read_table(path).nbytes > 2**20
+
+
+def test_a_small_netcdf_file_of_large_arrays_is_refused_before_it_is_opened(tmp_path):
+    path = tmp_path / "results.nc"
+    xr.Dataset({"x": (("draw", "pair"), np.zeros((4000, 1000)))}).to_netcdf(
+        path, engine="h5netcdf", encoding={"x": {"zlib": True, "complevel": 9}}
+    )
+    assert 200 * path.stat().st_size < 32_000_000
+    with pytest.raises(InvalidInputError, match=r"expected at most \d+ MiB in .*results.nc, 200 times its size"):
+        brm.open_results(path)
+    xr.Dataset({"x": ("draw", np.random.default_rng(0).random(200_000))}).to_netcdf(path, engine="h5netcdf")
+    assert brm.open_results(path)["x"].size == 200_000
