@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from bayesrm import rng
 from bayesrm.campaign.answers import OUTCOMES, latest, outcome_of
+from bayesrm.campaign.asking import short_digest
 from bayesrm.campaign.handoff.base import time_of
 from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Question
@@ -315,9 +316,13 @@ def _new_questions(told: Told, asked: dict[tuple[int, int], Question], tag: str,
     pairs = [pair for pair in counts if pair not in asked]
     before = sum(question.batch == told.batch for question in asked.values())
     left = rng.stream(seed, "unasked", told.batch + 1, before).random(len(pairs)) < 0.5
+    # As in the ids of what is asked: a copy of a campaign that is told other pairs gives them other ids.
+    name = BATCH_NAMES[told.batch]
+    sides = [(*ends[pair], bool(side)) for pair, side in zip(pairs, left, strict=True)]
+    mark = short_digest(tag, name, before, sides)
     return [
         Question(
-            f"q{tag}-{BATCH_NAMES[told.batch]}-{before + place}",
+            f"q{tag}-{name}-{mark}-{before + place}",
             told.batch,
             before + place,
             *ends[pair],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -280,3 +282,19 @@ def test_a_campaign_killed_while_labels_are_imported_is_none(pool_folder, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         brm.Campaign.create(tmp_path / "one", pool_folder)
     assert not list((tmp_path / "one").iterdir())
+
+
+def test_ids_of_pairs_that_a_data_set_brings_say_which_pairs(tmp_path, pool_folder):
+    """A copy of a campaign that is told another data set gives its pairs other ids; the same gives the same."""
+    texts = brm.load_pool(pool_folder).texts
+    brm.Campaign.create(tmp_path / "campaign", pool_folder, **LINEAR)
+    found = []
+    for number, (first, second) in enumerate([(0, 1), (0, 2), (0, 1)]):
+        folder = shutil.copytree(tmp_path / "campaign", tmp_path / f"copy {number}")
+        file = folder / "labels.jsonl"
+        file.write_text(json.dumps({"prompt": "-question 0?", "chosen": texts[first], "rejected": texts[second]}))
+        campaign = brm.Campaign.open(folder, pool_folder)
+        campaign.tell(file)
+        found += [question.id for question in campaign.store.questions()]
+    assert found[0] == found[2] != found[1]
+    assert re.fullmatch(r"q\w{5}-told-[a-z]\w{6}-1", found[0])
