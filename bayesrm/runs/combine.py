@@ -15,7 +15,7 @@ from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
 from bayesrm.runs.config import RunConfig
-from bayesrm.runs.journal import RUN_FILE, read_records
+from bayesrm.runs.journal import CONTENTS, RUN_FILE, read_records
 from bayesrm.runs.results import RESULTS_FILE, open_results, read_trajectory, trajectory_of
 from bayesrm.utils.files import read_json
 from bayesrm.utils.settings import declared
@@ -26,6 +26,7 @@ SETTINGS = ("scope", "inference", "design", "seed")
 _NO_SETTING = {
     *(name for name, field in RunConfig.model_fields.items() if not declared(field).compared),
     "golden_sha256",
+    CONTENTS,
     "annotator",
 }
 """Settings that are ignored when runs are distinguished, and what the pools imply."""

@@ -8,6 +8,7 @@ for survives a kill at any moment, and a resumed run goes on with the first file
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -22,6 +23,7 @@ from bayesrm.types import Preferences
 from bayesrm.utils.files import read_json, replacing, write_json
 
 RUN_FILE = "run.json"
+CONTENTS = "contents"
 Metrics = dict[str, Any]
 
 
@@ -76,15 +78,21 @@ class Journal:
         Where to keep it; None keeps nothing.
     configuration
         What the run depends on; a directory of another configuration is refused.
+    contents
+        "pool" and "test" → all of it, in a digest. A directory whose pool had others is refused; one that is older than
+        these digests goes on with a warning.
 
     Raises
     ------
     InvalidInputError
-        Where the directory holds a run of another configuration, or something that is not a run.
+        Where the directory holds a run of another configuration or of other pools, or something that is not a run.
     """
 
-    def __init__(self, directory: Path | None, configuration: dict[str, Any]) -> None:
-        self._directory, self._configuration = directory, configuration
+    def __init__(
+        self, directory: Path | None, configuration: dict[str, Any], contents: dict[str, str] | None = None
+    ) -> None:
+        self._directory = directory
+        self._configuration = configuration | ({CONTENTS: contents} if contents else {})
         self._memory: dict[tuple[int, str], Any] = {}
         if directory is None:
             return
@@ -94,7 +102,10 @@ class Journal:
         path = directory / RUN_FILE
         if path.exists():
             if any(directory.glob("rounds/*")):
-                _require_same(read_json(path), configuration, directory)
+                there = read_json(path)
+                kept = there.pop(CONTENTS, {})
+                _require_same(there, configuration, directory)
+                _require_same_contents(kept, contents or {}, directory)
         elif directory.exists() and any(not entry.name.startswith(".") for entry in directory.iterdir()):
             # Hidden ones are what a process left that was killed while it wrote its first file.
             raise InvalidInputError(
@@ -213,7 +224,9 @@ class Journal:
 
 def read_records(directory: Path) -> list[RoundRecord]:
     """The finished rounds of a run, finished or still running, in its folder."""
-    journal = Journal(directory, read_json(directory / RUN_FILE))
+    configuration = read_json(directory / RUN_FILE)
+    configuration.pop(CONTENTS, None)
+    journal = Journal(directory, configuration)
     records: list[RoundRecord] = []
     while journal.metrics(len(records)) is not None:
         records.append(journal.record(len(records)))
@@ -237,6 +250,23 @@ def _require_same(there: dict[str, Any], here: dict[str, Any], directory: Path) 
         raise InvalidInputError(
             f"{directory} holds a run of another configuration: {key} is {_short(there.get(key))} there and "
             f"{_short(plain.get(key))} here; choose another folder, or the same settings to continue it"
+        )
+
+
+def _require_same_contents(there: dict[str, str], here: dict[str, str], directory: Path) -> None:
+    """The pools must be those that the run began with, to the last embedding and letter, as far as the folder knows."""
+    changed = [name for name in here if name in there and there[name] != here[name]]
+    if changed:
+        raise InvalidInputError(
+            f"the {changed[0]} of the run in {directory} was changed since it began: an embedding, a text or a "
+            "covariate is another one, so its labels would be about other responses; put the old one back, or choose "
+            "another folder"
+        )
+    if here.keys() - there.keys():
+        warnings.warn(
+            f"the run in {directory} was begun by a version that looked at 64 embeddings of a pool: that the others, "
+            "and the texts, are still the same is not known, and it goes on",
+            stacklevel=5,
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import SupportsIndex, cast
@@ -22,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from bayesrm import rng
 from bayesrm.annotators.base import Annotator, SupportsLabel
-from bayesrm.data.fingerprint import Fingerprint
+from bayesrm.data.fingerprint import Fingerprint, content_digest
 from bayesrm.data.golden import as_golden
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates.constraints import Constraints, Cost
@@ -46,6 +47,7 @@ from bayesrm.runs.results import RESULTS_FILE, keep_results, open_results, run_t
 from bayesrm.runs.settings import LoopSettings
 from bayesrm.types import Pairs, Preferences, ResponsePool
 from bayesrm.utils.progress import bar
+from bayesrm.utils.remembered import remembered
 from bayesrm.utils.timing import stage
 from bayesrm.utils.wording import counted
 
@@ -215,7 +217,7 @@ def run_loop(
         "constraints": str(constraints) or None,
         "cost": _described_cost(constraints),
     }
-    journal = Journal(directory, configuration)
+    journal = Journal(directory, configuration, {} if directory is None else _contents(pool, test))
     finished = None if directory is None else _finished(directory, rounds)
     if directory is not None and finished is not None:
         if not (directory / CHECKSUMS_FILE).exists():
@@ -309,6 +311,14 @@ def _candidates_left(
         if len(found) >= settings.batch_size:
             break
     return found
+
+
+def _contents(
+    pool: ResponsePool, test: tuple[ResponsePool, Float[np.ndarray, "response"]] | None
+) -> dict[str, str]:
+    """All of the pools, in a digest each."""
+    pools = {"pool": pool} | ({} if test is None else {"test": test[0]})
+    return {name: remembered(each, "contents", partial(content_digest, each)) for name, each in pools.items()}
 
 
 def _finished(directory: Path, rounds: int) -> xr.DataTree | None:

@@ -92,6 +92,30 @@ def test_a_folder_of_another_configuration_is_refused(world, tmp_path):
         run(world, out=tmp_path / "other")
 
 
+@pytest.mark.parametrize("which", ["pool", "test"])
+def test_a_pool_that_was_changed_anywhere_since_is_refused(world, tmp_path, which):
+    pool, golden, (test, test_golden) = world
+    run(world, out=tmp_path / "run", rounds=1)
+    changed = {"pool": pool, "test": test}[which].embeddings.copy()
+    sampled = np.linspace(0, len(changed) - 1, 64).round().astype(int)
+    changed[np.setdiff1d(np.arange(len(changed)), sampled)[0], 2] += 1e-3  # where no sample looks
+    other = brm.ResponsePool(changed, np.repeat(np.arange(len(changed) // 8), 8))
+    there = (other, golden, world[2]) if which == "pool" else (pool, golden, (other, test_golden))
+    with pytest.raises(InvalidInputError, match=f"the {which} of the run in .* was changed since it began"):
+        run(there, out=tmp_path / "run", rounds=2)
+
+
+def test_a_folder_that_is_older_than_digests_of_whole_pools_goes_on_and_says_what_is_not_known(world, tmp_path):
+    run(world, out=tmp_path / "run", rounds=1)
+    path = tmp_path / "run" / "run.json"
+    kept = json.loads(path.read_text())
+    assert set(kept.pop("contents")) == {"pool", "test"}
+    path.write_text(json.dumps(kept))
+    with pytest.warns(UserWarning, match="looked at 64 embeddings of a pool"):
+        longer = run(world, out=tmp_path / "run", rounds=2)
+    xr.testing.assert_identical(longer["selection"].to_dataset(), run(world, rounds=2)["selection"].to_dataset())
+
+
 def test_an_annotator_needs_nothing_but_label(world):
     pool, golden, _ = world
 
