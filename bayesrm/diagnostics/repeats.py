@@ -30,6 +30,8 @@ LOW, HIGH = 0.85, 0.95
 SURE = 0.8
 """The probability of that which is enough."""
 PEOPLE = 5
+MOST_PAIRS = 1000
+"""More than these are no advice."""
 _TRIED = np.geomspace(0.02, 0.5, 14)
 _STEPS = np.linspace(-6, 6, 121)
 
@@ -44,8 +46,15 @@ def as_it_should_be(coverage: Coverage) -> bool:
     return coverage.within(LOW, HIGH) >= SURE
 
 
+def foreseen(predictive: Predictive, pool: ResponsePool, pairs: int, people: int = PEOPLE) -> Coverage:
+    """What would be known of coverage after so many people each have answered so many more pairs."""
+    now = predictive.unexplained.log_moments[1]
+    after = (now**-2 + pairs * _information(predictive, pool, people)) ** -0.5
+    return _with_sd(predictive, pool, after)
+
+
 def pairs_to_repeat(predictive: Predictive, pool: ResponsePool, people: int = PEOPLE) -> int | None:
-    """Number of pairs that ``people`` annotators each have to answer; None where no number is enough.
+    """How many pairs so many people each have to answer; None where not even :data:`MOST_PAIRS` are enough.
 
     Parameters
     ----------
@@ -56,30 +65,39 @@ def pairs_to_repeat(predictive: Predictive, pool: ResponsePool, people: int = PE
     people
         Who answer each pair.
     """
-    log_mean, now = predictive.unexplained.log_moments
     wanted = needed_sd(predictive, pool)
     if wanted is None:
         return None
-    s = math.exp(log_mean)
-    explained = float(
-        np.mean([np.square(posterior.reward(pool)[1]).mean() for posterior in predictive.posteriors])
-    )
-    missing = max(0.0, wanted**-2 - now**-2)
-    return math.ceil(missing / information(s, 2 * explained * (1 + math.pi * s**2 / 4), people))
+    missing = max(0.0, wanted**-2 - predictive.unexplained.log_moments[1] ** -2)
+    pairs = math.ceil(missing / _information(predictive, pool, people))
+    return pairs if pairs <= MOST_PAIRS else None
 
 
 def needed_sd(predictive: Predictive, pool: ResponsePool) -> float | None:
     """The largest standard deviation of log s at which coverage is probably as it should be; None where none is."""
-    u = predictive.unexplained
-    log_mean, now = u.log_moments
     best = None
-    for t in _TRIED[now > _TRIED]:
-        density = np.exp(-0.5 * ((np.log(u.sd) - log_mean) / t) ** 2)
-        known = Unexplained(u.sd, density / density.sum(), u.pairs, u.repeated)
-        if not as_it_should_be(known_coverage(replace(predictive, unexplained=known), pool)):
+    for t in _TRIED[predictive.unexplained.log_moments[1] > _TRIED]:
+        if not as_it_should_be(_with_sd(predictive, pool, t)):
             break
         best = float(t)
     return best
+
+
+def _with_sd(predictive: Predictive, pool: ResponsePool, sd: float) -> Coverage:
+    """Coverage as far as it is known once log s is known up to this standard deviation."""
+    u = predictive.unexplained
+    density = np.exp(-0.5 * ((np.log(u.sd) - u.log_moments[0]) / sd) ** 2)
+    known = Unexplained(u.sd, density / density.sum(), u.pairs, u.repeated)
+    return known_coverage(replace(predictive, unexplained=known), pool)
+
+
+def _information(predictive: Predictive, pool: ResponsePool, people: int) -> float:
+    """Of one more pair of close responses, on which what features say is as uncertain as on others."""
+    s = math.exp(predictive.unexplained.log_moments[0])
+    explained = float(
+        np.mean([np.square(posterior.reward(pool)[1]).mean() for posterior in predictive.posteriors])
+    )
+    return information(s, 2 * explained * (1 + math.pi * s**2 / 4), people)
 
 
 def information(s: float, variance: float, people: int) -> float:

@@ -45,7 +45,7 @@ SAMPLED = 512
 """Responses that R is measured on, and those that coverage is averaged over."""
 AT_ONCE = 4096
 """Responses whose quantiles are sought together."""
-VALUES = 10
+VALUES = 12
 """Of s, that stand for its whole grid in quantiles."""
 
 
@@ -107,18 +107,22 @@ class Predictive:
     def coverage(self, pool: ResponsePool, level: float) -> Coverage:
         """Of the intervals of a pool, averaged over some of its responses."""
         chosen = np.linspace(0, len(pool) - 1, min(len(pool), SAMPLED)).round().astype(np.int64)
-        mixture = self._mixture(self._moments(pool)[:, :, chosen], len(pool))
+        moments = self._moments(pool)[:, :, chosen]
+        mixture = self._mixture(moments, len(pool))
         low, high = mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
-        share = (ndtr((high - mixture.mean) / mixture.sd) - ndtr((low - mixture.mean) / mixture.sd)).mean(axis=1)
+        u = self.unexplained
+        each = _components(moments, self.weight, u.sd, u.probability, len(pool))
+        share = (ndtr((high - each.mean) / each.sd) - ndtr((low - each.mean) / each.sd)).mean(axis=1)
         order = np.argsort(share)
-        return Coverage(share[order], mixture.weight[order])
+        return Coverage(share[order], each.weight[order])
 
     def probability(self, pool: ResponsePool, pairs: Comparisons) -> Float[np.ndarray, "pair"]:
         """P(k(s) φᵀβ + u of the first is larger)."""
         total = np.zeros(len(pairs.first))
         for weight, posterior in zip(self.weight, self.posteriors, strict=True):
             mean, variance = (part.cpu().numpy() for part in posterior.logit_moments(pool, pairs))
-            for s, k, p in zip(*self._values(), strict=True):
+            values, probabilities = self._values()
+            for s, k, p in zip(values.tolist(), stretch(values).tolist(), probabilities.tolist(), strict=True):
                 total += weight * p * ndtr(k * mean / np.sqrt(k**2 * variance + 2 * s**2))
         return total
 
@@ -137,25 +141,20 @@ class Predictive:
         # The pairs are taken to share no response: each has a u of its own on both sides.
         return np.asarray(stretch(s) * logits + s * generator.normal(size=logits.shape) * 2**0.5)
 
-    def _values(self) -> tuple[list[float], list[float], list[float]]:
-        """A few values of s, their k(s) and probabilities: neighbours on the grid together, at their mean."""
+    def _values(self) -> tuple[Float[np.ndarray, "value"], Float[np.ndarray, "value"]]:
+        """A few values of s and their probabilities: neighbours on the grid together, at their mean."""
         u = self.unexplained
         mass = u.probability.reshape(VALUES, -1).sum(axis=1)
         mean = (u.probability * u.sd).reshape(VALUES, -1).sum(axis=1) / np.maximum(mass, 1e-300)
         kept = mass > 1e-6
-        return mean[kept].tolist(), stretch(mean[kept]).tolist(), mass[kept].tolist()
+        return mean[kept], mass[kept]
 
     def _moments(self, pool: ResponsePool) -> Float[np.ndarray, "scale 2 response"]:
         """Mean and standard deviation of φᵀβ about the pool's mean, under each value of R."""
         return np.stack([np.stack(posterior.reward(pool)) for posterior in self.posteriors])
 
     def _mixture(self, moments: Float[np.ndarray, "scale 2 response"], responses: int) -> _Mixture:
-        s, k, p = (np.array(values) for values in self._values())
-        mean = k[:, None, None] * moments[None, :, 0]
-        u = s**2 * (1 - 1 / responses)
-        sd = np.sqrt((k[:, None, None] * moments[None, :, 1]) ** 2 + u[:, None, None])
-        weight = (p[:, None] * self.weight).reshape(-1)
-        return _Mixture(weight / weight.sum(), mean.reshape(len(weight), -1), sd.reshape(len(weight), -1))
+        return _components(moments, self.weight, *self._values(), responses)
 
 
 @dataclass(frozen=True)
@@ -174,6 +173,22 @@ class _Mixture:
             below = self.weight @ ndtr((middle - self.mean) / self.sd) < q
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return np.asarray((low + high) / 2)
+
+
+def _components(
+    moments: Float[np.ndarray, "scale 2 response"],
+    weight: Float[np.ndarray, "scale"],
+    sd: Float[np.ndarray, "value"],
+    probability: Float[np.ndarray, "value"],
+    responses: int,
+) -> _Mixture:
+    """k(s) φᵀβ + u under each s and R, about the mean of so many responses."""
+    k = stretch(sd)[:, None, None]
+    mean = k * moments[None, :, 0]
+    u = (sd**2 * (1 - 1 / responses))[:, None, None]
+    both = (probability[:, None] * weight).reshape(-1)
+    spread = np.sqrt((k * moments[None, :, 1]) ** 2 + u)
+    return _Mixture(both / both.sum(), mean.reshape(len(both), -1), spread.reshape(len(both), -1))
 
 
 def predictive(posterior: LastLayerPosterior) -> Predictive:

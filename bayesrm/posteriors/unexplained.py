@@ -43,7 +43,7 @@ from bayesrm.types import Preferences, compact
 if TYPE_CHECKING:
     from bayesrm.posteriors.last_layer import LastLayerPosterior
 
-GRID = np.geomspace(0.1, 4.0, 40)
+GRID = np.geomspace(0.1, 4.0, 120)
 KNOTS = np.geomspace(0.1, 4.0, 8)
 """Where the evidence is computed; between them it is interpolated."""
 PRIOR_MEAN, PRIOR_SD = math.log(1.0), 0.5
@@ -145,8 +145,9 @@ class _Asked:
         pair = pair.reshape(-1)
         if len(ends) > MOST_PAIRS:
             about = np.bincount(np.concatenate([low, high]))
-            # An answer to the same pair shares both ends.
-            common = about[ends].sum(axis=1) - 2 * answers + 2 * (answers - 1)
+            # Two answers of which c_kl = (D Dᵀ)_kl is 1 or 2, for the same pair, say c_kl² as much.
+            others = about[ends].sum(axis=1) - 2 * answers
+            common = answers * others / 2 + 2 * answers * (answers - 1)
             order = rng.stream(0, "pairs that say most").permutation(len(ends))
             kept = order[np.argsort(-common[order], kind="stable")[:MOST_PAIRS]]
             labels = labels[np.flatnonzero(np.isin(pair, kept))]

@@ -39,11 +39,17 @@ def test_where_labels_do_not_say_it_the_check_says_what_to_ask():
     posterior = _posterior(repeats=1, asked=300)
     finding = Unexplained().run(Subject(posterior.to_datatree(16), posterior))
     assert finding.status == "note"
-    pairs = int(re.search(r"have about (\d+) pairs answered by 5 people each", finding.sentence)[1])
+    pairs = int(re.search(r"85% to 95% takes about (\d+)\.", finding.sentence)[1])
     assert 40 < pairs < 400
-    assert "--overlap 5" in finding.sentence
+    low, high = map(
+        int, re.search(r"--overlap 5\) would bring that to about (\d+)% to (\d+)%", finding.sentence).groups()
+    )
+    now = [round(100 * finding.data.attrs[name]) for name in ("least_coverage", "most_coverage")]
+    assert now[0] < low < 90 < high <= now[1]
     few = _posterior(repeats=1, asked=10)
-    assert Unexplained().run(Subject(few.to_datatree(16), few)).data.attrs["least_coverage"] < 0.8
+    finding = Unexplained().run(Subject(few.to_datatree(16), few))
+    assert finding.data.attrs["least_coverage"] < 0.8
+    assert "takes more labels of other pairs too" in finding.sentence
 
 
 def test_what_was_advised_is_about_what_it_takes():

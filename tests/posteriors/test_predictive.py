@@ -64,7 +64,7 @@ def test_coverage_lies_where_it_is_said_to_lie(drawn):
 def test_coverage_is_the_level_on_average_over_what_is_unknown(drawn):
     for pool, _, posterior in drawn[:3]:
         said = posterior.predictive.coverage(pool, 0.9)
-        assert float(said.share @ said.probability) == pytest.approx(0.9, abs=1e-6)
+        assert float(said.share @ said.probability) == pytest.approx(0.9, abs=2e-3)
         assert said.within(0.0, 1.0) == pytest.approx(1.0)
 
 

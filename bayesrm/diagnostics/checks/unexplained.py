@@ -8,11 +8,24 @@ import xarray as xr
 
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
-from bayesrm.diagnostics.repeats import HIGH, LOW, PEOPLE, as_it_should_be, known_coverage, pairs_to_repeat
+from bayesrm.diagnostics.repeats import (
+    HIGH,
+    LOW,
+    PEOPLE,
+    as_it_should_be,
+    foreseen,
+    known_coverage,
+    pairs_to_repeat,
+)
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.posteriors.predictive import Predictive, learns_features
+from bayesrm.posteriors.predictive import Coverage, Predictive, learns_features
 from bayesrm.types import ResponsePool
 from bayesrm.utils.wording import counted
+
+A_FEW = 50
+"""Pairs that people might answer for the sake of intervals."""
+GAIN = 0.03
+"""What they are worth it for: so much less between the bounds of coverage."""
 
 
 class Unexplained(Check):
@@ -58,17 +71,23 @@ class Unexplained(Check):
         return Finding(self.name, "note", f"{figures}. {self._what_to_do(predictive, posterior.pool)}", data)
 
     def _what_to_do(self, predictive: Predictive, pool: ResponsePool) -> str:
-        aim = f"For {LOW:.0%} to {HIGH:.0%}"
-        pairs = pairs_to_repeat(predictive, pool)
+        soon, pairs = foreseen(predictive, pool, A_FEW), pairs_to_repeat(predictive, pool)
+        few = (
+            f"{counted(A_FEW, 'pair')} answered by {PEOPLE} people each (campaign ask --overlap {PEOPLE}) would bring "
+            f"that to about {soon.quantile(0.05):.0%} to {soon.quantile(0.95):.0%}, and say more than as many answers "
+            "to different pairs"
+        )
+        if pairs is None and _width(soon) > _width(known_coverage(predictive, pool)) - GAIN:
+            return (
+                f"{LOW:.0%} to {HIGH:.0%} takes more labels of other pairs first: how far apart rewards lie is more "
+                "open than what features leave out."
+            )
         if pairs is None:
             return (
-                f"{aim} more labels are needed first: rewards are not separated yet; then some pairs answered "
-                f"by {PEOPLE} people each (campaign ask --overlap {PEOPLE})."
+                f"{few}; {LOW:.0%} to {HIGH:.0%} takes more labels of other pairs too, as how far apart rewards lie is "
+                "as open."
             )
-        return (
-            f"{aim} have about {counted(_rounded(pairs), 'pair')} answered by {PEOPLE} people each "
-            f"(campaign ask --overlap {PEOPLE}), which says more than as many answers to different pairs."
-        )
+        return f"{few}; {LOW:.0%} to {HIGH:.0%} takes about {_rounded(pairs)}."
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:
         """The probability of each standard deviation."""
@@ -77,6 +96,10 @@ class Unexplained(Check):
         axis.set(
             xlabel="standard deviation of what features leave out, logits", ylabel="probability", xscale="log"
         )
+
+
+def _width(coverage: Coverage) -> float:
+    return coverage.quantile(0.95) - coverage.quantile(0.05)
 
 
 def _rounded(pairs: int) -> int:
