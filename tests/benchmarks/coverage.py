@@ -3,12 +3,12 @@
     python tests/benchmarks/coverage.py synthetic FOLDER … [--seeds 5] [--labels 40 160 320] [--repeated 0 40]
                                         [--out LINES.jsonl]
 
-A FOLDER is what ``tests/benchmarks/layers.py`` reads; "synthetic" is a world of four layers that are noisy curved maps
-of an embedding in which golden rewards are bent. With ``--repeated 40`` forty of the pairs are answered by five people
-each and the other labels are single, in all as many labels. Printed for each pool: the mean and the range over seeds of
-how many golden logits (τ (g_i − g_j) of disjoint pairs) 90% intervals hold, the range that the posterior gives for it
-(5 to 95%, means over seeds), in how many seeds the truth lies in that range up to the error of a test pool, and the 90%
-interval of s.
+A FOLDER is what ``tests/benchmarks/layers.py`` reads; "synthetic" is a world of four layers that are noisy curved
+maps of an embedding in which golden rewards are bent. With ``--repeated 40`` forty of the pairs, but no more than
+half of the labels, are answered by five people each and the other labels are single, in all as many. Printed for each
+pool: the mean and the range over seeds of how many golden logits (τ (g_i − g_j) of disjoint pairs) 90% intervals
+hold, the range that the posterior gives for it (5 to 95%, means over seeds), in how many seeds the truth lies in that
+range up to the error of a test pool, and the 90% interval of s.
 """
 
 from __future__ import annotations
