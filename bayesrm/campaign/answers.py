@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int64
 
+from bayesrm.campaign.grades import without_points
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.types import Preferences
 from bayesrm.utils.rankings import NOT_SAID
@@ -37,19 +38,24 @@ def latest(answers: Iterable[Answer]) -> dict[tuple[str, str], Answer]:
     return {(answer.question, answer.voter): answer for answer in answers}
 
 
-def as_preferences(questions: Sequence[Question], answers: Iterable[Answer]) -> Preferences:
-    """The answers that count and are no skips, in the order of the questions, whenever they were told."""
-    return labels_of(questions, answers)[0]
+def as_preferences(
+    questions: Sequence[Question], answers: Iterable[Answer], grades: int | None = None
+) -> Preferences:
+    """The answers that count and are no skips, in the order of the questions, whenever they were told.
+
+    With ``grades``, the points of a scale, outcomes are grades on it, for a graded likelihood; see :func:`outcome_of`.
+    """
+    return labels_of(questions, answers, grades)[0]
 
 
 def labels_of(
-    questions: Sequence[Question], answers: Iterable[Answer]
+    questions: Sequence[Question], answers: Iterable[Answer], grades: int | None = None
 ) -> tuple[Preferences, Int64[np.ndarray, "comparison"]]:
     """The preferences, and of which of :func:`used_answers` each is: a ranking has several."""
     used = used_answers(questions, answers)
     asked = {question.id: question for question in questions}
     of_lists = np.array([asked[answer.question].is_list for answer in used], dtype=bool)
-    pairs, source = _of_pairs(used, asked, np.flatnonzero(~of_lists))
+    pairs, source = _of_pairs(used, asked, np.flatnonzero(~of_lists), grades)
     if not of_lists.any():
         return pairs, source
     rankings, ranked = _of_lists(used, asked, np.flatnonzero(of_lists))
@@ -59,7 +65,7 @@ def labels_of(
 
 
 def _of_pairs(
-    used: Sequence[Answer], asked: Mapping[str, Question], at: Int64[np.ndarray, "answer"]
+    used: Sequence[Answer], asked: Mapping[str, Question], at: Int64[np.ndarray, "answer"], grades: int | None
 ) -> tuple[Preferences, Int64[np.ndarray, "comparison"]]:
     if not len(at):
         return Preferences.none(), at
@@ -70,7 +76,7 @@ def _of_pairs(
     labels = Preferences(
         np.array([pair.first for pair in pairs]),
         np.array([pair.second for pair in pairs]),
-        np.array([outcome_of(answer) for answer in own]),
+        np.array([outcome_of(answer, grades) for answer in own]),
         annotator=names if (names != "").any() else None,
         weight=weights if (weights != 1).any() else None,
     )
@@ -109,9 +115,15 @@ def order_of_telling(questions: Sequence[Question], answers: Iterable[Answer]) -
     return np.array(told, dtype=np.int64)
 
 
-def outcome_of(answer: Answer) -> float:
-    """1 where the first is better, 0 where the second is, ½ for a tie, or the probability that a data set says."""
-    return OUTCOMES[answer.verdict] if answer.outcome is None else answer.outcome
+def outcome_of(answer: Answer, grades: int | None = None) -> float:
+    """1 where the first is better, 0 where the second is, ½ for a tie, or the probability that a data set says.
+
+    On a scale of ``grades`` points it is the grade; an answer without one is of middling points.
+    """
+    if grades is not None and answer.grade is not None:
+        return answer.grade
+    outcome = OUTCOMES[answer.verdict] if answer.outcome is None else answer.outcome
+    return outcome if grades is None else without_points(outcome, grades)
 
 
 @dataclass(frozen=True)

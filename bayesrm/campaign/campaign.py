@@ -35,6 +35,7 @@ from bayesrm.campaign.untelling import CanUntell
 from bayesrm.design.candidates.costs import costs_of
 from bayesrm.design.lists.select import select_lists
 from bayesrm.design.lists.selection import ListSelection
+from bayesrm.design.room import Room, room
 from bayesrm.design.selection import Selection
 from bayesrm.errors import NoCandidatesError
 from bayesrm.inference import fit as fit_model
@@ -219,6 +220,28 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         self.store.add_batch(batch, plan.criterion.name, described, questions)
         return questions
 
+    def room(self, list_size: int = 4) -> Room | None:
+        """What can be saved before a label is paid for: by any choice of pairs, by lists, by what the model sees.
+
+        Parameters
+        ----------
+        list_size : int, default 4
+            Of how many responses the lists are that are held against pairs.
+
+        Returns
+        -------
+        Room or None
+            Its ``sentences()`` say it, with what it rests on; None where no pair is left to ask.
+
+        See Also
+        --------
+        headroom : The least share of random's labels.
+        """
+        labels = self.preferences()
+        posterior = self.fit(model_of(self.configuration, self.pool, labels, rankings=True), labels=labels)
+        seed = rng.child(int(self.settings["seed"]), "room")
+        return room(posterior, self.pool, self.asked(), self.targets, seed, list_size)
+
     def costs(self, words: str) -> Float[np.ndarray, "response"]:
         """What each response costs to read: "length", its characters, or what an .npy file says.
 
@@ -277,11 +300,15 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
             return None if question is None else self.sheet(question, "")
 
         shown = None if self.pool.texts is None else asked
-        return tell_file(self.store, Path(file), form, annotator, answers, shown, dry_run, again, users)
+        points = self.configuration.points
+        return tell_file(self.store, Path(file), form, annotator, answers, shown, dry_run, again, users, points)
 
     def preferences(self) -> Preferences:
-        """The answers that count, as preferences about the pool; ties are ½, skips are left out."""
-        return as_preferences(self.store.questions(), self.store.answers())
+        """The answers that count, as preferences about the pool; ties are ½, skips are left out.
+
+        In a campaign that asks on a scale outcomes are grades, 1 where the first is better by all that it has.
+        """
+        return as_preferences(self.store.questions(), self.store.answers(), self.configuration.points)
 
     def labels(self, ties: str = "keep", conflicts: str = "all") -> pd.DataFrame:
         """The answers that count as a table for other programs: chosen and rejected texts, who, when, weights.

@@ -14,9 +14,11 @@ from bayesrm import rng
 from bayesrm.campaign.agreement import agreement
 from bayesrm.campaign.answers import choose_likelihood, used_answers
 from bayesrm.campaign.campaign import Campaign
+from bayesrm.design.room import Room, room
 from bayesrm.diagnostics.annotators import records_of_annotators
 from bayesrm.evaluation.baselines import length_share
 from bayesrm.evaluation.forecast import HORIZONS, Estimate, Forecast, Outlook, forecast
+from bayesrm.models.likelihoods.graded import Graded
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Preferences
@@ -120,6 +122,8 @@ class Findings:
         Where at least two are named, the least reliable first.
     length
         The part of the variance of rewards within prompts that length accounts for; None where lengths are not known.
+    room
+        What any design, lists and further inputs could save; None where nothing is left to ask.
     """
 
     labels: int
@@ -129,6 +133,7 @@ class Findings:
     held_out: HeldOut | None
     annotators: tuple[Reliability, ...]
     length: float | None = None
+    room: Room | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -150,6 +155,7 @@ class Findings:
             None if held_out is None else HeldOut(**held_out),
             tuple(people),
             values.get("length"),
+            None if values.get("room") is None else Room(**values["room"]),
         )
 
 
@@ -197,6 +203,7 @@ def find(
         None if predicted is None else held_out(posterior, predicted),
         people,
         length_share(posterior.reward(campaign.pool)[0], campaign.pool),
+        room(posterior, campaign.pool, campaign.asked(), campaign.targets, rng.child(seed, "room")),
     )
 
 
@@ -243,6 +250,7 @@ def _held_out_choices(
     labels: Preferences, right: Float[np.ndarray, "comparison"], expected: Float[np.ndarray, "comparison"]
 ) -> HeldOut:
     """The same by choices among several, whose rows rise and fall together and count as one, by weight."""
+    assert labels.choice is not None
     weight = np.ones(len(labels)) if labels.weight is None else labels.weight
     _, of = np.unique(np.asarray(labels.choice), return_inverse=True)
     total = np.bincount(of, weight)
@@ -304,8 +312,10 @@ def _slopes(posterior: RewardPosterior, draws: int) -> dict[str, Estimate]:
 
 
 def _decided(posterior: RewardPosterior) -> Bool[np.ndarray, "comparison"]:
-    """Which answers are no ties."""
+    """Which answers are no ties, nor soft labels; a grade says who is better."""
     outcome = posterior.preferences.outcome
+    if posterior.likelihood.name == Graded.name:
+        return outcome != 0.5
     return (outcome == 0) | (outcome == 1)
 
 
@@ -313,7 +323,7 @@ def _right(
     posterior: RewardPosterior, predicted: Float[np.ndarray, "comparison"]
 ) -> Float[np.ndarray, "comparison"]:
     """1 where an answer went as predicted, ½ where nothing was predicted."""
-    return np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (posterior.preferences.outcome == 1))
+    return np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (posterior.preferences.outcome > 0.5))
 
 
 def _forecast(values: dict[str, Any]) -> Forecast:

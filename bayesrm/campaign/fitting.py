@@ -11,6 +11,7 @@ import numpy as np
 from bayesrm.campaign.answers import choose_likelihood
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
+from bayesrm.models.likelihoods.graded import Graded
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.runs.settings import CampaignSettings, ModelSettings
 from bayesrm.types import Preferences, ResponsePool
@@ -24,6 +25,8 @@ def model_of(
     With ``rankings`` that is one which knows them, whether there are some among the answers or not.
     """
     settings = configuration.part(ModelSettings)
+    if configuration.points is not None:
+        return RewardModel(pool, **settings | {"likelihood": Graded(configuration.points)})
     if configuration.likelihood == "auto":
         settings["likelihood"] = choose_likelihood(labels, rankings).name
     return RewardModel(pool, **settings)
@@ -31,6 +34,11 @@ def model_of(
 
 def require_possible(configuration: CampaignSettings, pool: ResponsePool) -> None:
     """InvalidInputError for what no fit could do later, before anybody is asked."""
+    if configuration.grades is not None and configuration.likelihood not in ("auto", "graded"):
+        raise InvalidInputError(
+            f"expected the likelihood graded for answers on {configuration.grades} points, got "
+            f"{configuration.likelihood}: leave one of the two out"
+        )
     model = model_of(configuration, pool, Preferences.none())
     if configuration.inference is not None:
         prior = fit(model, pool, Preferences.none(), configuration.inference)

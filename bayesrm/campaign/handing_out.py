@@ -15,6 +15,7 @@ from bayesrm.campaign.sheets import write_sheets
 from bayesrm.campaign.source import prompt_texts
 from bayesrm.campaign.store import Store
 from bayesrm.errors import InvalidInputError
+from bayesrm.runs.settings import CampaignSettings
 from bayesrm.types import ResponsePool
 
 BATCHES = "batches"
@@ -30,6 +31,7 @@ class CanHandOut:
     store : Store
     pool_path : path
     pool : ResponsePool
+    configuration : CampaignSettings
         Those of the campaign.
     """
 
@@ -37,6 +39,7 @@ class CanHandOut:
     store: Store
     pool_path: Path
     pool: ResponsePool
+    configuration: CampaignSettings
 
     def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
         """Write the files of a batch. A file that is there and differs stays, and the new one gets a number.
@@ -66,6 +69,8 @@ class CanHandOut:
         questions = [question for question in self.store.questions() if question.batch == number]
         if any(question.is_list for question in questions):
             require_rankings(to)
+        elif self.configuration.points is not None:
+            require_grades(to)
         if not HANDOFFS[to].identifies_annotators and any(q.wanted > 1 and not q.annotators for q in questions):
             raise InvalidInputError(
                 f"an overlap needs the names of annotators, which a {to} file does not have: ask "
@@ -103,7 +108,14 @@ class CanHandOut:
         prompt = self._prompts[left]
         if self.pool.group[left] != self.pool.group[right]:
             prompt = f"Left answers: {prompt}\n\nRight answers: {self._prompts[right]}"
-        return Sheet(question, prompt, texts[left], texts[right], annotator)
+        return Sheet(question, prompt, texts[left], texts[right], annotator, grades=self.configuration.points or 0)
+
+
+def require_grades(to: str) -> None:
+    """InvalidInputError where a format cannot ask how much better a response is."""
+    if HANDOFFS[to].grade_step is None:
+        able = ", ".join(name for name, part in HANDOFFS.items() if part.grade_step is not None)
+        raise InvalidInputError(f"the format {to} asks which one is better alone: hand grades out as {able}")
 
 
 def require_rankings(to: str) -> None:

@@ -74,6 +74,8 @@ def settle(
 
 def _settled(part: ParsedAnswer | Broken, sides: Mapping[str, str]) -> ParsedAnswer | Broken:
     answer = part.answer if isinstance(part, Unclear) else part
-    if not isinstance(answer, ParsedAnswer) or answer.ranking is not None or plain(answer.words) not in sides:
+    if not isinstance(answer, ParsedAnswer) or plain(answer.words) not in sides:
+        return part
+    if answer.ranking is not None or answer.points:
         return part
     return dataclasses.replace(answer, side=sides[plain(answer.words)])

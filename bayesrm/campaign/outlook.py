@@ -39,6 +39,8 @@ def sentences(findings: Findings) -> list[str]:
         lines.append(length_sentence(findings.length))
     if findings.reason:
         lines.append(f"Likelihood {findings.likelihood}: {findings.reason}.")
+    if findings.room is not None:
+        lines += findings.room.sentences()
     lines += [person.said for person in findings.annotators if person.unreliable]
     return lines
 

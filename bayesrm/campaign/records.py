@@ -138,6 +138,8 @@ class Answer:
     ranking
         What is said of a list, as :meth:`bayesrm.campaign.rankings.Ranking.as_json` writes it; None where its verdict
         says all.
+    grade
+        How much better the first is, from 0 to 1 where it is better by all that the scale has; None where nobody said.
     named
         Who it was told as, where they were renamed since; None where the name is the one that was told.
     """
@@ -157,6 +159,7 @@ class Answer:
     weight: float | None = None
     margin: float | None = None
     ranking: str | None = None
+    grade: float | None = None
     named: str | None = None
 
     @property
@@ -167,6 +170,8 @@ class Answer:
     @property
     def said(self) -> str:
         """The answer itself, the same text for the same answer."""
+        if self.grade is not None:
+            return f"{self.verdict} {self.grade:.4f}"
         return self.verdict if self.ranking is None else self.ranking
 
     def ranked(self, question: Question) -> Ranking:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-FORMAT = 5
+FORMAT = 6
 """Raised with every change of the tables; a store of an older format is brought up to it when it is opened."""
 
 
@@ -134,6 +134,10 @@ _ADDED: dict[int, tuple[str, ...]] = {
         "CREATE INDEX answers_to ON answer (question, annotator)",
         "CREATE UNIQUE INDEX one_answer_a_key ON answer (key)",
         *_only_added("answer"),
+    ),
+    6: (
+        # How much better the first is, from 0 to 1, where annotators or a data set say it on a scale.
+        "ALTER TABLE answer ADD COLUMN grade REAL",
     ),
 }
 """Format → what it has that the one before has not."""

@@ -17,8 +17,10 @@ from pathlib import Path
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.as_asked import Asked, check
 from bayesrm.campaign.copies import refuse_copy
+from bayesrm.campaign.grades import outcome_of_points
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
+from bayesrm.campaign.handoff.grades import of_grades
 from bayesrm.campaign.handoff.rankings import of_lists
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
@@ -141,6 +143,7 @@ def tell(
     dry_run: bool = False,
     again: bool = False,
     users: Mapping[str, str] | None = None,
+    grades: int | None = None,
 ) -> TellReport:
     """Take a file.
 
@@ -164,6 +167,8 @@ def tell(
         Whether to take answers that were taken back, or that somebody else gave in the same way.
     users
         What a file calls who answered → their name.
+    grades
+        Points of the scale that answers are on; None where they only say which is better.
 
     Raises
     ------
@@ -182,7 +187,7 @@ def tell(
     # No store takes half characters.
     name, annotator = (text.encode(errors="backslashreplace").decode() for text in (path.name, annotator))
     questions = {question.id: question for question in store.questions()}
-    parts = settle(of_lists(handoff.read(data), questions), meanings or {}, name)
+    parts = settle(of_grades(of_lists(handoff.read(data), questions), questions, grades), meanings or {}, name)
     if not any(part.question in questions for part in parts if isinstance(part, ParsedAnswer)):
         raise InvalidInputError(_foreign(path, parts))
     notes = notes_on(parts, questions, annotator) if handoff.filled_in else []
@@ -196,7 +201,7 @@ def tell(
         notes += others
     said = [sorted(words.items()) for words in (meanings, users) if words]
     content = data + b"".join(json.dumps(words).encode() for words in said)
-    file = _File(name, hashlib.sha256(content).hexdigest(), handoff.name, annotator, parts)
+    file = _File(name, hashlib.sha256(content).hexdigest(), handoff.name, annotator, parts, grades)
     with store.reading() if dry_run else store.telling() as telling:
         report, taken = _take(telling, file, questions, again)
         if report.already is not None:
@@ -228,13 +233,14 @@ def recognised(data: bytes, path: Path) -> HandOff:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that is told: what it is called, its digest and format, who answered where it does not say, its parts."""
+    """A file that is told: its name, digest and format, who answered where it does not say, its parts, its scale."""
 
     name: str
     sha256: str
     form: str
     annotator: str
     parts: Sequence[ParsedAnswer | Broken]
+    grades: int | None = None
 
 
 def _take(
@@ -267,9 +273,7 @@ def _take(
             counts["open"] += 1
             continue
         who = names.of(told_as)
-        ranking = None if part.ranking is None else part.ranking.of(question.members).as_json()
-        verdict = question.verdict(part.side)
-        answer = Answer(question.id, told_as, verdict, part.answered, part.place, part.comment, ranking=ranking)
+        answer = _answer(part, question, told_as, file.grades)
         standing = current.get((question.id, who))
         said = (question.id, who, answer.said, part.answered)
         if (part.answered is not None and said in history) or (
@@ -311,6 +315,18 @@ def _take(
         kept_back=counts["kept_back"],
     )
     return report, taken
+
+
+def _answer(part: ParsedAnswer, question: Question, who: str, grades: int | None) -> Answer:
+    """An answer as the store keeps it."""
+    verdict = question.verdict(str(part.side))
+    answer = Answer(question.id, who, verdict, part.answered, part.place, part.comment)
+    if part.ranking is not None:
+        return dataclasses.replace(answer, ranking=part.ranking.of(question.members).as_json())
+    if part.points is None or grades is None:
+        return answer
+    grade = outcome_of_points(verdict, part.points, grades)
+    return dataclasses.replace(answer, margin=float(part.points), grade=grade)
 
 
 def _by_time(

@@ -27,7 +27,7 @@ from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.writing import Telling
 from bayesrm.data.matching import MatchedLabels
-from bayesrm.data.preferences import PREFERENCES, load_preferences
+from bayesrm.data.preferences import PREFERENCES, load_column, load_preferences
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences, ResponsePool, require_within
 from bayesrm.utils.files import sha256
@@ -57,6 +57,8 @@ class Vote:
         When, in ISO 8601 and UTC.
     weight, margin
         How much it counts, and by how much one is better; None where the data set does not say.
+    grade
+        How much better the first is, from 0 to 1; None where the data set does not say.
     """
 
     place: str
@@ -67,6 +69,7 @@ class Vote:
     answered: str | None = None
     weight: float | None = None
     margin: float | None = None
+    grade: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,15 +117,19 @@ def came_with(pool_path: Path, pool: ResponsePool) -> Told | None:
             f"expected labels of pairs in {file}, and they are rankings, which a campaign does not take: begin it "
             "with --without-labels"
         )
-    votes = votes_of(labels, "label", _margins(file, len(labels)))
+    table = pq.read_table(file)
+    votes = votes_of(labels, "label", load_column(table, "margin"), load_column(table, "grade"))
     return Told(PREFERENCES, sha256(file), OF_POOL, "", votes, batch=IMPORTED)
 
 
-def votes_of(labels: Preferences, place: str, margins: np.ndarray | None = None) -> list[Vote]:
+def votes_of(
+    labels: Preferences, place: str, margins: np.ndarray | None = None, grades: np.ndarray | None = None
+) -> list[Vote]:
     """Labels as votes, with their number as the place."""
     names = [""] * len(labels) if labels.annotator is None else labels.annotator.astype(str).tolist()
     weights = np.ones(len(labels)) if labels.weight is None else labels.weight
     given = np.full(len(labels), np.nan) if margins is None else margins
+    graded = np.full(len(labels), np.nan) if grades is None else grades
     return [
         Vote(
             f"{place} {at + 1}",
@@ -133,6 +140,7 @@ def votes_of(labels: Preferences, place: str, margins: np.ndarray | None = None)
             None,
             None if weights[at] == 1 else float(weights[at]),
             None if np.isnan(given[at]) else float(given[at]),
+            None if np.isnan(graded[at]) else float(graded[at]),
         )
         for at in range(len(labels))
     ]
@@ -151,8 +159,9 @@ def data_set(path: Path, found: MatchedLabels, annotator: str, users: Mapping[st
             time_of(one.label.answered),
             one.label.weight,
             one.label.margin,
+            None if np.isnan(grade) else float(grade),
         )
-        for one in found.labels
+        for one, grade in zip(found.labels, found.grades(), strict=True)
     ]
     return Told(path.name, sha256(path), found.format, annotator, votes, found.aside)
 
@@ -255,7 +264,8 @@ class _Ballot:
         who = self._names.of(vote.annotator)
         outcome = vote.outcome if vote.first == question.first else 1 - vote.outcome
         weight = vote.weight or 1.0
-        if (question.id, who, _verdict(outcome), vote.answered) in back:
+        said = _answer(vote, question, outcome, 0).said
+        if {(question.id, who, words, vote.answered) for words in (said, _verdict(outcome))} & back:
             return None, True
         if not who:
             if self._unnamed[question.id, outcome, weight]:
@@ -305,6 +315,7 @@ def _answer(vote: Vote, question: Question, outcome: float, number: int) -> Answ
         outcome=outcome if soft else None,
         weight=vote.weight,
         margin=vote.margin,
+        grade=vote.grade if vote.grade is None or vote.first == question.first else 1 - vote.grade,
     )
 
 
@@ -332,13 +343,6 @@ def _new_questions(told: Told, asked: dict[tuple[int, int], Question], tag: str,
         )
         for place, pair in enumerate(pairs, start=1)
     ]
-
-
-def _margins(file: Path, count: int) -> np.ndarray:
-    """By how much the better answer is better, where a file of labels says it; NaN where it does not."""
-    if "margin" not in pq.read_schema(file).names:
-        return np.full(count, np.nan)
-    return pq.read_table(file, columns=["margin"]).column(0).to_numpy().astype(np.float64)
 
 
 def _pair(first: int, second: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from bayesrm.campaign.records import Answer, Closing, Question, Release, Renamin
 
 ANSWER = (
     "question, annotator, verdict, answered, place, comment, told, answer.id, key, seconds, vote, outcome, weight, "
-    "margin, ranking"
+    "margin, ranking, grade"
 )
 STANDING = f"SELECT {ANSWER} FROM answer WHERE id NOT IN (SELECT answer FROM retraction) ORDER BY id"
 
@@ -186,10 +186,11 @@ class Telling:
         )
         self._db.execute(
             "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, key, seconds, "
-            "ranking) SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ?, ? FROM source WHERE sha256 = ? AND annotator = ?",
+            "margin, ranking, grade) SELECT ?, ?, ?, ?, ?, ?, ?, id, ?, ?, ?, ?, ? FROM source WHERE sha256 = ? "
+            "AND annotator = ?",
             (
                 answer.question, answer.annotator, answer.verdict, told, answer.place, answer.comment, told, answer.key,
-                answer.seconds, answer.ranking, *own[2:],
+                answer.seconds, answer.margin, answer.ranking, answer.grade, *own[2:],
             ),
         )  # fmt: skip
         return Answer(*self._db.execute(query, (answer.key,)).fetchone()), True
@@ -238,11 +239,12 @@ class Telling:
         ).lastrowid
         self._db.executemany(
             "INSERT INTO answer (question, annotator, verdict, answered, place, comment, told, source, vote, outcome, "
-            "weight, margin, ranking) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "weight, margin, ranking, grade) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     a.question, a.annotator, a.verdict, a.answered, a.place, a.comment, told, source, a.vote, a.outcome,
                     a.weight, a.margin, a.ranking,
+                    a.grade,
                 )
                 for a in answers
             ],

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from jaxtyping import Float
 
 from bayesrm.data.conversation import as_text
 from bayesrm.data.directory import RESPONSES
 from bayesrm.data.formats.base import Item, Label, Told
 from bayesrm.data.reading import SAMPLE, Notes, Reader, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
-from bayesrm.data.texts import as_preferences, load_pool_texts
+from bayesrm.data.texts import as_grades, as_preferences, load_pool_texts
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.csv_cells import unharmed
@@ -169,6 +170,11 @@ class MatchedLabels:
         """All of them, as labels of the pool's rows."""
         found, _ = as_preferences([(one.first, one.second, one.label) for one in self.labels])
         return Preferences.none() if found is None else found
+
+    def grades(self) -> Float[np.ndarray, "comparison"]:
+        """How much better the first of each is, from 0 to 1; NaN where the source does not say."""
+        found = as_grades([(one.first, one.second, one.label) for one in self.labels])
+        return np.full(len(self.labels), np.nan) if found is None else found
 
 
 def match_labels(source: str, texts: PoolTexts, mapping: Mapping[str, str] | None = None) -> MatchedLabels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from bayesrm.data.strengths import MOST_SIZES
 from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
@@ -19,7 +21,10 @@ PREFERENCES = "preferences.parquet"
 
 
 def save_preferences(
-    path: str | os.PathLike[str], preferences: Preferences, margin: Float[np.ndarray, "comparison"] | None = None
+    path: str | os.PathLike[str],
+    preferences: Preferences,
+    margin: Float[np.ndarray, "comparison"] | None = None,
+    grade: Float[np.ndarray, "comparison"] | None = None,
 ) -> None:
     """Write labels as Parquet: first, second, outcome, and annotator, weight and choice where there are some.
 
@@ -30,7 +35,10 @@ def save_preferences(
     preferences
         The labels.
     margin
-        (comparison,) by how much the preferred answer was better, kept for whoever wants it; no likelihood uses it.
+        (comparison,) by how much the preferred answer was better, in the unit of whoever said it.
+    grade
+        (comparison,) the same as a grade, from 0 to 1 where the first is better by all that the scale has; NaN where
+        it is not known. ``load_preferences`` with ``graded`` takes it for the outcome.
     """
     columns = {"first": preferences.first, "second": preferences.second, "outcome": preferences.outcome}
     for name in ("annotator", "weight", "choice"):
@@ -38,23 +46,27 @@ def save_preferences(
             columns[name] = getattr(preferences, name)
     if margin is not None:
         columns["margin"] = margin
+    if grade is not None:
+        columns["grade"] = grade
     table = pa.table({name: pa.array(values.tolist() or values) for name, values in columns.items()})
     with replacing(_file(path)) as temporary:
         pq.write_table(table, temporary)
 
 
-def load_preferences(path: str | os.PathLike[str]) -> Preferences:
+def load_preferences(path: str | os.PathLike[str], graded: bool = False) -> Preferences:
     """Read labels that ``save_preferences`` wrote.
 
     Parameters
     ----------
     path
         The file, or the directory of the pool that the labels are about.
+    graded
+        Whether outcomes are to be grades, for ``likelihood="graded"``; labels without a grade are left out.
 
     Raises
     ------
     InvalidInputError
-        Where the file is missing or corrupt, or what is in it is no labels.
+        Where the file is missing or corrupt, what is in it is no labels, or no label has a grade.
     """
     file = _file(path)
     if not file.exists():
@@ -76,7 +88,36 @@ def load_preferences(path: str | os.PathLike[str]) -> Preferences:
         for name in ("first", "second", "outcome", "annotator", "weight", "choice")
         if name in table.column_names
     }
-    return Preferences(**columns)
+    labels = Preferences(**columns)
+    if not graded:
+        return labels
+    grade = load_column(table, "grade")
+    return with_grades(labels, grade, str(file))
+
+
+def load_column(table: pa.Table, name: str) -> Float[np.ndarray, "comparison"]:
+    """A column of numbers; NaN where there are none."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
+
+
+def with_grades(labels: Preferences, grade: Float[np.ndarray, "comparison"], source: str) -> Preferences:
+    """The labels that have a grade, with it for the outcome.
+
+    Raises
+    ------
+    InvalidInputError
+        Where none has one.
+    """
+    known = np.flatnonzero(~np.isnan(grade))
+    if not len(known):
+        raise InvalidInputError(
+            f"expected grades, how much better one answer is, in {source}, and no label has one: margins of at most "
+            f"{MOST_SIZES} sizes are grades, and preferences such as HelpSteer3's from -3 to 3; leave graded out for "
+            "which one is better alone"
+        )
+    return replace(labels[known], outcome=grade[known])
 
 
 def _file(path: str | os.PathLike[str]) -> Path:

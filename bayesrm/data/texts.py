@@ -17,6 +17,7 @@ from bayesrm.data.directory import RESPONSES
 from bayesrm.data.formats.base import Item, Label, Told
 from bayesrm.data.reading import SAMPLE, Notes, open_reader
 from bayesrm.data.sources import SourceRow, read_rows
+from bayesrm.data.strengths import grades_of
 from bayesrm.data.table import ROWS_AT_ONCE
 from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
@@ -64,6 +65,9 @@ class Texts:
         Labels that compared a text with itself, and were set aside.
     notes
         What was decided, and what was left out of rows that were read: a sentence each.
+    grades
+        (comparison,) how much better the first answer was, from 0 to 1; NaN where the source does not say. None where
+        it says it of no label.
     """
 
     prompt_id: np.ndarray
@@ -79,6 +83,7 @@ class Texts:
     broken: tuple[BrokenRow, ...]
     identical: int
     notes: tuple[str, ...] = ()
+    grades: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.responses)
@@ -223,6 +228,7 @@ class _Table:
                 else:
                     labels.append((one, other, label))
         preferences, margins = as_preferences(labels)
+        grades = as_grades(labels)
         answers = [item.answers[at] for item, at, _, _ in first]
         generators = [answer.generator for answer in answers]
         sources = [item.source for item, _, _, _ in first]
@@ -246,6 +252,7 @@ class _Table:
             tuple(sorted(self.broken, key=lambda broken: broken.row)),
             identical,
             (*notes, *happened),
+            grades,
         )
 
 
@@ -265,6 +272,17 @@ def as_preferences(labels: Sequence[tuple[int, int, Label]]) -> tuple[Preference
         weight=weights if (weights != 1).any() else None,
     )
     return preferences, None if np.isnan(margins).all() else margins
+
+
+def as_grades(labels: Sequence[tuple[int, int, Label]]) -> np.ndarray | None:
+    """How much better the preferred responses are, see :mod:`bayesrm.data.strengths`; None where nothing says it."""
+    said = [label for _, _, label in labels]
+    margin, points = (
+        np.array([np.nan if getattr(label, name) is None else getattr(label, name) for label in said], np.float64)
+        for name in ("margin", "grades")
+    )
+    grades = grades_of(np.array([label.outcome for label in said], np.float64), margin, points)
+    return None if np.isnan(grades).all() else grades
 
 
 def _prompt_ids(items: Sequence[Item]) -> tuple[list[int | str], int]:

@@ -258,7 +258,7 @@ def _write_tables(
     with replacing(work / RESPONSES) as temporary:
         write_texts(temporary, texts)
     if texts.preferences is not None:
-        save_preferences(work / PREFERENCES, texts.preferences, texts.margins)
+        save_preferences(work / PREFERENCES, texts.preferences, texts.margins, texts.grades)
     if covariates:
         with replacing(work / COVARIATES) as temporary:
             write_columns(temporary, covariates)

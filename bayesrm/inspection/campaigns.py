@@ -140,7 +140,7 @@ def explain_batch(campaign: Campaign, batch: int | None = None) -> tuple[int, Ex
         raise InvalidInputError(f"there is no batch {number} in {campaign.directory}: {there}")
     questions = campaign.store.questions()
     known = [answer for answer in campaign.store.answers() if answer.told < batches[number]["asked"]]
-    posterior = campaign.fit(labels=as_preferences(questions, known))
+    posterior = campaign.fit(labels=as_preferences(questions, known, campaign.configuration.points))
     own = sorted((question for question in questions if question.batch == number), key=lambda one: -one.gain)
     gain = np.array([question.gain for question in own])
     design = f"{batches[number]['design']} after {counted(len(used_answers(questions, known)), 'answer')}"

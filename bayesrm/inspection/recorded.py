@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from bayesrm.campaign.answers import as_preferences
 from bayesrm.campaign.datasets import is_data_set, read_export
+from bayesrm.campaign.grades import SCALES
 from bayesrm.campaign.store import STORE_FILE, Store
 from bayesrm.data import load_pool
 from bayesrm.data import preferences as parquet
@@ -22,7 +24,9 @@ from bayesrm.types import Preferences, ResponsePool
 
 
 def load_preferences(
-    path: str | os.PathLike[str], pool: str | os.PathLike[str] | ResponsePool | None = None
+    path: str | os.PathLike[str],
+    pool: str | os.PathLike[str] | ResponsePool | None = None,
+    graded: bool = False,
 ) -> Preferences:
     """Read labels of pairs, as indices into a pool.
 
@@ -37,6 +41,9 @@ def load_preferences(
         The pool that the labels are about. Files of texts need it: their pairs are found by prompt and responses, and
         rows that the pool does not have are left out. The folder of a pool knows the texts of its prompts; in a pool
         that was opened, a pair is found by its responses and must be unique.
+    graded : bool, default False
+        Whether outcomes are to be grades, how much better one is, for ``likelihood="graded"``: preferences from −3 to 3
+        as HelpSteer3's, margins of few sizes, answers of a campaign on a scale. Labels without one are left out.
 
     Returns
     -------
@@ -46,7 +53,8 @@ def load_preferences(
     Raises
     ------
     InvalidInputError
-        Where there are no labels, they cannot be read, or not one of them is about responses of the pool.
+        Where there are no labels, they cannot be read, not one of them is about responses of the pool, or none has a
+        grade.
 
     See Also
     --------
@@ -66,11 +74,14 @@ def load_preferences(
     """
     file = Path(path)
     if file.is_dir() and not _store_of(file):
-        return parquet.load_preferences(file)
+        return parquet.load_preferences(file, graded)
     if file.suffix == ".parquet" and _has_indices(file):
-        return parquet.load_preferences(file)
-    found = _recorded(file, pool)
-    return tables.read_votes(file) if found is None else found
+        return parquet.load_preferences(file, graded)
+    found = _recorded(file, pool, graded)
+    if found is not None:
+        return found
+    labels = tables.read_votes(file)
+    return parquet.with_grades(labels, np.full(len(labels), np.nan), str(file)) if graded else labels
 
 
 def load_votes(path: str | os.PathLike[str], pool: str | os.PathLike[str] | ResponsePool | None = None) -> Votes:
@@ -116,11 +127,13 @@ def load_votes(path: str | os.PathLike[str], pool: str | os.PathLike[str] | Resp
     return Votes(found.first, found.second, found.outcome, found.annotator, found.weight, found.choice)
 
 
-def _recorded(file: Path, pool: str | os.PathLike[str] | ResponsePool | None) -> Preferences | None:
+def _recorded(
+    file: Path, pool: str | os.PathLike[str] | ResponsePool | None, graded: bool = False
+) -> Preferences | None:
     """The labels of a campaign or of a file of texts; None of a file that refers to the pool by row numbers."""
     directory = _store_of(file)
     if directory is not None:
-        return _of_campaign(directory, pool)
+        return _of_campaign(directory, pool, graded)
     if not file.is_file() or _has_indices(file):
         return None
     if pool is None:
@@ -140,10 +153,11 @@ def _recorded(file: Path, pool: str | os.PathLike[str] | ResponsePool | None) ->
         raise InvalidInputError(
             f"expected labels of two responses of the pool {place or opened} in {file}, and there is none{why}"
         )
-    return found.preferences()
+    labels = found.preferences()
+    return parquet.with_grades(labels, found.grades(), str(file)) if graded else labels
 
 
-def _of_campaign(directory: Path, pool: str | os.PathLike[str] | ResponsePool | None) -> Preferences:
+def _of_campaign(directory: Path, pool: str | os.PathLike[str] | ResponsePool | None, graded: bool) -> Preferences:
     store = Store(directory)
     if pool is not None:
         opened = pool if isinstance(pool, ResponsePool) else load_pool(pool)
@@ -152,7 +166,8 @@ def _of_campaign(directory: Path, pool: str | os.PathLike[str] | ResponsePool | 
                 f"expected the pool that the campaign {directory} is about, and {pool} is another one, or was changed "
                 "since: give the pool of the campaign"
             )
-    labels = as_preferences(store.questions(), store.answers())
+    answers = [answer for answer in store.answers() if not graded or answer.grade is not None]
+    labels = as_preferences(store.questions(), answers, max(SCALES) if graded else None)
     if len(labels) == 0:
         raise InvalidInputError(f"expected answers in the campaign {directory}, and there are none yet")
     return labels

@@ -69,6 +69,12 @@ def _names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _points(value: int) -> int:
+    if value not in (5, 7):
+        raise ValueError(f"expected a scale of 5 or 7 points, got {value}")
+    return value
+
+
 def _cost(value: Any) -> Any:
     if isinstance(value, str | os.PathLike):
         return value if value == "length" else Path(value)
@@ -281,6 +287,16 @@ class CampaignSettings(DrawSettings, FitSettings, ModelSettings):
     likelihood: CampaignLikelihood = setting(
         "auto", "auto, as the answers call for, or see [bold]bayesrm likelihoods[/bold]."
     )
+    grades: Annotated[int, AfterValidator(_points)] | None = setting(
+        None,
+        "Points of a scale on which annotators say how much better one is, 5 or 7; the likelihood is then graded. "
+        "Default: they say which is better alone.",
+    )
+
+    @property
+    def points(self) -> int | None:
+        """Points of the scale that is asked and fitted on; None where answers have no strength."""
+        return 7 if self.grades is None and self.likelihood == "graded" else self.grades
 
 
 class AskSettings(BatchSettings):

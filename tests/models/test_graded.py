@@ -94,3 +94,31 @@ def test_a_description_makes_it_again():
 def test_bad_scales(arguments, message):
     with pytest.raises(InvalidInputError, match=message):
         Graded(*arguments)
+
+
+@pytest.mark.parametrize("likelihood", [Graded(5, [0.5, 1.5]), Graded(4, [1.0])])
+def test_the_probability_of_a_preference_is_that_of_any_grade_for_it(likelihood):
+    logit = torch.tensor([-2.0, 0.0, 0.7]).double()
+    p = likelihood.outcome_probabilities(logit)
+    half = likelihood.grades // 2
+    middle = p[:, half] if likelihood.grades % 2 else torch.zeros(3).double()
+    torch.testing.assert_close(likelihood.probability(logit), p[:, -half:].sum(dim=1) + middle / 2)
+    torch.testing.assert_close(
+        likelihood.probability(logit) + likelihood.probability(-logit), torch.ones(3).double()
+    )
+
+
+def test_a_saved_model_of_grades_says_the_same_probabilities(make_world, tmp_path):
+    world = make_world()
+    annotator = GradedAnnotator(world.golden, 2.0, seed=1, grades=5)
+    labels = annotator.label(brm.candidates(world.pool, size=80, seed=2))
+    model = brm.RewardModel(world.pool.dim, "linear", likelihood=Graded(5), prior_scale=1.0)
+    posterior = brm.fit(model, world.pool, labels)
+    brm.save_reward_model(tmp_path / "model", posterior)
+    loaded = brm.load_reward_model(tmp_path / "model")
+    rows = world.pool.rows(np.arange(20))
+    first, second = np.arange(10), np.arange(10, 20)
+    expected = posterior.preference_probability(world.pool, first, second)
+    assert loaded.likelihood.outcomes == (0.0, 0.25, 0.5, 0.75, 1.0)
+    np.testing.assert_allclose(loaded.preference_probability(rows[first], rows[second]), expected, atol=1e-6)
+    assert loaded.likelihood.describe() == Graded(5).describe()

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bayesrm.campaign.grades import scale
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
 from bayesrm.campaign.handoff.rankings import words_of_ranks
 from bayesrm.campaign.handoff.tables import decoded, find_table
@@ -43,8 +44,8 @@ _RESPONSE = "response_"
 """What the fields of a list begin with; a, b, c and so on follow."""
 
 
-def settings(wanted: int, members: int = 0) -> dict[str, Any]:
-    """The template of the dataset: answers a record, and the length of its lists or None for pairs."""
+def settings(wanted: int, members: int = 0, grades: int = 0) -> dict[str, Any]:
+    """The template of the dataset: answers a record, the length of its lists or 0 for pairs, points of their scale."""
     lettered = tuple((f"{_RESPONSE}{letter.lower()}", letter) for letter in LETTERS[:members])
     return {
         "guidelines": "Rank the responses to the prompt, the best first; equally good ones share a rank."
@@ -60,7 +61,7 @@ def settings(wanted: int, members: int = 0) -> dict[str, Any]:
             }
             for name, title in ((_FIELDS[0], *lettered) if members else _FIELDS)
         ],
-        "questions": [_ranking(members) if members else _PREFERENCE],
+        "questions": [_ranking(members) if members else _grading(grades) if grades else _PREFERENCE],
         "vectors": [],
         "metadata": [],
         "allow_extra_metadata": True,
@@ -87,6 +88,16 @@ _PREFERENCE: dict[str, Any] = {
 }
 
 
+def _grading(grades: int) -> dict[str, Any]:
+    """The question how much better one of a pair is."""
+    words = [answer for answer, _, _ in scale(grades)]
+    options = [{"value": answer, "text": answer[0].upper() + answer[1:], "description": None} for answer in words]
+    return _PREFERENCE | {
+        "title": "Which is better, and by how much?",
+        "settings": {"type": "label_selection", "options": options, "visible_options": len(options)},
+    }
+
+
 def _ranking(members: int) -> dict[str, Any]:
     """The question about a list."""
     options = [{"value": letter, "text": letter, "description": None} for letter in LETTERS[:members]]
@@ -109,6 +120,7 @@ class Argilla(HandOff):
         "export with json.dump(dataset.records.to_list(flatten=True), file), which keeps drafts apart from answers "
         "(records.to_json does not), and: bayesrm campaign tell {directory} FILE"
     )
+    grade_step: ClassVar[str | None] = next_step
     rank_step: ClassVar[str | None] = (
         "Make a dataset with rg.Settings.from_json of the settings and fill it with dataset.records.from_json; export "
         "the server's records, which alone have the ranks: client.http_client.get("
@@ -136,7 +148,8 @@ class Argilla(HandOff):
         )
         several = not any(sheet.annotator for sheet in sheets)
         wanted = max((s.question.wanted for s in sheets), default=1) if several else 1
-        write_json(template, settings(wanted, len(sheets[0].responses) if sheets else 0))
+        one = sheets[0] if sheets else None
+        write_json(template, settings(wanted, len(one.responses), one.grades) if one else settings(wanted))
         return [records, template]
 
     def recognises(self, data: bytes, suffix: str) -> bool:

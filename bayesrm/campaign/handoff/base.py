@@ -30,6 +30,8 @@ class Sheet:
         Who is to answer this copy; "" where anybody may.
     responses
         The texts of a list, called A, B, C and so on; empty of a pair.
+    grades
+        Points of the scale on which one of a pair is better; 0 where only which is asked.
     """
 
     question: Question
@@ -38,6 +40,7 @@ class Sheet:
     right: str
     annotator: str = ""
     responses: tuple[str, ...] = ()
+    grades: int = 0
 
     @property
     def lettered(self) -> dict[str, str]:
@@ -77,6 +80,8 @@ class ParsedAnswer:
         texts of which nobody knows which is which.
     ranking
         What is said of a list, its members by their positions.
+    points
+        By how many points of a scale that side is better; None where that was not asked, or not said.
     """
 
     place: str
@@ -88,6 +93,7 @@ class ParsedAnswer:
     words: str = field(default="", compare=False)
     shown: Mapping[str, Any] = field(default_factory=dict, compare=False)
     ranking: Ranking | None = None
+    points: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,8 @@ class HandOff(ABC):
     next_step : str
         What to do with the files, in a sentence or two that ends in the next command; ``{directory}`` is the
         campaign's folder.
+    grade_step : str, optional
+        The same for pairs whose answers are grades on a scale; None of a format that cannot ask for them.
     rank_step : str, optional
         The same for lists, which annotators rank; None of a format that has pairs only.
     identifies_annotators : bool, default True
@@ -166,6 +174,7 @@ class HandOff(ABC):
 
     name: ClassVar[str]
     next_step: ClassVar[str]
+    grade_step: ClassVar[str | None] = None
     rank_step: ClassVar[str | None] = None
     identifies_annotators: ClassVar[bool] = True
     filled_in: ClassVar[bool] = False

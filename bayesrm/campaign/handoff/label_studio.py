@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bayesrm.campaign.grades import scale
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, first_record, parse_answer, parsed
 from bayesrm.campaign.handoff.rankings import words_of_places
 from bayesrm.campaign.handoff.tables import Table, decoded, find_table
@@ -67,6 +68,8 @@ RANKING = """<View>
   </Choices>
 </View>
 """
+_HOW_MUCH = "How much better is one of them? Press a key, 1 for the first answer and so on; then submit."
+_CHOICE = '    <Choice value="{value}" hotkey="{key}"/>'
 _BUCKET = '    <Bucket name="place_{place}" title="{title}"/>'
 CONTROLS = {"preference": "selected", "otherwise": "choices", "ranking": "ranker"}
 """The controls that have the answer, and where in a result."""
@@ -82,6 +85,7 @@ class LabelStudio(HandOff):
         "annotators, set as many annotations per task in the settings of the project, which no file can. Export in "
         "JSON, and: bayesrm campaign tell {directory} FILE"
     )
+    grade_step: ClassVar[str | None] = next_step
     rank_step: ClassVar[str | None] = next_step.replace("where pairs are", "where lists are")
 
     def write(self, sheets: Sequence[Sheet], stem: Path) -> list[Path]:
@@ -96,8 +100,7 @@ class LabelStudio(HandOff):
             ],
         )
         with replacing(configuration) as temporary:
-            interface = _ranker(len(sheets[0].responses)) if sheets and sheets[0].responses else CONFIGURATION
-            temporary.write_text(interface, encoding="utf-8")
+            temporary.write_text(_interface(sheets[0]) if sheets else CONFIGURATION, encoding="utf-8")
         return [tasks, configuration]
 
     def recognises(self, data: bytes, suffix: str) -> bool:
@@ -129,6 +132,23 @@ class LabelStudio(HandOff):
             if isinstance(texts, dict):
                 texts["question"] = texts.get("question") or f"task {number}"
         return json.dumps(tasks).encode()
+
+
+def _interface(sheet: Sheet) -> str:
+    """The labelling configuration for questions like this one."""
+    if sheet.responses:
+        return _ranker(len(sheet.responses))
+    if not sheet.grades:
+        return CONFIGURATION
+    answers = [answer for answer, _, _ in scale(sheet.grades)]
+    choices = [
+        _CHOICE.format(value=answer, key=key) for key, answer in enumerate([*answers, "cannot say"], start=1)
+    ]
+    head, rest = CONFIGURATION.split('  <Header value="Press', 1)
+    control = rest[rest.index("  <Choices") : rest.index("    <Choice ")].replace(
+        "left, right, tie or cannot say", "how much better one is"
+    )
+    return f'{head}  <Header value="{_HOW_MUCH}"/>\n{control}' + "\n".join(choices) + "\n  </Choices>\n</View>\n"
 
 
 def _ranker(members: int) -> str:

@@ -33,6 +33,10 @@ class Lines(HandOff):
     next_step: ClassVar[str] = (
         'Set "answer" to left, right, tie or skip in each line, and: bayesrm campaign tell {directory} FILE'
     )
+    grade_step: ClassVar[str | None] = (
+        'Set "answer" in each line to how much better one is, such as "left much better" or "L3", "about equal" or '
+        '"skip", and: bayesrm campaign tell {directory} FILE'
+    )
     rank_step: ClassVar[str | None] = (
         'Set "answer" in each line, the responses being A, B, C and so on: "B > A = D > C", or ["B", ["A", "D"], "C"], '
         '"B" for the best alone, "B ... C" for the best and the worst, tie or skip; and: bayesrm campaign tell '

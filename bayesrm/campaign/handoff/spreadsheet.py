@@ -37,6 +37,10 @@ class Spreadsheet(HandOff):
     next_step: ClassVar[str] = (
         "Fill in left, right, tie or skip under answer, save, and: bayesrm campaign tell {directory} FILE"
     )
+    grade_step: ClassVar[str | None] = (
+        "Fill in under answer how much better one is, such as left much better (L3 of seven points, L2 of five), right "
+        "slightly better (R1), about equal or skip; save, and: bayesrm campaign tell {directory} FILE"
+    )
     rank_step: ClassVar[str | None] = (
         "Fill in a ranking under answer, such as B > A = D > C with = for ties, B alone for the best, B ... C for the "
         "best and the worst, tie or skip; save, and: bayesrm campaign tell {directory} FILE"

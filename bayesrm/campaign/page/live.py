@@ -140,7 +140,7 @@ class LiveChooser(Chooser):
         pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
         live = self._live.copy()
         live.leave_out(Comparisons(pairs[:, 0], pairs[:, 1]))
-        labels = as_preferences(questions, answers)
+        labels = as_preferences(questions, answers, self._desk.campaign.configuration.points)
         digest = labels_digest(labels)
         if digest != self._digest:
             try:

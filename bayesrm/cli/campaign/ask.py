@@ -91,11 +91,16 @@ def ask(
         if list_ > 2:
             about = f"{counted(len(questions), 'list')} of {list_} responses"
         say(f"Batch {batch} asks about {about}{few}.")
+        found = campaign.room(max(list_, 4) if list_ != 3 else 3)
+        for sentence in [] if found is None else found.sentences():
+            say(sentence)
     files = campaign.hand_out(to, batch, out)
     say(f"Written: {', '.join(map(str, files))}.")
     _warn_of_long_texts(campaign, form, batch)
     lists = any(question.is_list for question in campaign.store.questions() if question.batch == batch)
-    say(((form.rank_step if lists else None) or form.next_step).format(directory=directory))
+    graded = campaign.configuration.points is not None
+    step = form.rank_step if lists else form.grade_step if graded else form.next_step
+    say((step or form.next_step).format(directory=directory))
 
 
 def _warn_of_long_texts(campaign: Campaign, form: type[HandOff], batch: int) -> None:

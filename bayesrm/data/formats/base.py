@@ -35,7 +35,8 @@ class Answer:
 class Label:
     """What was said of two answers of a row: ``outcome`` is 1 where the first was preferred, ½ for a tie.
 
-    ``margin`` says by how much, in the data set's own unit. ``annotator``, ``weight`` and ``answered`` stand in columns
+    ``margin`` says by how much, in the data set's own unit; ``grades`` is how many points the scale has that it counts,
+    seven where a preference goes from −3 to 3. ``annotator``, ``weight`` and ``answered`` stand in columns
     of these names and are filled in by the reader: who said it, how much it counts, and when it was said.
     """
 
@@ -46,6 +47,7 @@ class Label:
     annotator: str | None = None
     weight: float | None = None
     answered: str | None = None
+    grades: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ from bayesrm.data.formats.base import Answer, Format, Item, Label, Row, prompt_o
 from bayesrm.data.values import number, optional_name
 from bayesrm.errors import InvalidInputError
 
+POINTS = 7
+"""From −3 to 3."""
+
 
 class HelpSteer3(Format):
     """HelpSteer3: response1 and response2 with an overall preference from -3 to 3."""
@@ -50,6 +53,6 @@ class HelpSteer3(Format):
         return Item(
             prompt_of(row, self.asked),
             answers,
-            (Label(0, 1, outcome, margin=abs(overall)),),
+            (Label(0, 1, outcome, margin=abs(overall), grades=POINTS),),
             source=optional_name(row.get("domain")),
         )

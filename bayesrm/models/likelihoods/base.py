@@ -115,7 +115,7 @@ class Likelihood(ABC):
         return self.outcome_log_probs(logit).exp()
 
     def probability(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
-        """P(first preferred | η), a tie counted as half: E[y | η]."""
+        """P(first preferred | η), a tie counted as half: E[y | η] where outcomes are no grades."""
         return self.outcome_probabilities(logit) @ logit.new_tensor(self.outcomes)
 
     def answer_entropy(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
