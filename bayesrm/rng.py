@@ -18,7 +18,7 @@ import torch
 from bayesrm.errors import InvalidInputError
 
 _FENCE = threading.RLock()
-"""Held inside of :func:`fenced`: what it guards belongs to the process, and a server fits beside what it answers."""
+"""Held inside of :func:`fenced` and :func:`alone`: what it guards belongs to the process, and a server has threads."""
 
 
 def _sequence(seed: int, path: tuple[int | str, ...]) -> np.random.SeedSequence:
@@ -42,6 +42,13 @@ def stream(seed: int, *path: int | str) -> np.random.Generator:
 def child(seed: int, *path: int | str) -> int:
     """An integer seed at an address of the tree under ``seed``, to be the root of a tree of its own."""
     return int(_sequence(seed, path).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One thread at a time: what Pyro does with a program passes through handlers that belong to the process."""
+    with _FENCE:
+        yield
 
 
 @contextmanager

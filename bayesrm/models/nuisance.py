@@ -103,7 +103,7 @@ class NuisanceSpace:
         sites = self.constrain(nu)
         # All that the program samples is given, so no generator is touched; a search may come to where a density is
         # not finite, which it handles, and the checks of Pyro would raise.
-        with pyro.validation_enabled(False):
+        with rng.alone(), pyro.validation_enabled(False):
             trace = pyro.poutine.trace(pyro.poutine.condition(self._program, data=sites)).get_trace()
         nodes: dict[str, Any] = dict(trace.nodes)
         log_priors = {name: nodes[name]["fn"].log_prob(value).sum() for name, value in sites.items()}

@@ -96,7 +96,7 @@ class PyroProgram:
         pair = torch.arange(2, device=device)
         # Weights and outcome are given, so that nothing is drawn.
         given = pyro.poutine.condition(self.function, data={WEIGHTS: zeros[0]})
-        with pyro.poutine.block(hide=[WEIGHTS, OUTCOME]):
+        with rng.alone(), pyro.poutine.block(hide=[WEIGHTS, OUTCOME]):
             sites = _sites(given, zeros, pair[:1], pair[1:], zeros[0, :1])
         values = {
             name: node["value"]
@@ -227,7 +227,7 @@ class ProgramLikelihood(Likelihood):
         first = torch.arange(len(logit), device=logit.device)
         program = pyro.poutine.condition(self._function, data=self._values | {WEIGHTS: logit.new_ones(1)})
         # All sites are given, so that nothing is drawn; which outcome does not matter.
-        with pyro.poutine.block():
+        with rng.alone(), pyro.poutine.block():
             sites = _sites(program, rewards, first, first + len(logit), torch.zeros_like(logit))
         site: Distribution = sites[OUTCOME]["fn"]
         return site
@@ -247,7 +247,7 @@ class _Weighted(Messenger):
 
 def _sites(function: RewardProgram, *arguments: Tensor) -> dict[str, Any]:
     """The nodes of a trace."""
-    with _default_dtype(arguments[0].dtype), pyro.validation_enabled(False):
+    with rng.alone(), _default_dtype(arguments[0].dtype), pyro.validation_enabled(False):
         nodes: dict[str, Any] = dict(pyro.poutine.trace(function).get_trace(*arguments).nodes)
     return nodes
 

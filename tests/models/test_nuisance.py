@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,7 @@ import bayesrm as brm
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.fitting import newton
+from bayesrm.models.context import Context
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.nuisance import NuisanceSpace
 
@@ -265,3 +268,18 @@ def test_newton_leaves_a_region_of_negative_curvature():
     # Past the check of argument types, which wants a LogJoint.
     found = newton.maximise.__wrapped__(Valley(), torch.tensor([0.1, -0.3], dtype=torch.float64))
     torch.testing.assert_close(found.beta, torch.tensor([1.0, -1.0], dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_threads_do_not_see_the_programs_of_each_other():
+    """A live page prepares in one thread and answers in others."""
+    context = Context.of(brm.Preferences([0], [1], [0.5]), torch.device("cpu"))
+    space = brm.RewardModel(2, "linear", likelihood="davidson").nuisance_space(context)
+    points = [torch.full((space.size,), float(at), dtype=torch.float64) for at in range(200)]
+    expected = [float(space.log_prior(nu)) for nu in points]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert [float(found) for found in threads.map(space.log_prior, points)] == expected
+    finally:
+        sys.setswitchinterval(before)
