@@ -228,6 +228,12 @@ def _require_votes(votes: Votes, pool: ResponsePool, test: tuple[ResponsePool, V
     require_within(votes, pool)
     if len(votes) < 2:
         raise InvalidInputError(f"expected at least two recorded votes, got {len(votes)}")
+    ranked = 0 if votes.choice is None else len(votes) - len(np.unique(votes.choice))
+    if ranked:
+        raise InvalidInputError(
+            "expected votes on pairs, each of which can be asked by itself, and some of these are rankings of lists: "
+            "write the pairs that they decide with bayesrm campaign labels --to csv, and replay those"
+        )
     if (votes.outcome == 0.5).all():
         raise InvalidInputError(f"expected votes that prefer one response, and all {len(votes)} are ties")
     if test is not None and test[0].dim != pool.dim:

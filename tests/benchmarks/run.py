@@ -195,6 +195,28 @@ def greedy_over_all_pairs_with_a_kernel() -> dict[str, Any]:
     return measure_apart(partial(time_implicit, 5_000, 500, 512, False, "greedy", 1, True))
 
 
+def lists_over_all_prompts(
+    prompts: int = 40_000, each: int = 10, lists: int = 10_000, d: int = 64
+) -> dict[str, Any]:
+    """10,000 lists of four from 40,000 × 10 responses, d = 64, against a batch of pairs of as many texts."""
+    return measure_apart(partial(_time_lists, prompts, each, lists, d))
+
+
+def _time_lists(prompts: int, each: int, lists: int, d: int) -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((prompts * each, d)).astype(np.float32)
+    pool = brm.ResponsePool(embeddings, np.repeat(np.arange(prompts), each))
+    annotator = brm.GoldenAnnotator(embeddings @ random.standard_normal(d), seed=0)
+    prefs = annotator.label(brm.candidates(pool, prompts=200, size=500, seed=1))
+    posterior = brm.fit(brm.RewardModel(d, "linear", prior_scale=0.3), pool, prefs)
+    candidates = brm.candidates(pool, prompts=None, size=None, exclude=prefs)
+    return alternate(
+        lambda: brm.select(posterior, candidates, "pa-dopt", lists, list_size=4),
+        lambda: brm.select(posterior, candidates, "pa-dopt", 2 * lists),
+        1,
+    )
+
+
 def auto_on_ten_blocks() -> dict[str, Any]:
     """encoder="auto" on seven layers and covariates, 1,000 labels, against the last layer alone."""
     return alternate(*fits_of_auto(), 3)
@@ -327,6 +349,7 @@ BENCHMARKS = (
     greedy_over_all_pairs,
     gradient_over_all_pairs,
     greedy_over_all_pairs_with_a_kernel,
+    lists_over_all_prompts,
     auto_on_ten_blocks,
     gradient_against_autograd,
     greedy_against_determinants,

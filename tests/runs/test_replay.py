@@ -90,8 +90,11 @@ def test_a_test_pool_of_its_own_with_votes_or_golden_rewards(recorded):
 def test_bad_input_is_one_sentence(recorded):
     pool, votes, _ = recorded
     far = brm.Votes(np.array([0, 99]), np.array([1, 98]), np.array([1.0, 0.0]))
+    ranking = brm.Preferences.from_rankings([[int(member) for member in pool.members[0][:3]]])
+    rankings = brm.Votes(ranking.first, ranking.second, ranking.outcome, choice=ranking.choice)
     for wrong, message in (
         (far, "99"),
+        (rankings, "some of these are rankings of lists"),
         (votes[[0]], "at least two recorded votes, got 1"),
         (brm.Votes(votes.first, votes.second, np.full(len(votes), 0.5)), "all 300 are ties"),
         (votes.of_prompts(pool, np.array([3])), "at least two prompts, of which some are held out, got 1"),
