@@ -15,7 +15,13 @@ from bayesrm.campaign.asking import Request
 def asked(tmp_path) -> Callable[..., brm.Campaign]:
     """``asked(size, texts, **request)``: a campaign about a small pool with one batch of ``size`` random pairs."""
 
-    def make(size: int = 12, texts: list[str] | None = None, name: str = "campaign", **request) -> brm.Campaign:
+    def make(
+        size: int = 12,
+        texts: list[str] | None = None,
+        name: str = "campaign",
+        grades: int | None = None,
+        **request,
+    ) -> brm.Campaign:
         random = np.random.default_rng(0)
         embeddings = random.standard_normal((60, 4)).astype(np.float32)
         words = [f"Response **{k}**" for k in range(60)] if texts is None else texts
@@ -23,7 +29,7 @@ def asked(tmp_path) -> Callable[..., brm.Campaign]:
         folder = tmp_path / f"pool of {name}"
         if not folder.exists():
             brm.save_pool(folder, pool)
-        campaign = brm.Campaign.create(tmp_path / name, folder)
+        campaign = brm.Campaign.create(tmp_path / name, folder, grades=grades)
         if size:
             campaign.ask(Request(size=size, design="random", **request))
         return campaign

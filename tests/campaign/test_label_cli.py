@@ -68,6 +68,19 @@ def test_lists_are_ranked_in_a_line_of_the_terminal(asked, command, monkeypatch)
     assert "3 answers given by owner" in printed
 
 
+def test_grades_are_keys_of_the_terminal(asked, typed):
+    campaign = asked(4, grades=5)
+    status, printed, complaint = typed(campaign.directory, "l135q")
+    assert status == 0, complaint
+    assert "1 left much better" in printed
+    questions = campaign.store.questions()
+    rows = campaign.store.answers()
+    assert [row.margin for row in rows] == [2, 0, 2]
+    assert [row.verdict for row in rows] == [
+        questions[0].verdict("left"), "tie", questions[2].verdict("right"),
+    ]  # fmt: skip
+
+
 def test_no_text_steers_the_terminal(asked, typed):
     hostile = (
         "a\x1b]8;;https://elsewhere.example\x07b\x1b[2J\x9b31m\u202ec [x](https://e.example) \x1b]0;title\x07"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import stat
@@ -9,6 +10,7 @@ import stat
 import pytest
 from starlette.testclient import TestClient
 
+from bayesrm.campaign.grades import scale
 from bayesrm.campaign.page import app as app_module
 from bayesrm.campaign.page.app import FILES, make_app
 from bayesrm.campaign.page.desk import Desk
@@ -468,6 +470,50 @@ def test_a_pair_is_not_ranked(served):
         "seconds": 1.0,
     }
     assert ana.post("answer", body).status_code == 400
+
+
+# --- grades -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grades", [5, 7])
+def test_a_scale_is_offered_and_grades_are_kept_as_files_bring_them(served, tmp_path, grades):
+    page = served("ana", size=grades, grades=grades)
+    ana = page.reader("ana")
+    state = ana.next()
+    offered = state["question"]["grades"]
+    assert len(offered) == grades
+    assert offered[0]["words"] == "A much better"
+    assert offered[grades // 2] == {"words": "about equal", "side": "tie", "points": 0}
+    for choice in offered:
+        state = ana.answer(state["question"]["id"], choice["side"], points=choice["points"])
+    # The same by the words of a sheet, in another campaign of the same questions.
+    (sheet,) = page.campaign.hand_out("csv")
+    other = Store(page.campaign.directory).answers()
+    words = {answer.question: scale(grades)[at][0] for at, answer in enumerate(other)}
+    with open(sheet, encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(tmp_path / "filled.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"answer": words[row["question"]]} for row in rows)
+    told = page.campaign.tell(tmp_path / "filled.csv", annotator="bo")
+    assert told.new == grades
+    brought = {answer.question: answer for answer in page.campaign.store.answers() if answer.annotator == "bo"}
+    for answer in other:
+        same = brought[answer.question]
+        assert (answer.verdict, answer.grade, answer.margin) == (same.verdict, same.grade, same.margin)
+
+
+def test_points_beyond_the_scale_are_refused(served):
+    page = served("ana", size=1, grades=5)
+    ana = page.reader("ana")
+    question = ana.next()["question"]["id"]
+    for side, points in (("left", 3), ("left", 0), ("tie", 1), ("right", -1)):
+        body = {"question": question, "side": side, "points": points, "key": "k" * 9, "seconds": 1.0}
+        got = ana.post("answer", body)
+        assert got.status_code == 400
+        assert f"points for {side}, got {points}" in got.text
+    assert page.campaign.store.answers() == []
 
 
 # --- the owner ----------------------------------------------------------------------------------------------

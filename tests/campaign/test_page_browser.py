@@ -141,6 +141,37 @@ def test_lists_are_ranked_by_keys_and_by_touch_and_axe_finds_nothing_serious(ask
     assert said == ["B > A = D > C", "D > B > A > C", "tie", "skip"]
 
 
+def test_grades_are_keys_and_buttons_that_fit_on_a_phone(asked):
+    campaign = asked(2, grades=7)
+
+    async def grade(server: Server) -> None:
+        async with browsing() as browser:
+            noted = Noted()
+            page = await open_page(browser, server.links["ana"], noted, "ana")
+            await page.wait_for_selector(READY)
+            await page.wait_for_timeout(220)
+            await page.keyboard.press("7")
+            await page.wait_for_function("document.getElementById('count').textContent === '1 of 2'")
+            assert await page.text_content("#said") == "Saved: B much better."
+            await page.close()
+            phone = await open_page(browser, server.links["ana"], noted, "ana", True)
+            await phone.wait_for_selector(READY)
+            wide, window = await phone.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+            assert wide <= window, "nothing has to be scrolled sideways"
+            serious = [rule for rule in (await Axe().run(phone))["violations"] if rule["impact"] in SERIOUS]
+            assert serious == []
+            await phone.tap("#scale button:nth-child(3)")
+            await phone.wait_for_selector("body[data-state=done]")
+            assert noted.errors == []
+
+    with serving(campaign, "ana") as server:
+        asyncio.run(grade(server))
+    assert [(row.margin, row.verdict) for row in campaign.store.answers()] == [
+        (3, campaign.store.questions()[0].verdict("right")),
+        (1, campaign.store.questions()[1].verdict("left")),
+    ]
+
+
 def test_the_port_is_not_open_beyond_this_machine_and_a_kill_leaves_a_whole_store(asked):
     campaign = asked(2)
     server = Server(campaign.directory, ["ana"])

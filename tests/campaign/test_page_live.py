@@ -9,6 +9,7 @@ import pytest
 
 import bayesrm as brm
 from bayesrm.campaign.asking import Request
+from bayesrm.campaign.grades import outcome_of_points
 from bayesrm.campaign.page.desk import Desk
 from bayesrm.campaign.page.live import REFIT_AFTER, LiveChooser
 from bayesrm.campaign.store import Store
@@ -88,6 +89,24 @@ def test_what_is_prepared_while_people_read_is_what_would_be_computed_after_the_
         assert desk.chooser._live is prepared
         question = desk.next("ana")
         assert frozenset((question.first, question.second)) == pair(reference.next())
+
+
+def test_grades_are_prepared_for_and_conditioned_on_exactly(asked):
+    campaign = asked(0, grades=5)
+    desk = Desk(campaign, chooser=LiveChooser(campaign, Request(size=9, candidates=None, design="pa-dopt")))
+    reference = brm.Live(campaign.fit(), brm.candidates(campaign.pool, prompts=None, size=None), "pa-dopt")
+    question = desk.next("ana")
+    for number, points in enumerate((2, 1, 2)):
+        outcome = outcome_of_points("first", points, 5)
+        prepared = prepared_for(desk, question, "ana", f"first {outcome:.4f}")
+        side = "left" if question.first_is_left else "right"
+        desk.answer("ana", question.id, side, f"key {number}", points=points)
+        assert desk.chooser._live is prepared
+        reference.tell(brm.Preferences([question.first], [question.second], [outcome], annotator=["ana"]))
+        question = desk.next("ana")
+        assert frozenset((question.first, question.second)) == pair(reference.next())
+    assert campaign.preferences().outcome.tolist() == [1.0, 0.75, 1.0]
+    desk.close()
 
 
 def test_what_was_prepared_is_not_taken_where_something_else_came_first(at_desk):

@@ -15,7 +15,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
 
 Key = tuple[str, str, str]
-"""A question, an annotator and a verdict."""
+"""A question, an annotator and what is said."""
 SETTLING = 0.02
 """Seconds until whoever answered has the next question, as a rule: what is prepared earlier is soon out of date."""
 logger = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from bayesrm.campaign.grades import scale
 from bayesrm.campaign.page.desk import Desk
 from bayesrm.campaign.page.guard import LOOPBACK, Guard
 from bayesrm.campaign.page.links import Links
@@ -103,6 +104,7 @@ class Page:
             f"{who}:{key}",
             None if seconds is None else float(seconds),
             _field(sent, "order", str | None),
+            _field(sent, "points", int | None),
         )
         return {"became": became} | self._state(who)
 
@@ -148,7 +150,18 @@ class Page:
             part: {"html": view.html, "cut": view.cut, "characters": view.characters}
             for part, view in rendered.items()
         }
-        return views | {"list": [name.lower() for name in sheet.lettered]} if sheet.responses else views
+        if sheet.responses:
+            return views | {"list": [name.lower() for name in sheet.lettered]}
+        return views | {"grades": _grades(sheet.grades)} if sheet.grades else views
+
+
+def _grades(grades: int) -> list[dict[str, Any]]:
+    """The answers on a scale, the left response being called A."""
+    named = {"left": "A", "right": "B"}
+    return [
+        {"words": words.replace(side, named.get(side, side), 1), "side": side, "points": points}
+        for words, side, points in scale(grades)
+    ]
 
 
 def make_app(desk: Desk, links: Links, hosts: Collection[str] = LOOPBACK, any_address: bool = False) -> ASGIApp:

@@ -11,12 +11,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign
-from bayesrm.campaign.handoff.rankings import parse_ranking
+from bayesrm.campaign.page.said import answer_of
 from bayesrm.campaign.records import Answer, Question, as_text, now
 from bayesrm.campaign.writing import Telling
 from bayesrm.diagnostics.annotators import AnnotatorRecord
@@ -143,7 +143,14 @@ class Desk:
             return self._on_screen_of(self._names.of(who))
 
     def answer(
-        self, who: str, name: str, side: str, key: str, seconds: float | None = None, order: str | None = None
+        self,
+        who: str,
+        name: str,
+        side: str,
+        key: str,
+        seconds: float | None = None,
+        order: str | None = None,
+        points: int | None = None,
     ) -> str:
         """Keep an answer, on disk before this returns.
 
@@ -161,6 +168,8 @@ class Desk:
             How long they had it on the screen.
         order
             How a list is ranked, such as "B > A = D"; who is not named is below all that are.
+        points
+            By how many points of the campaign's scale that side is better; None where nobody said.
 
         Returns
         -------
@@ -177,14 +186,15 @@ class Desk:
                 question = self._asked.get(name)
                 if question is None:
                     raise InvalidInputError(f"no question of this campaign has the id {name[:60]!r}")
-                verdict, ranking = _said(question, side, order)
+                grades = self.campaign.configuration.points
+                said = answer_of(question, grades, side, order, points)
                 who = self._names.of(who)
                 if who in self._given.get(name, {}):
                     return "already"
                 if question.batch in self._closed:
                     return "closed"
                 took = None if seconds is None or not 0 <= seconds <= LONGEST else seconds
-                given = Answer(name, who, verdict, place=self.form, key=key, seconds=took, ranking=ranking)
+                given = replace(said, annotator=who, place=self.form, key=key, seconds=took)
                 row, new = telling.answer(given, self.form)
             if new:
                 self._keep(row)
@@ -345,27 +355,3 @@ class Desk:
         for name, screens in self._screens.items():
             if screens.pop(who, None) is not None:
                 telling.show(name, who, at)
-
-
-def _said(question: Question, side: str, order: str | None) -> tuple[str, str | None]:
-    """The verdict and, of a list, the ranking as the store keeps it.
-
-    Raises
-    ------
-    InvalidInputError
-        Where that is no answer to such a question.
-    """
-    sides = ("ranked", "tie", "skip") if question.is_list else ("left", "right", "tie", "skip")
-    if side not in sides:
-        raise InvalidInputError(f"expected {', '.join(sides[:-1])} or skip, got {side[:40]!r}")
-    if side != "ranked":
-        return question.verdict(side), None
-    try:
-        found = parse_ranking(order or "", len(question.members))
-    except ValueError as error:
-        raise InvalidInputError(str(error)) from error
-    if found is None:
-        raise InvalidInputError("expected an order such as B > A = D, the best first, got none")
-    if isinstance(found, str):
-        return found, None
-    return "ranked", found.of(question.members).as_json()

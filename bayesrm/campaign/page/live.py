@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from bayesrm.campaign.answers import as_preferences
 from bayesrm.campaign.asking import Request
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.fitting import labels_digest
+from bayesrm.campaign.grades import outcome_of_points, points_of
 from bayesrm.campaign.page.ahead import Ahead, Key
 from bayesrm.campaign.page.beside import Fitter, FitterBeside
 from bayesrm.campaign.page.desk import Chooser, Desk
@@ -55,6 +57,7 @@ class LiveChooser(Chooser):
     def __init__(self, campaign: Campaign, request: Request) -> None:
         self._request = request
         self._seed, self._tag = int(campaign.settings["seed"]), campaign.settings["tag"]
+        self._points = campaign.configuration.points
         here = Fitter(campaign, request)
         self._plan, self._constraints = here.plan, here.constraints
         first = here.fit(0)
@@ -108,12 +111,12 @@ class LiveChooser(Chooser):
         """Condition on it; a skip says nothing of rewards."""
         if answer.verdict == "skip":
             return
-        prepared = self._ahead.after(self._live, (question.id, answer.annotator, answer.verdict))
+        prepared = self._ahead.after(self._live, (question.id, answer.annotator, answer.said))
         if prepared is None:
             self._ahead.changed()  # what it is at is out of date, and would take time from this
             prepared = self._live.copy()
             try:
-                prepared.tell(as_preferences([question], [answer]))
+                prepared.tell(as_preferences([question], [answer], self._points))
             except InvalidInputError:
                 self._wanted.set()  # a ranking, which the likelihood does not take: that of the next full fit does
         self._live = prepared
@@ -140,7 +143,7 @@ class LiveChooser(Chooser):
         pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
         live = self._live.copy()
         live.leave_out(Comparisons(pairs[:, 0], pairs[:, 1]))
-        labels = as_preferences(questions, answers, self._desk.campaign.configuration.points)
+        labels = as_preferences(questions, answers, self._points)
         digest = labels_digest(labels)
         if digest != self._digest:
             try:
@@ -163,11 +166,21 @@ class LiveChooser(Chooser):
         )
         likely = live.posterior.preference_probability(live.posterior.pool, first, second) >= 0.5
         return live, {
-            (question.id, who, verdict): _label(question, verdict, who)
+            (question.id, who, answer.said): as_preferences([question], [answer], self._points)
             for other in (False, True)
             for (question, who), better in zip(shown, likely ^ other, strict=True)
-            for verdict in ("first" if better else "second",)
+            for answer in self._sides(question, who, "first" if better else "second")
         }
+
+    def _sides(self, question: Question, who: str, verdict: str) -> list[Answer]:
+        """What somebody may say who finds one better: that, or by how many points of the scale."""
+        answer = Answer(question.id, who, verdict)
+        if self._points is None:
+            return [answer]
+        grades = [
+            (by, outcome_of_points(verdict, by, self._points)) for by in range(1, points_of(self._points) + 1)
+        ]
+        return [replace(answer, margin=float(by), grade=grade) for by, grade in grades]
 
     def _refit(self) -> None:
         while True:
@@ -213,8 +226,3 @@ class LiveChooser(Chooser):
             gain=gain,
             wanted=self._request.overlap if several else 1,
         )
-
-
-def _label(question: Question, verdict: str, who: str) -> Preferences:
-    """An answer that may come, as a label."""
-    return as_preferences([question], [Answer(question.id, who, verdict)])

@@ -47,11 +47,11 @@ def answer_in_terminal(desk: Desk, who: str) -> int:
         begun = time.monotonic()
         _show(sheet, progress, whole)
         while True:
-            did, order = read_order() if sheet.responses else (read_side(), None)
+            did, order, points = read_order() if sheet.responses else read_side(sheet.grades)
             if did in ANSWERS:
                 key = f"{who}:{secrets.token_hex(16)}"
                 try:
-                    desk.answer(who, question.id, did, key, time.monotonic() - begun, order)
+                    desk.answer(who, question.id, did, key, time.monotonic() - begun, order, points)
                 except InvalidInputError as error:
                     say(f"{error}.")
                     continue
@@ -73,20 +73,25 @@ def answer_in_terminal(desk: Desk, who: str) -> int:
     return given
 
 
-def read_side() -> str:
-    """What a key means of a pair."""
+def read_side(grades: int = 0) -> tuple[str, None, int | None]:
+    """What a key means of a pair, on a scale of so many grades where there is one."""
+    from bayesrm.campaign.grades import scale
+
     key = read_key()
-    return {**KEYS, **COMMANDS, "a": "all"}.get(key, "")
+    if grades and key.isdecimal() and 1 <= int(key) <= grades:
+        _, side, points = scale(grades)[int(key) - 1]
+        return side, None, points
+    return {**({} if grades else KEYS), **COMMANDS, "a": "all"}.get(key, ""), None, None
 
 
-def read_order() -> tuple[str, str | None]:
+def read_order() -> tuple[str, str | None, None]:
     """What a line means of a list: an order, or a command."""
     line = sys.stdin.readline()
     words = line.strip().lower() if line else "quit"
     if line and not words:
-        return "", None
+        return "", None, None
     did = COMMANDS.get(words, words)
-    return (did, None) if did in ("tie", "skip", "undo", "quit", "all") else ("ranked", words)
+    return ("ranked", words, None) if did not in ("tie", "skip", "undo", "quit", "all") else (did, None, None)
 
 
 def read_key() -> str:
@@ -113,6 +118,8 @@ def read_key() -> str:
 
 def _show(sheet: Sheet, progress: Progress, whole: bool) -> None:
     """A question, as wide as the terminal."""
+    from bayesrm.campaign.grades import scale
+
     total = progress.answered + progress.left + progress.elsewhere
     left = "" if progress.seconds is None else f", about {max(1, round(progress.seconds / 60))} min left"
     console.rule(f"{progress.answered + 1} of {total}{left}")
@@ -122,6 +129,9 @@ def _show(sheet: Sheet, progress: Progress, whole: bool) -> None:
     wide = console.width >= BESIDE and not sheet.responses
     console.print(_beside(answers) if wide else Group(*answers))
     keys = "l left   r right   t tie   s skip   u undo   a show all   q quit"
+    if sheet.grades:
+        words = "   ".join(f"{at} {words}" for at, (words, _, _) in enumerate(scale(sheet.grades), start=1))
+        keys = f"{words}   s skip   u undo   a show all   q quit"
     if sheet.responses:
         keys = (
             "best first, such as B > A = D, or B alone; then Enter   t all equal   s skip   u undo   all   q quit"

@@ -3,6 +3,7 @@
 const secret = location.hash.slice(1);
 const kept = `answer ${secret.slice(0, 10)}`;
 const $ = (id) => document.getElementById(id);
+const NAVS = ["choices", "grading", "ranking"];
 const buttons = [...document.querySelectorAll("nav [data-side]")], undos = [...document.querySelectorAll(".undo")];
 const LIMIT = 15000; // milliseconds that a request may take before it is sent again
 const GUARD = 200; // milliseconds after which a key is meant for the question that is shown
@@ -70,9 +71,9 @@ async function act(name, body) {
   }
 }
 
-async function answer(side, order = null) {
+async function answer(side, more = {}) {
   if (busy || paused || !question) return;
-  const body = { question: question.id, side, order, key: newKey(), seconds: Math.round(time()) / 1000 };
+  const body = { question: question.id, side, ...more, key: newKey(), seconds: Math.round(time()) / 1000 };
   localStorage.setItem(kept, JSON.stringify(body));
   $(`pane-${side}`)?.classList.add("chosen");
   await send(body);
@@ -81,7 +82,7 @@ async function answer(side, order = null) {
 async function send(body) {
   const state = await act("answer", body);
   if (!state) return;
-  const said = body.order ?? { left: "A is better", right: "B is better", tie: "Tie", skip: "Skipped" }[body.side];
+  const said = body.order ?? body.words ?? { left: "A is better", right: "B is better", tie: "Tie", skip: "Skipped" }[body.side];
   const words = {
     kept: `Saved: ${said}.`,
     already: "That one was answered already.",
@@ -134,15 +135,18 @@ function show(state, words) {
   }
   const many = Boolean(question.list);
   $("title").textContent = many ? "Which answers are better?" : "Which answer is better?";
-  $("which").textContent = many ? `1 to ${question.list.length} = Enter t s u` : "← → t s u";
+  $("which").textContent = many ? `1 to ${question.list.length} = Enter t s u`
+    : question.grades ? `1 to ${question.grades.length} s u` : "← → t s u";
   document.title = `${state.answered + 1} of ${total} · ${$("title").textContent}`;
   lay(question.list ?? []);
+  offer(question.grades ?? []);
   for (const part of ["prompt", ...(question.list ?? ["left", "right"])]) fill(part, question[part]);
   for (const pane of document.querySelectorAll(".chosen")) pane.classList.remove("chosen");
   $("message").hidden = true;
   $("question").hidden = $("pause").hidden = false;
-  $("pair").hidden = $("choices").hidden = many;
-  $("members").hidden = $("ranking").hidden = !many;
+  $("pair").hidden = many;
+  $("members").hidden = !many;
+  for (const nav of NAVS) $(nav).hidden = nav !== (many ? "ranking" : question.grades ? "grading" : "choices");
   lock();
   scrollTo(0, 0);
   $("title").focus({ preventScroll: true });
@@ -177,6 +181,26 @@ function fill(part, text) {
     }
   });
   box.after(more);
+}
+
+// A scale from A much better to B much better, a button and a key each.
+function offer(grades) {
+  $("scale").replaceChildren(...grades.map(({ words, side, points }, at) => {
+    const button = document.createElement("button"), key = document.createElement("kbd");
+    button.type = "button";
+    button.dataset.side = side;
+    button.setAttribute("aria-keyshortcuts", String(at + 1));
+    key.textContent = at + 1;
+    key.ariaHidden = "true";
+    button.append(`${words} `, key);
+    button.addEventListener("click", () => grade(at));
+    return button;
+  }));
+}
+
+function grade(at) {
+  const { words, side, points } = question?.grades?.[at] ?? {};
+  if (side) answer(side, { points, words });
 }
 
 // A list to put in order: places by answer, 1 the best; answers without one are below all that have one.
@@ -250,12 +274,12 @@ function press(on) {
   $("same").setAttribute("aria-pressed", String(ties));
 }
 
-function save() { if (places.size) answer("ranked", order()); }
+function save() { if (places.size) answer("ranked", { order: order() }); }
 
 function message(text, state) {
   const resume = state === "paused";
   at(state);
-  $("question").hidden = $("choices").hidden = $("ranking").hidden = $("pause").hidden = true;
+  for (const part of ["question", "pause", ...NAVS]) $(part).hidden = true;
   $("message").hidden = false;
   $("message-text").textContent = text;
   $("resume").hidden = !resume;
@@ -269,7 +293,7 @@ function at(state) { document.body.dataset.state = state; }
 
 function lock() {
   if (busy) at("busy"); else if (question && !paused) at("ready");
-  for (const button of buttons) button.disabled = busy;
+  for (const button of [...buttons, ...$("scale").children]) button.disabled = busy;
   for (const button of [...undos, $("message-undo")]) button.disabled = busy || last === null;
   $("save").disabled = $("same").disabled = busy || places.size === 0;
   for (const group of document.querySelectorAll(".places")) group.disabled = busy;
@@ -316,6 +340,7 @@ function keyed(event) {
   const side = { t: "tie", s: "skip" }[event.key];
   if (side) return () => answer(side);
   if (event.key === "u") return undo;
+  if (question?.grades) return /^[1-9]$/.test(event.key) ? () => grade(Number(event.key) - 1) : null;
   if (!question?.list) {
     const chosen = { ArrowLeft: "left", ArrowRight: "right" }[event.key];
     return chosen && (() => answer(chosen));
