@@ -486,20 +486,20 @@ def test_a_scale_is_offered_and_grades_are_kept_as_files_bring_them(served, tmp_
     assert offered[grades // 2] == {"words": "about equal", "side": "tie", "points": 0}
     for choice in offered:
         state = ana.answer(state["question"]["id"], choice["side"], points=choice["points"])
-    # The same by the words of a sheet, in another campaign of the same questions.
+    # Somebody else says the same in the words of a sheet.
     (sheet,) = page.campaign.hand_out("csv")
-    other = Store(page.campaign.directory).answers()
-    words = {answer.question: scale(grades)[at][0] for at, answer in enumerate(other)}
+    own = page.campaign.store.answers()
+    words = {answer.question: scale(grades)[at][0] for at, answer in enumerate(own)}
     with open(sheet, encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     with open(tmp_path / "filled.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(row | {"answer": words[row["question"]]} for row in rows)
-    told = page.campaign.tell(tmp_path / "filled.csv", annotator="bo")
+    told = page.campaign.tell(tmp_path / "filled.csv", annotator="bo", again=True)
     assert told.new == grades
     brought = {answer.question: answer for answer in page.campaign.store.answers() if answer.annotator == "bo"}
-    for answer in other:
+    for answer in own:
         same = brought[answer.question]
         assert (answer.verdict, answer.grade, answer.margin) == (same.verdict, same.grade, same.margin)
 
