@@ -151,7 +151,7 @@ def test_grades_are_keys_and_buttons_that_fit_on_a_phone(asked):
             await page.wait_for_selector(READY)
             await page.wait_for_timeout(220)
             await page.keyboard.press("7")
-            await page.wait_for_function("document.getElementById('count').textContent === '1 of 2'")
+            await page.wait_for_selector("#said:has-text('Saved')")
             assert await page.text_content("#said") == "Saved: B much better."
             await page.close()
             phone = await open_page(browser, server.links["ana"], noted, "ana", True)
