@@ -20,7 +20,7 @@ from bayesrm.campaign.records import Answer, Closing, Question, Release, Renamin
 from bayesrm.campaign.tables import FORMAT, add_missing, make_tables
 from bayesrm.campaign.writing import STANDING, Telling, insert_questions, read_questions, standing_names
 from bayesrm.errors import InvalidInputError
-from bayesrm.utils.files import replacing
+from bayesrm.utils.files import explaining_failed_write, replacing
 
 STORE_FILE = "campaign.sqlite"
 
@@ -75,6 +75,7 @@ class Store:
         for leftover in leftovers(directory):
             leftover.unlink(missing_ok=True)
         with (
+            explaining_failed_write(directory, "a campaign", sqlite3.OperationalError),
             replacing(directory / STORE_FILE) as temporary,
             closing(sqlite3.connect(temporary, isolation_level=None)) as db,
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -72,6 +73,11 @@ def _of_the_system(error: OSError) -> str:
     """What the system does not let anybody do, and with which file."""
     reason = error.strerror or str(error) or type(error).__name__
     where = "" if error.filename is None else f" {_short(str(error.filename))}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" for{where}" if where else ""
+        return (
+            f"no room is left on the disk{place}: make some, and give the command again; what was finished is kept"
+        )
     return f"the system does not let this command use a file{where}: {reason}"
 
 

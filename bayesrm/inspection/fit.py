@@ -14,6 +14,7 @@ from bayesrm.campaign.findings import Findings
 from bayesrm.campaign.rounds import CARD_FILE, POSTERIOR_FILE, fit_round
 from bayesrm.data.preferences import PREFERENCES
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.files import explaining_failed_write, replacing
 
 FIT = "fit"
 """The folder of a pool that a fit is written to where nobody names another."""
@@ -80,8 +81,8 @@ def fit_pool(
     folder = pool / FIT if out is None else out
     with campaign_of(pool, labels, seed, **settings) as campaign:
         findings = fit_round(campaign)
-        folder.mkdir(parents=True, exist_ok=True)
         files = [folder / name for name in (POSTERIOR_FILE, CARD_FILE)]
         for file in files:
-            shutil.move(campaign.directory / file.name, file)
+            with explaining_failed_write(file, "the fit"), replacing(file) as temporary:
+                shutil.copyfile(campaign.directory / file.name, temporary)
     return findings, files

@@ -17,7 +17,10 @@ from bayesrm.errors import InvalidInputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; on success it is synced to disk and takes its place."""
+    """A temporary path beside ``path`` to write to; on success it is synced to disk and takes its place.
+
+    What the system refuses bears the name of the file, which it leaves out where a disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the process's number, which two machines that share the folder may have in common.
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
@@ -27,6 +30,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_directory(path.parent)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import disks
+from disks import fill
 
 import bayesrm as brm
 from bayesrm.campaign.opening import open_store
@@ -35,26 +40,10 @@ def pool_folder(tmp_path_factory):
 @contextmanager
 def small_disk(folder: Path, size: str = "2m") -> Iterator[Path]:
     """A file system of its own in a folder; skips where this user may not mount one."""
-    folder.mkdir(parents=True)
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
-    ).returncode:
-        pytest.skip("mounting a small disk takes rights that this user does not have")
-    try:
+    with disks.small_disk(folder, size) as mounted:
+        if not mounted:
+            pytest.skip("mounting a small disk takes rights that this user does not have")
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder: Path) -> None:
-    """Leave no byte free."""
-    with open(folder / "filler", "wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                pass
 
 
 def read_only(folder: Path) -> None:
@@ -108,6 +97,56 @@ def test_answers_in_the_write_ahead_log_are_read_from_a_disk_that_is_read_only(t
             assert db.execute("SELECT id FROM label").fetchall() == [(7,)]
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 db.execute("INSERT INTO label VALUES (8)")
+
+
+def test_a_run_on_a_full_disk_keeps_what_was_answered_and_goes_on_to_the_same_bytes(
+    command, pool_folder, tmp_path
+):
+    shutil.copytree(pool_folder, tmp_path / "pool")
+    np.save(tmp_path / "pool" / "golden.npy", np.arange(60.0))
+    settings = ("--encoder", "linear", "--prior-scale", 1, "--batch-size", 4, "--draws", 8, "--candidates", 40)
+
+    def run(out: Path, rounds: int) -> tuple[int, str, str]:
+        return command("run", tmp_path / "pool", *settings, "--rounds", rounds, "--out", out)
+
+    with small_disk(tmp_path / "disk") as disk:
+        assert run(disk / "runs", 1)[0] == 0
+        (labels,) = (disk / "runs").rglob("0000.labels.parquet")
+        kept = labels.read_bytes()
+        fill(disk)
+        status, _, complaint = run(disk / "runs", 3)
+        assert (status, complaint.count("\n")) == (2, 1), complaint
+        assert "no room is left on the disk for" in complaint
+        assert labels.read_bytes() == kept
+        (disk / "filler").unlink()
+        assert run(disk / "runs", 3)[0] == 0
+        assert run(tmp_path / "whole", 3)[0] == 0
+        whole = sorted((tmp_path / "whole").rglob("rounds/*")) + sorted(
+            (tmp_path / "whole").rglob("runs/*/results.nc")
+        )
+        assert len(whole) == 10
+        for file in whole:
+            assert (disk / "runs" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes(), file
+
+
+def test_no_other_command_ends_otherwise_than_in_a_sentence_on_a_full_disk(command, pool_folder, tmp_path):
+    shutil.copytree(pool_folder, tmp_path / "pool")
+    with small_disk(tmp_path / "disk") as disk:
+        folder = disk / "campaign"
+        labels = begun(folder, tmp_path / "pool").preferences()
+        fill(disk)
+        tried = {
+            "init": ("campaign", "init", disk / "new", "--pool", tmp_path / "pool"),
+            "labels": ("campaign", "labels", folder),
+            "fit": ("fit", tmp_path / "pool", "--labels", disk / "told.csv", "--out", disk / "fit"),
+            "export": ("export", folder, "--to", disk / "model"),
+            "explain": ("explain", folder),
+        }
+        for name, arguments in tried.items():
+            status, _, complaint = command(*arguments)
+            assert (status, complaint.count("\n")) == (2, 1), (name, complaint)
+            fill(disk)
+        assert brm.Campaign.open(folder).preferences().outcome.tolist() == labels.outcome.tolist()
 
 
 def test_results_that_do_not_fit_are_one_sentence_and_leave_nothing(tmp_path):
