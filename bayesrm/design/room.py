@@ -74,7 +74,7 @@ class Room:
             return []
         size = {3: "three", 4: "four"}.get(self.members, str(self.members))
         if self.lists < 1 - LEVEL:
-            pays = f"lists are expected to pay: ask --list {self.members}"
+            pays = f"lists are expected to pay (ask --list {self.members})"
         elif self.lists <= 1 + LEVEL:
             pays = "neither is expected to pay more"
         else:

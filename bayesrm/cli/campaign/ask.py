@@ -70,6 +70,7 @@ def ask(
     from bayesrm.campaign.asking import Request
     from bayesrm.campaign.handing_out import require_rankings
     from bayesrm.campaign.handoff import HANDOFFS
+    from bayesrm.design.room import MEMBERS
 
     campaign = Campaign.open(directory, pool, device)
     campaign.require_texts()
@@ -91,7 +92,7 @@ def ask(
         if list_ > 2:
             about = f"{counted(len(questions), 'list')} of {list_} responses"
         say(f"Batch {batch} asks about {about}{few}.")
-        found = campaign.room(max(list_, 4) if list_ != 3 else 3)
+        found = campaign.room(list_ if list_ > 2 else MEMBERS)
         for sentence in [] if found is None else found.sentences():
             say(sentence)
     files = campaign.hand_out(to, batch, out)
