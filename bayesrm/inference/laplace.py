@@ -66,4 +66,5 @@ def laplace_posterior(
         nuisance=mode.nuisance,
         joint_cholesky=mode.joint_cholesky,
         inference=Laplace.name,
+        laplace=refit,
     )

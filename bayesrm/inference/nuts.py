@@ -33,6 +33,7 @@ from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.laplace import refit as laplace_refit
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.draws import DrawsPosterior, shrunk_information
@@ -137,6 +138,7 @@ def _sampled(
         nuisance=nu,
         drawn=drawn,
         inference=Nuts.name,
+        laplace=laplace_refit,
         attributes={
             "tuning_draws": sampling.warmup,
             "divergences": int(drawn.stats["diverging"].sum()),

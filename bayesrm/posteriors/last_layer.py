@@ -79,6 +79,8 @@ class LastLayerPosterior(RewardPosterior):
         The name of the inference.
     known
         Features that need not be computed again, see :meth:`remembering`.
+    laplace
+        Laplace's fit of the last layer, for what takes many fits; None where a point stands for the posterior.
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
@@ -96,6 +98,9 @@ class LastLayerPosterior(RewardPosterior):
     nuisance: Float[Tensor, "nuisance"]
     inference: str = field(kw_only=True)
     known: KnownFeatures | None = field(default=None, kw_only=True)
+    laplace: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior] | None = field(
+        default=None, kw_only=True
+    )
 
     @property
     @abstractmethod

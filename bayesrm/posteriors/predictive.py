@@ -194,19 +194,22 @@ def _components(
 def predictive(posterior: LastLayerPosterior) -> Predictive:
     """The predictive distribution under a posterior of the last layer."""
     fitted = _spread(posterior)
-    if not _scale_is_open(posterior) or fitted == 0:
+    fit = posterior.laplace
+    if fit is None or not _scale_is_open(posterior) or fitted == 0:
         return Predictive(np.ones(1), (posterior,), unexplained(posterior))
     scales = SCALES.copy()
     start = int(np.abs(np.log(scales / fitted)).argmin())
     found: dict[int, tuple[float, LastLayerPosterior]] = {}
-    if 0.6 < scales[start] / fitted < 1.7:
+    near = 0.6 < scales[start] / fitted < 1.7
+    if near:
         scales[start] = fitted
-        found[start] = (posterior.log_evidence + _log_prior(fitted), posterior)
     for side in (range(start, len(scales)), range(start - 1, -1, -1)):
         for at in side:
             if at not in found:
-                moved = _at_scale(posterior, scales[at] / fitted)
-                found[at] = (moved.log_evidence + _log_prior(scales[at]), moved)
+                moved = fit(_with_scale(posterior, scales[at] / fitted), posterior.preferences)
+                # Evidences are all of one kind, be the posterior by another inference.
+                kept_as = posterior if near and at == start else moved
+                found[at] = (moved.log_evidence + _log_prior(scales[at]), kept_as)
             if found[at][0] < max(value for value, _ in found.values()) - NEGLIGIBLE:
                 break
     used = sorted(found)
@@ -241,7 +244,6 @@ def _scale_is_open(posterior: LastLayerPosterior) -> bool:
     model = posterior.model
     return (
         len(posterior.preferences) > 0
-        and math.isfinite(posterior.log_evidence)
         and model.program is None
         and not model.scale_given
         and not learns_features(posterior)
@@ -263,13 +265,14 @@ def _spread(posterior: LastLayerPosterior) -> float:
     else:
         members = [np.linspace(0, len(pool) - 1, min(len(pool), SAMPLED)).round().astype(np.int64)]
     chosen = np.sort(np.concatenate(members))
-    features = posterior.features(pool, chosen)
+    scored = posterior.model.scored
+    features, precision = posterior.features(pool, chosen)[:, :scored], posterior.prior_precision[:scored]
     at = {int(response): row for row, response in enumerate(chosen)}
     total, free = 0.0, 0
     for member in members:
         rows = features[[at[int(response)] for response in member]]
         about = rows - rows.mean(dim=0)
-        total += float((about.square() / posterior.prior_precision).sum())
+        total += float((about.square() / precision).sum())
         free += len(member) - 1
     return math.sqrt(total / max(free, 1))
 
@@ -279,8 +282,3 @@ def _with_scale(posterior: LastLayerPosterior, factor: float) -> LastLayerPoster
     precision = posterior.prior_precision.clone()
     precision[: posterior.model.scored] /= factor**2
     return replace(posterior, prior_precision=precision)
-
-
-def _at_scale(posterior: LastLayerPosterior, factor: float) -> LastLayerPosterior:
-    moved = _with_scale(posterior, factor)
-    return moved.refit(moved, posterior.preferences)
