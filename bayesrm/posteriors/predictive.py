@@ -15,7 +15,9 @@ Whether 90% intervals hold 90% is then known as well as s and R are: were they s
 
     c(s, R) = mean over responses of P(low < k(s) φᵀβ + u < high | s, R),
 
-whose distribution over p(s) p(R | y) says between which bounds the coverage lies.
+whose distribution over p(s) p(R | y) says between which bounds the coverage lies. That u is Gaussian is taken for
+granted: answers to pairs some three logits apart all look alike, so that labels do not say how heavy its tails are.
+Where they are heavy, as of a judge's scores, 90% intervals hold some 80%.
 """
 
 from __future__ import annotations
