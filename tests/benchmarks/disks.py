@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import email.policy  # noqa: F401 - imported late by others, when a child may be a user who cannot read Python's files
+import email.policy  # noqa: F401 - late imports of others: a child may be a user who cannot read Python's own files
+import importlib.readers  # noqa: F401
 import io
 import json
 import os
@@ -210,7 +211,8 @@ def main() -> None:
     found = {}
     for state in STATES:
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder).chmod(0o755)
+            Path(folder).chmod(0o777)
+            os.environ["HOME"] = os.environ["MPLCONFIGDIR"] = folder
             found[state] = try_all(Path(folder), state, given.only)
     print(f"| command | {' | '.join(STATES)} |\n|---|---|---|---|")
     for name in given.only:
