@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from bayesrm.errors import InvalidInputError, UnknownNameError
 from bayesrm.utils import plugins
+from bayesrm.utils.wording import told
 
 T = TypeVar("T")
 
@@ -157,7 +158,7 @@ def register(part: T) -> T:
     True
     """
     if not inspect.isclass(part) or not isinstance(vars(part).get("name"), str):
-        raise InvalidInputError(f"expected a class with a name of its own, name = '…', got {part!r}")
+        raise InvalidInputError(f"expected a class with a name of its own, name = '…', got {told(part)}")
     homes = [registry for registry in Registry.opened if issubclass(part, registry.base)]
     if not homes:
         there = ", ".join(sorted(registry.base.__name__ for registry in Registry.opened))

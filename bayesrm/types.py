@@ -16,13 +16,18 @@ from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.arrays import as_array, as_numbers
+from bayesrm.utils.checked import checked, kind_of, require
 from bayesrm.utils.columns import as_blocks, as_covariates
 from bayesrm.utils.mapped_rows import take_rows
 from bayesrm.utils.rankings import choices_of
-from bayesrm.utils.wording import counted
+from bayesrm.utils.wording import counted, told
 
 EAGER_CHECK_BYTES = 256 * 2**20
 """A pool up to this size is checked for non-finite numbers when made; a larger one as its rows are read."""
+
+
+_TEXTS, _SEQUENCE = kind_of(Sequence[str]), kind_of(Sequence[Any])
 
 
 @runtime_checkable
@@ -87,7 +92,7 @@ class ResponsePool:
     covariates: Mapping[str, Float[np.ndarray, "response"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        embeddings = _as_numpy(self.embeddings)
+        embeddings = as_array("embeddings", self.embeddings)
         if embeddings.ndim != 2:
             raise InvalidInputError(
                 f"expected embeddings of shape (response, embedding), got {embeddings.shape}: "
@@ -97,13 +102,19 @@ class ResponsePool:
             raise InvalidInputError(f"expected floating-point embeddings, got {embeddings.dtype}")
         if embeddings.shape[0] == 0 or embeddings.shape[1] == 0:
             raise InvalidInputError(f"expected a pool with responses, got embeddings of shape {embeddings.shape}")
-        prompt = np.asarray(_as_numpy(self.prompt))
+        prompt = as_array("prompt", self.prompt)
         if prompt.shape != embeddings.shape[:1]:
             raise InvalidInputError(
                 f"expected one prompt label for each of the {len(embeddings)} responses, got shape {prompt.shape}"
             )
-        if self.texts is not None and len(self.texts) != len(embeddings):
-            raise InvalidInputError(f"expected {len(embeddings)} texts, one a response, got {len(self.texts)}")
+        if self.texts is not None:
+            # Texts that lie in a file are read when they are asked for.
+            require(
+                "texts", self.texts, _TEXTS if isinstance(self.texts, list | tuple | np.ndarray) else _SEQUENCE
+            )
+            if len(self.texts) != len(embeddings):
+                raise InvalidInputError(f"expected {len(embeddings)} texts, one a response, got {len(self.texts)}")
+        _require_labels("prompt", "response", prompt)
         object.__setattr__(self, "embeddings", embeddings)
         object.__setattr__(self, "prompt", prompt)
         object.__setattr__(self, "blocks", as_blocks(self.blocks, embeddings.shape[1]))
@@ -155,18 +166,21 @@ class ResponsePool:
         labels, group = np.unique(self.prompt, return_inverse=True)
         return labels, group.astype(np.int64)
 
+    @checked
     def rows(self, index: Int64[np.ndarray, "row"]) -> Float[np.ndarray, "row embedding"]:
         """Embeddings of some responses as float32, checked to be finite; only these rows are read."""
+        index = self._positions(index)
         rows = take_rows(self.embeddings, index)
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
-            bad = np.asarray(index)[~finite]
+            bad = index[~finite]
             raise InvalidInputError(
                 f"expected finite embeddings, got NaN or infinity in {len(bad)} of {len(index)} responses "
                 f"(the first is response {bad[0]}): embed them again or leave them out"
             )
         return rows
 
+    @checked
     def covariate_rows(
         self, names: Sequence[str], index: Int64[np.ndarray, "row"]
     ) -> Float[np.ndarray, "row covariate"]:
@@ -184,13 +198,16 @@ class ResponsePool:
                 f"{', '.join(self.covariates) or 'none'}): embed its texts with `bayesrm embed` as the pool of the fit "
                 "was, or add them with pool.with_covariates({...})"
             )
+        index = self._positions(index)
         columns = [self.covariates[name][index] for name in names]
         return np.stack(columns, axis=1) if columns else np.empty((len(index), 0))
 
+    @checked
     def with_covariates(self, covariates: Mapping[str, ArrayLike]) -> ResponsePool:
         """The same pool with further covariates; one of a name that is there already takes its place."""
         return replace(self, covariates={**self.covariates, **as_covariates(covariates, len(self))})
 
+    @checked
     def holding(self, names: Sequence[str]) -> ResponsePool:
         """The same pool with each of these covariates at its mean over the responses to the same prompt."""
         sizes = np.bincount(self.group)
@@ -201,8 +218,10 @@ class ResponsePool:
         }
         return self.with_covariates(held)
 
+    @checked
     def take(self, index: Int64[np.ndarray, "row"]) -> ResponsePool:
         """A pool of some of the responses, in this order; their embeddings are read."""
+        index = self._positions(index)
         return ResponsePool(
             self.rows(index),
             self.prompt[index],
@@ -211,6 +230,15 @@ class ResponsePool:
             covariates={name: column[index] for name, column in self.covariates.items()},
         )
 
+    def _positions(self, index: ArrayLike) -> Int64[np.ndarray, "row"]:
+        rows = as_index(index, "index")
+        if len(rows) and rows.max() >= len(self):
+            raise InvalidInputError(
+                f"expected indices below {len(self)}, the number of responses in the pool, got {rows.max()}"
+            )
+        return rows
+
+    @checked
     def same_responses(self, other: ResponsePool) -> bool:
         """Whether another pool has the very same responses, whatever its covariates."""
         return self is other or (self.embeddings is other.embeddings and self.prompt is other.prompt)
@@ -323,11 +351,12 @@ class Preferences(Comparisons):
             )
         object.__setattr__(self, "outcome", outcome)
         if self.annotator is not None:
-            annotator = np.array(_as_numpy(self.annotator))
+            annotator = np.array(as_array("annotator", self.annotator))
             if annotator.shape != self.first.shape:
                 raise InvalidInputError(
                     f"expected one annotator for each of the {len(self)} comparisons, got shape {annotator.shape}"
                 )
+            _require_labels("annotator", "comparison", annotator)
             object.__setattr__(self, "annotator", annotator)
         if self.weight is not None:
             weight = self._column(self.weight, "weight")
@@ -343,6 +372,7 @@ class Preferences(Comparisons):
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
     @classmethod
+    @checked
     def from_rankings(
         cls,
         rankings: Sequence[Any],
@@ -385,18 +415,21 @@ class Preferences(Comparisons):
         """
         found = choices_of(rankings, lists, worst)
         of = found.column("source")
+        who = None if annotator is None else _of_each("annotator", as_array("annotator", annotator), len(rankings))
+        counts = None if weight is None else _of_each("weight", as_numbers("weight", weight), len(rankings))
         if not len(of):
             return cls.none()
-        count = found.column("share") * (1.0 if weight is None else np.asarray(weight, dtype=np.float64)[of])
+        count = found.column("share") * (1.0 if counts is None else counts[of])
         return cls(
             found.column("first"),
             found.column("second"),
             found.column("outcome"),
-            annotator=None if annotator is None else np.asarray(annotator)[of],
+            annotator=None if who is None else who[of],
             weight=None if weight is None and (count == 1).all() else count,
             choice=found.column("number"),
         )
 
+    @checked
     def append(self, more: Preferences) -> Preferences:
         """These preferences followed by more; an optional column that only one side has is filled.
 
@@ -441,12 +474,40 @@ class Preferences(Comparisons):
         return choice
 
     def _column(self, values: ArrayLike, name: str) -> Float[np.ndarray, "comparison"]:
-        column = np.array(_as_numpy(values), dtype=np.float64)
+        column = as_numbers(name, values)
         if column.shape != self.first.shape:
             raise InvalidInputError(
                 f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}"
             )
         return column
+
+
+def _require_labels(name: str, of: str, labels: np.ndarray) -> None:
+    """Raise InvalidInputError where one is missing, or is something that has no order."""
+    if labels.dtype.kind == "f":
+        wrong = np.isnan(labels)
+    elif labels.dtype.kind == "O":
+        kinds = {type(label) for label in labels.tolist()}
+        wrong = np.zeros(len(labels), bool) if len(kinds) == 1 and kinds <= {str, int} else ~_is_text(labels)
+    else:
+        return
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(
+            f"expected a text or a whole number as the {name} of each {of}, got {told(labels.tolist()[at])} at {at}"
+        )
+
+
+def _is_text(labels: np.ndarray) -> np.ndarray:
+    return np.array([isinstance(label, str) for label in labels.tolist()], bool)
+
+
+def _of_each(name: str, values: np.ndarray, rankings: int) -> np.ndarray:
+    if values.shape != (rankings,):
+        raise InvalidInputError(
+            f"expected one {name} for each of the {rankings} rankings, got shape {values.shape}"
+        )
+    return values
 
 
 def require_within(pairs: Pairs, pool: ResponsePool) -> None:
@@ -488,16 +549,9 @@ def _join_choices(left: Preferences, right: Preferences) -> Int64[np.ndarray, "_
     return np.concatenate([own[0], own[1] + own[0].max(initial=-1) + 1])
 
 
-def _as_numpy(values: Any) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
-    return values if isinstance(values, np.ndarray) else np.asarray(values)
-
-
 def as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
     """A copy as int64 indices; InvalidInputError where these are not a list of indices."""
-    index = _as_numpy(values)
+    index = as_array(name, values)
     if index.ndim != 1:
         raise InvalidInputError(
             f"expected {name} to be a one-dimensional array of indices, got shape {index.shape}"
@@ -511,7 +565,7 @@ def as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
 
 def as_lists(values: ArrayLike) -> Int64[np.ndarray, "list member"]:
     """A copy as rows of int64 indices; InvalidInputError where these are not lists of different responses."""
-    lists = _as_numpy(values)
+    lists = as_array("lists", values)
     if lists.ndim != 2 or lists.shape[1] < 2:
         raise InvalidInputError(
             f"expected lists of shape (list, member) with at least two members, got {lists.shape}"

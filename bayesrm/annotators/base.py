@@ -13,6 +13,7 @@ import numpy as np
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Pairs, Preferences
+from bayesrm.utils.checked import Natural, checked
 
 
 @runtime_checkable
@@ -111,7 +112,8 @@ class SeededAnnotator(Annotator):
         self._calls += 1
         return rng.stream(self.seed, "call", self._calls - 1)
 
-    def at_round(self, round_index: int) -> SeededAnnotator:
+    @checked
+    def at_round(self, round_index: Natural) -> SeededAnnotator:
         """Draws that depend on the seed and the round only."""
         annotator = copy.copy(self)
         annotator._round = round_index

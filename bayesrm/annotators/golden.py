@@ -19,6 +19,8 @@ from scipy.special import expit
 from bayesrm.annotators.base import SeededAnnotator
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Lists, Pairs, Preferences, as_lists
+from bayesrm.utils.arrays import as_numbers
+from bayesrm.utils.checked import Seed, checked
 
 ANSWERS = ("ranking", "best", "best-and-worst")
 """What can be said of a list."""
@@ -57,8 +59,9 @@ class GoldenAnnotator(SeededAnnotator):
 
     name: ClassVar[str] = "golden"
 
-    def __init__(self, golden: ArrayLike, temperature: float = 1.0, seed: int = 0) -> None:
-        self.golden: Float[np.ndarray, "response"] = np.asarray(golden, dtype=np.float64)
+    @checked
+    def __init__(self, golden: ArrayLike, temperature: float = 1.0, seed: Seed = 0) -> None:
+        self.golden: Float[np.ndarray, "response"] = as_numbers("golden rewards", golden)
         if self.golden.ndim != 1 or not np.isfinite(self.golden).all():
             raise InvalidInputError(
                 f"expected one finite golden reward a response, got an array of shape {self.golden.shape} "
@@ -69,21 +72,25 @@ class GoldenAnnotator(SeededAnnotator):
         self.temperature = float(temperature)
         self.seed = operator.index(seed)
 
+    @checked
     def golden_difference(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """Golden reward of the first less that of the second."""
         self._require_known(pairs.first, pairs.second)
         return np.asarray(self.golden[pairs.first] - self.golden[pairs.second])
 
+    @checked
     def probability(self, pairs: Pairs) -> Float[np.ndarray, "pair"]:
         """The probability that the first is preferred."""
         return np.asarray(expit(self.temperature * self.golden_difference(pairs)))
 
+    @checked
     def label(self, pairs: Pairs | Lists) -> Preferences:
         """Draw an answer to each pair, or a ranking of each list."""
         if isinstance(pairs, Lists) and not isinstance(pairs, Pairs):
             return self.rank(pairs.lists)
         return self._answers(pairs, self._generator())
 
+    @checked
     def rank(self, lists: ArrayLike, answer: str = "ranking") -> Preferences:
         """Draw a ranking of each list, or only say which is the best, or which the best and the worst.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int64
@@ -14,6 +14,7 @@ from bayesrm.annotators.base import Annotator
 from bayesrm.data.votes import Votes
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Comparisons, Pairs, Preferences
+from bayesrm.utils.checked import Seed, checked
 
 
 class ReplayAnnotator(Annotator):
@@ -52,7 +53,8 @@ class ReplayAnnotator(Annotator):
 
     name: ClassVar[str] = "replay"
 
-    def __init__(self, votes: Votes, seed: SupportsIndex = 0) -> None:
+    @checked
+    def __init__(self, votes: Votes, seed: Seed = 0) -> None:
         if len(votes) == 0:
             raise InvalidInputError("expected recorded votes, got none")
         self.votes, self.seed = votes, operator.index(seed)
@@ -71,6 +73,7 @@ class ReplayAnnotator(Annotator):
         left = self._ends[self._used < np.diff(self._start)]
         return Comparisons(left[:, 0], left[:, 1])
 
+    @checked
     def label(self, pairs: Pairs) -> Preferences:
         """The next recorded vote on each pair, in order; pairs without one left are left out.
 

@@ -27,6 +27,7 @@ from bayesrm.data.golden import as_golden
 from bayesrm.data.table import read_columns, read_table, write_columns, write_table
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 from bayesrm.utils.columns import ONE_BLOCK, as_blocks, as_covariates
 from bayesrm.utils.files import read_json, replacing_directory, sha256
 from bayesrm.utils.versions import versions
@@ -65,6 +66,7 @@ def load_directory_golden(path: Path) -> Float[np.ndarray, "response"]:
         return as_golden(golden, math.prod(embeddings.shape[:1]))
 
 
+@checked
 def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLike | None = None) -> None:
     """Write a pool directory, whole or not at all.
 

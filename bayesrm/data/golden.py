@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.arrays import as_array
 
 
 def as_golden(values: ArrayLike, responses: int | None = None) -> Float[np.ndarray, "response"]:
@@ -24,7 +25,7 @@ def as_golden(values: ArrayLike, responses: int | None = None) -> Float[np.ndarr
     InvalidInputError
         Where the shape, the type or the number is another, or a reward is not finite.
     """
-    array = np.asarray(values)
+    array = as_array("golden rewards", values)
     if array.dtype.kind not in "fiu":
         raise InvalidInputError(f"expected golden rewards that are numbers, got {array.dtype}")
     if array.ndim not in (1, 2) and not (array.ndim == 3 and array.shape[2] == 1):

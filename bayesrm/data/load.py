@@ -13,6 +13,7 @@ from bayesrm.data.npz import load_npz, load_npz_golden
 from bayesrm.data.paper import load_npy, load_npy_golden
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 
 _LOADERS = {
     "directory": (load_directory, load_directory_golden),
@@ -21,6 +22,7 @@ _LOADERS = {
 }
 
 
+@checked
 def load_pool(path: str | os.PathLike[str]) -> ResponsePool:
     """Open a pool. Nothing is unpickled; but for .npz, embeddings are memory-mapped and read when used.
 
@@ -50,6 +52,7 @@ def load_pool(path: str | os.PathLike[str]) -> ResponsePool:
     return _LOADERS[_format(path)][0](path)
 
 
+@checked
 def load_golden(path: str | os.PathLike[str]) -> Float[np.ndarray, "response"]:
     """Read the golden rewards that belong to a pool, as (response,) float64.
 

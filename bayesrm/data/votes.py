@@ -15,7 +15,8 @@ from jaxtyping import Float, Int64
 from bayesrm.data.preferences import PREFERENCES
 from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
-from bayesrm.types import Comparisons, Preferences, ResponsePool, require_within
+from bayesrm.types import Comparisons, Preferences, ResponsePool, as_index, require_within
+from bayesrm.utils.checked import checked
 
 VOTES = "votes.parquet"
 """The file of votes in a pool directory; without it, ``preferences.parquet`` is read."""
@@ -57,6 +58,7 @@ class Votes(Preferences):
         ends = np.unique(self._ends(), axis=0)
         return Comparisons(ends[:, 0], ends[:, 1])
 
+    @checked
     def consensus(self, pool: ResponsePool) -> Float[np.ndarray, "response"]:
         """(response,) the mean vote for each response over its pairs; NaN where it has no vote.
 
@@ -73,9 +75,15 @@ class Votes(Preferences):
         count = np.bincount(members, minlength=len(pool))
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
+    @checked
     def of_prompts(self, pool: ResponsePool, prompts: Int64[np.ndarray, "prompt"]) -> Votes:
         """The votes on pairs whose responses both answer one of these prompts (positions in ``pool.prompts``)."""
         require_within(self, pool)
+        prompts = as_index(prompts, "prompts")
+        if len(prompts) and prompts.max() >= pool.n_prompts:
+            raise InvalidInputError(
+                f"expected positions below {pool.n_prompts}, the number of prompts in the pool, got {prompts.max()}"
+            )
         kept = np.isin(pool.group[self.first], prompts) & np.isin(pool.group[self.second], prompts)
         return self[kept]
 

@@ -15,6 +15,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import Seed, checked
 
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
@@ -32,12 +33,13 @@ def make_design(
         if selector is not None:
             raise InvalidInputError("expected a Design alone, which has its selector, and selector was given too")
         return design if targets is None else replace(design, criterion=design.criterion.with_targets(targets))
-    criterion = design if isinstance(design, Criterion) else CRITERIA[design or RECOMMENDED_DESIGN]()
+    design = RECOMMENDED_DESIGN if design is None else design
+    criterion = design if isinstance(design, Criterion) else CRITERIA[design]()
     if targets is not None:
         criterion = criterion.with_targets(targets)
     if selector is not None and not isinstance(selector, str):
         return Design(criterion, selector)
-    asked = SELECTORS[selector or criterion.default_selector]()
+    asked = SELECTORS[criterion.default_selector if selector is None else selector]()
     chosen = SELECTORS[criterion.default_selector]() if criterion.selects_itself else asked
     return Design(criterion, chosen)
 
@@ -49,7 +51,7 @@ def select(
     design: str | Criterion | Design | None = None,
     size: int = 125,
     selector: str | Selector | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     targets: Pairs | ResponsePool | None = None,
     list_size: Literal[2] = 2,
 ) -> Selection: ...
@@ -62,20 +64,21 @@ def select(
     design: str | Criterion | Design | None = None,
     size: int = 125,
     selector: str | Selector | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     targets: Pairs | ResponsePool | None = None,
     *,
     list_size: SupportsIndex,
 ) -> Selection | ListSelection: ...
 
 
+@checked
 def select(
     posterior: RewardPosterior,
     candidates: CandidateSet,
     design: str | Criterion | Design | None = None,
     size: int = 125,
     selector: str | Selector | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     targets: Pairs | ResponsePool | None = None,
     list_size: SupportsIndex = 2,
 ) -> Selection | ListSelection:

@@ -21,6 +21,7 @@ from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import Seed, checked
 
 
 class Criterion(ABC):
@@ -78,6 +79,7 @@ class Criterion(ABC):
         """This criterion with its random choices, if it makes any, rooted at ``seed``."""
         return self
 
+    @checked
     def with_targets(self, targets: Pairs | ResponsePool) -> Criterion:
         """This criterion with other targets; InvalidInputError where it has none."""
         if "targets" not in self._usual():
@@ -162,6 +164,7 @@ class Selector(ABC):
         return None
 
 
+@checked
 @dataclass(frozen=True)
 class Design:
     """A criterion with a selector.
@@ -189,7 +192,8 @@ class Design:
     criterion: Criterion
     selector: Selector
 
-    def select(self, posterior: RewardPosterior, candidates: CandidateSet, size: int, seed: int = 0) -> Selection:
+    @checked
+    def select(self, posterior: RewardPosterior, candidates: CandidateSet, size: int, seed: Seed = 0) -> Selection:
         """Choose a batch.
 
         Parameters

@@ -26,11 +26,13 @@ from bayesrm.design.objectives.targets import target_logits
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import checked
 
 TARGETS = 4_096
 """Target pairs that stand for all pairs within prompts: C to about 2%."""
 
 
+@checked
 def headroom(
     posterior: RewardPosterior, candidates: CandidateSet, targets: Pairs | ResponsePool | None = None
 ) -> float:

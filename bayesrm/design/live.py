@@ -24,6 +24,7 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 from bayesrm.posteriors.pairs import ListedPairs
 from bayesrm.types import Pairs, Preferences
+from bayesrm.utils.checked import Seed, checked
 
 REMEMBERED = 512
 """Pairs that were good once, kept for a floor."""
@@ -65,13 +66,14 @@ class Live:
     2
     """
 
+    @checked
     def __init__(
         self,
         posterior: RewardPosterior,
         candidates: CandidateSet,
         design: str | Criterion | Design | None = None,
         selector: str | Selector | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         if candidates.constraints.limited:
             raise InvalidInputError(
@@ -116,11 +118,13 @@ class Live:
             self._next = self._choose()
         return self._next
 
+    @checked
     def tell(self, preferences: Preferences) -> None:
         """Refit with one answer or several, to whichever pairs of the pool; they are not asked again."""
         self._posterior = self._posterior.condition(preferences)
         self.leave_out(preferences)
 
+    @checked
     def relabel(self, preferences: Preferences) -> None:
         """Refit with these answers in place of all that were told, as after one was taken back.
 
@@ -132,6 +136,7 @@ class Live:
         self._posterior = with_features(self._posterior).relabel(preferences)
         self.leave_out(preferences)
 
+    @checked
     def leave_out(self, pairs: Pairs) -> None:
         """Never ask these pairs, in either orientation."""
         self._candidates = self._candidates.without(pairs)

@@ -12,8 +12,11 @@ from bayesrm.design.explanation import Explanation, explain
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Comparisons, ResponsePool
+from bayesrm.utils.arrays import as_numbers
+from bayesrm.utils.checked import checked
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Selection(Certified, Comparisons):
     """A batch of pairs that a design chose, in the order of choice.
@@ -61,12 +64,12 @@ class Selection(Certified, Comparisons):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        gain = np.array(self.gain, dtype=np.float64)
+        gain = as_numbers("gain", self.gain)
         if gain.shape != self.first.shape:
             raise InvalidInputError(f"expected one gain for each of the {len(self)} pairs, got shape {gain.shape}")
         object.__setattr__(self, "gain", gain)
         if self.inclusion is not None:
-            inclusion = np.array(self.inclusion, dtype=np.float64)
+            inclusion = as_numbers("inclusion", self.inclusion)
             if inclusion.shape != self.first.shape or not ((inclusion > 0) & (inclusion <= 1)).all():
                 raise InvalidInputError(
                     f"expected a probability above 0 and at most 1 for each of the {len(self)} pairs as inclusion, "
@@ -97,6 +100,7 @@ class Selection(Certified, Comparisons):
             return np.ones(len(self))
         return (1 / self.inclusion) / (1 / self.inclusion).mean()
 
+    @checked
     def explain(self, posterior: RewardPosterior | None = None, pool: ResponsePool | None = None) -> Explanation:
         """Why these pairs: a table with the probability, Fisher weight, variance and gain of each, and a projection.
 

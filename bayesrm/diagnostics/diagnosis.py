@@ -14,10 +14,12 @@ from bayesrm.diagnostics.draws import label
 from bayesrm.diagnostics.finding import ORDER, Finding
 from bayesrm.diagnostics.sbc import simulate_calibration
 from bayesrm.errors import InvalidInputError
+from bayesrm.inference import INFERENCES
 from bayesrm.inference.base import Inference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import provenance
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import Count, Natural, Positive, Seed, checked
 from bayesrm.utils.wording import counted
 
 MARKS = {"bad": "✗", "note": "!", "good": "✓", "skipped": "–"}
@@ -66,18 +68,19 @@ class Diagnosis:
         return "\n".join([title, *lines])
 
 
+@checked
 def diagnose(
     posterior: RewardPosterior | xr.DataTree,
     test: tuple[ResponsePool, ArrayLike] | None = None,
-    temperature: float = 1.0,
+    temperature: Positive = 1.0,
     held_out: Preferences | None = None,
     reference: RewardPosterior | xr.DataTree | None = None,
     inference: str | Inference | None = None,
-    sbc: int = 0,
+    sbc: Natural = 0,
     history: xr.Dataset | None = None,
-    draws: int = 1024,
-    seed: int = 0,
-    workers: int = 1,
+    draws: Count = 1024,
+    seed: Seed = 0,
+    workers: Count = 1,
 ) -> Diagnosis:
     """How far to trust a posterior: every check that applies, with a verdict in words.
 
@@ -137,7 +140,7 @@ def diagnose(
     )
     if inference is not None:
         tree = tree.copy()
-        tree.attrs["inference"] = inference if isinstance(inference, str) else inference.name
+        tree.attrs["inference"] = (INFERENCES[inference] if isinstance(inference, str) else inference).name
     simulated: xr.DataTree | None = None
     if not isinstance(posterior, RewardPosterior):
         if test is not None or held_out is not None or sbc:

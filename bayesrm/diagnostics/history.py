@@ -29,6 +29,7 @@ from bayesrm import rng
 from bayesrm.data.covariates import surface_of
 from bayesrm.diagnostics.annotators import agreement_of_pairs
 from bayesrm.diagnostics.finding import Finding
+from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.intervals import Interval, proportion_interval
 from bayesrm.inference.laplace import refit
 from bayesrm.posteriors.base import RewardPosterior
@@ -44,6 +45,7 @@ LEVEL = 0.9
 RESAMPLES = 1000
 SMALLEST = 1e-6
 
+_ALWAYS = ("labels", "accuracy", "accuracy_low", "accuracy_high", "answers", "probability", "outcome", "prompt")
 Fit = Callable[[Preferences], RewardPosterior]
 
 
@@ -211,6 +213,12 @@ def history_finding(data: xr.Dataset) -> Finding:
         estimate, low, high = (float(value) for value in values)
         return f"{estimate:.0%} (90%: {low:.0%} to {high:.0%})"
 
+    missing = [name for name in _ALWAYS if name not in data]
+    if missing:
+        raise InvalidInputError(
+            f"expected a history as bayesrm.diagnostics.history.own_history makes it, got data without "
+            f"{', '.join(missing)}"
+        )
     labels = data["labels"].values
     parts = [
         f"Of {counted(int(data['answers']), 'answer')} to prompts that it has not seen the model predicts "

@@ -25,13 +25,15 @@ from bayesrm.diagnostics.arviz_lines import leave_one_out, stacking_weights
 from bayesrm.diagnostics.draws import from_chains
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.utils.checked import Count, Seed, checked
 
 SAME = ("first", "second", "weight", "choice")
 """What two posteriors of the same labels have in common, beside the outcomes."""
 
 
+@checked
 def compare(
-    posteriors: Mapping[str, RewardPosterior | xr.DataTree], draws: int = 1024, seed: int = 0
+    posteriors: Mapping[str, RewardPosterior | xr.DataTree], draws: Count = 1024, seed: Seed = 0
 ) -> pd.DataFrame:
     """Compare encoders, prior scales, likelihoods or inferences by evidence and by leave-one-out prediction.
 

@@ -14,6 +14,7 @@ given length: embeddings know it too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.metrics import MAX_PAIRS, Predictions, Scores, scores
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 from bayesrm.utils.grouped import less_group_means
 
 RANDOM = "random"
@@ -35,6 +37,7 @@ FROM_TEXTS = ("log_characters", "lines")
 """Baselines that a pool with texts has, whatever its covariates."""
 
 
+@checked
 def baselines(pool: ResponsePool, golden: ArrayLike, temperature: float = 1.0) -> dict[str, Scores]:
     """Score what needs no label on a test pool, as ``evaluate`` scores a posterior.
 
@@ -71,7 +74,7 @@ def baselines(pool: ResponsePool, golden: ArrayLike, temperature: float = 1.0) -
     evaluate : the same of a posterior.
     """
     rewards = as_golden(golden, len(pool))
-    if not (temperature > 0 and np.isfinite(temperature)):
+    if not 0 < temperature < math.inf:
         raise InvalidInputError(f"expected a finite temperature above 0, got {temperature}")
     rankings = {name: values for name in FROM_TEXTS if (values := surface_of(pool, name)) is not None}
     rankings |= pool.covariates

@@ -43,10 +43,11 @@ from scipy.stats import beta
 from bayesrm import rng
 from bayesrm.design import make_design
 from bayesrm.design.base import Criterion, Design
-from bayesrm.design.candidates.sets import candidates
+from bayesrm.design.candidates.sets import candidates, require_scope
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior, local_pairs
-from bayesrm.types import Pairs, ResponsePool
+from bayesrm.types import Pairs, ResponsePool, require_within
+from bayesrm.utils.checked import Count, Seed, checked
 from bayesrm.utils.wording import counted, one_or_many
 
 HORIZONS = (100, 500, 1000)
@@ -107,6 +108,7 @@ class Outlook:
     random: float | None = None
 
 
+@checked
 @dataclass(frozen=True)
 class Forecast:
     """What a posterior says of its quality, now and after more labels.
@@ -146,6 +148,7 @@ class Forecast:
     counted: float
     explained: Estimate
 
+    @checked
     def sentence(self, labels: int | None = None) -> str:
         """Whether a number of further labels, one of those forecast, is worth it; by default the middle one."""
         if not self.later:
@@ -167,6 +170,7 @@ class Forecast:
         return self.sentence()
 
 
+@checked
 def forecast(
     posterior: RewardPosterior,
     pool: ResponsePool | None = None,
@@ -175,8 +179,8 @@ def forecast(
     scope: str = "within-prompt",
     exclude: Pairs | None = None,
     agreement: tuple[float, float] | None = None,
-    draws: int = 256,
-    seed: int = 0,
+    draws: Count = 256,
+    seed: Seed = 0,
 ) -> Forecast:
     """Estimate the quality of a posterior and forecast it for more labels.
 
@@ -234,6 +238,9 @@ def forecast(
     same, pairs = (0.0, 0.0) if agreement is None else agreement
     if not 0 <= same <= pairs:
         raise InvalidInputError(f"expected at most as many equal answers as pairs, got {same} of {pairs}")
+    require_scope(scope)
+    if exclude is not None:
+        require_within(exclude, posterior.pool)
     plan = make_design(design)
     prompts = _Prompts.of(posterior.pool if pool is None else pool, seed)
     truth = _Truth.draw(posterior, prompts, AGREEMENT[0] + same, AGREEMENT[1] + pairs - same, draws, seed)

@@ -22,6 +22,7 @@ of p, Σ_b (n_b / n) |mean_b p − mean_b q|.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
@@ -38,6 +39,7 @@ from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 
 MAX_PAIRS = 2_000_000
 """With more pairs than this, evenly spaced ones stand for all of them."""
@@ -92,6 +94,7 @@ class Predictions:
     length: Float[np.ndarray, "response"] | None = None
 
 
+@checked
 def evaluate(
     posterior: RewardPosterior, pool: ResponsePool, golden: ArrayLike, temperature: float = 1.0
 ) -> Scores:
@@ -168,7 +171,7 @@ def predict(
     A study that bootstraps over prompts calls this once and the metrics as often as it resamples.
     """
     rewards = as_golden(golden, len(pool))
-    if not (temperature > 0 and np.isfinite(temperature)):
+    if not 0 < temperature < math.inf:
         raise InvalidInputError(f"expected a finite temperature above 0, got {temperature}")
     sizes = np.bincount(pool.group)
     order = np.argsort(pool.group, kind="stable")

@@ -32,6 +32,7 @@ from bayesrm.inference import as_device
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.posteriors.base import RewardMoments
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 
 Scorable = Any
 """Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response), the prompt a text or messages."""
@@ -269,6 +270,7 @@ class LoadedRewardModel:
         return self._judge
 
 
+@checked
 def load_reward_model(
     path: str | os.PathLike[str],
     encoder: nn.Module | None = None,

@@ -29,10 +29,12 @@ from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardF
 from bayesrm.export.saved_likelihood import describe_likelihood
 from bayesrm.export.sequence_classifier import write_classifier
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.utils.checked import checked
 from bayesrm.utils.files import explaining_failed_write, replacing_directory, sha256, write_json
 from bayesrm.utils.versions import versions
 
 
+@checked
 def save_reward_model(
     path: str | os.PathLike[str],
     posterior: RewardPosterior,

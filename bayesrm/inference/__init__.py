@@ -15,18 +15,20 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
 from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.utils.checked import Seed, checked
 
 INFERENCES: Registry[Inference] = Registry(__name__, Inference, "inference")
 RECOMMENDED_INFERENCE = "laplace"
 """What ``inference=None`` means."""
 
 
+@checked
 def fit(
     model: RewardModel,
     pool: ResponsePool,
     preferences: Preferences,
     inference: str | Inference | None = "laplace",
-    seed: int = 0,
+    seed: Seed = 0,
     device: str | torch.device | None = None,
 ) -> RewardPosterior:
     """Learn a reward from preferences.
@@ -73,7 +75,7 @@ def fit(
 def as_device(device: str | torch.device | None) -> torch.device:
     """The device by name, default the CPU; InvalidInputError where there is none such on this machine."""
     try:
-        return torch.empty(0, device=device or "cpu").device
+        return torch.empty(0, device="cpu" if device is None else device).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInputError(f"the device {device} cannot be used here ({reason}): use cpu") from error

@@ -21,8 +21,10 @@ from bayesrm.data.sources import read_rows
 from bayesrm.data.votes import REQUIRED, Votes
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import checked
 
 
+@checked
 def load_preferences(
     path: str | os.PathLike[str],
     pool: str | os.PathLike[str] | ResponsePool | None = None,
@@ -84,6 +86,7 @@ def load_preferences(
     return parquet.with_grades(labels, np.full(len(labels), np.nan), str(file)) if graded else labels
 
 
+@checked
 def load_votes(path: str | os.PathLike[str], pool: str | os.PathLike[str] | ResponsePool | None = None) -> Votes:
     """Read recorded votes.
 

@@ -69,7 +69,15 @@ class PyroProgram:
     def __init__(self, function: RewardProgram) -> None:
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
-        self.likelihood = self._read()
+        try:
+            self.likelihood = self._read()
+        except (TypeError, RuntimeError, ValueError, IndexError, AttributeError) as error:
+            if isinstance(error, InvalidInputError):
+                raise
+            raise InvalidInputError(
+                f"expected {self.name} to be a Pyro function of (features, first, second, outcome=None), "
+                f"and it fails: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            ) from error
 
     def __call__(
         self,
@@ -151,16 +159,10 @@ class PyroProgram:
         self, features: Float[Tensor, "_ _"], first: Int64[Tensor, "_"], second: Int64[Tensor, "_"]
     ) -> dict[str, Any]:
         """The sites of a run with given outcomes, if those that are needed are there."""
-        try:
-            sites = _sites(self.function, features, first, second)
-            observed = (
-                _sites(self.function, features, first, second, sites[OUTCOME]["value"]) if OUTCOME in sites else {}
-            )
-        except (TypeError, RuntimeError, ValueError, IndexError) as error:
-            raise InvalidInputError(
-                f"expected {self.name} to be a Pyro function of (features, first, second, outcome=None), "
-                f"and it fails: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-            ) from error
+        sites = _sites(self.function, features, first, second)
+        observed = (
+            _sites(self.function, features, first, second, sites[OUTCOME]["value"]) if OUTCOME in sites else {}
+        )
         missing = sorted({WEIGHTS, OUTCOME} - set(sites))
         if missing:
             raise InvalidInputError(

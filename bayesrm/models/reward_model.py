@@ -32,6 +32,7 @@ from bayesrm.models.log_joint import CentredPrior, GaussianPrior, LabelledDiffer
 from bayesrm.models.nuisance import NuisanceSpace
 from bayesrm.models.program import PyroProgram, RewardProgram
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.columns import as_blocks
 
 
@@ -94,11 +95,12 @@ class RewardModel(PyroModule):
     ['features', 'covariates']
     """
 
+    @checked
     def __init__(
         self,
         dim: int | ResponsePool,
         encoder: str | nn.Module = "mlp",
-        hidden: tuple[int, ...] = (64, 64, 64),
+        hidden: tuple[Count, ...] = (64, 64, 64),
         likelihood: str | Likelihood = RECOMMENDED_LIKELIHOOD,
         prior_scale: float | Mapping[str, float] | None = None,
         training: str = "early-stopped",
@@ -116,6 +118,8 @@ class RewardModel(PyroModule):
         dim = dim.dim if isinstance(dim, ResponsePool) else dim
         if dim < 1:
             raise InvalidInputError(f"expected an embedding dimension of at least 1, got {dim}")
+        if dim > MOST_DIMENSIONS:
+            raise InvalidInputError(f"expected an embedding dimension of at most {MOST_DIMENSIONS:,}, got {dim:,}")
         if training not in TRAININGS:
             raise InvalidInputError(f"unknown training {training!r}: there are {', '.join(TRAININGS)}")
         automatic = isinstance(encoder, str) and encoder == AUTO
@@ -401,6 +405,8 @@ class RewardModel(PyroModule):
         return settings
 
 
+MOST_DIMENSIONS = 2**24
+"""More is a number of something else."""
 MOST_FEATURES = 16_384
 """The information matrix of this many features takes 2 GiB; posteriors keep a few of them."""
 COVARIATE_BLOCKS = ("together", "apart")

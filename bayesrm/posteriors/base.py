@@ -33,6 +33,7 @@ from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 from bayesrm.posteriors.predictive import Predictive
 from bayesrm.posteriors.unexplained import Unexplained
 from bayesrm.types import Comparisons, Pairs, Preferences, ResponsePool, as_index, compact, require_within
+from bayesrm.utils.checked import Count, Seed, checked
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,8 @@ class RewardPosterior(ABC):
     @abstractmethod
     def to_datatree(
         self,
-        draws: int = 1024,
-        seed: int = 0,
+        draws: Count = 1024,
+        seed: Seed = 0,
         log_likelihood: bool = False,
         responses: ArrayLike | None = None,
     ) -> xr.DataTree:
@@ -246,6 +247,7 @@ class RewardPosterior(ABC):
         """The likelihood of the model."""
         return self.model.likelihood
 
+    @checked
     def reward(
         self, pool: ResponsePool, without: Sequence[str] = ()
     ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
@@ -275,6 +277,7 @@ class RewardPosterior(ABC):
         mean = torch.cat(means)
         return (mean - mean.mean()).cpu().numpy(), torch.cat(sds).cpu().numpy()
 
+    @checked
     def preference_probability(
         self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
     ) -> Float[np.ndarray, "pair"]:
@@ -306,6 +309,7 @@ class RewardPosterior(ABC):
             "whole networks: fit with inference='laplace', 'svi', 'nuts' or 'plugin'"
         )
 
+    @checked
     def predictive_interval(
         self, pool: ResponsePool, level: float = 0.9
     ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
@@ -337,6 +341,7 @@ class RewardPosterior(ABC):
             raise InvalidInputError(f"expected a level between 0 and 1, got {level}")
         return self.predictive.interval(pool, level)
 
+    @checked
     def consensus_probability(
         self, pool: ResponsePool, first: ArrayLike, second: ArrayLike
     ) -> Float[np.ndarray, "pair"]:
@@ -347,6 +352,7 @@ class RewardPosterior(ABC):
         pairs = Comparisons(as_index(first, "first"), as_index(second, "second"))
         return self.predictive.probability(pool, pairs)
 
+    @checked
     def logit_moments(
         self, pool: ResponsePool, pairs: Pairs
     ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
@@ -354,6 +360,7 @@ class RewardPosterior(ABC):
         moments, first, second = self._encode_pairs(pool, pairs)
         return moments.logits(first, second)
 
+    @checked
     def logit_covariance(self, pool: ResponsePool, pairs: Pairs, others: Pairs) -> Float[Tensor, "pair other"]:
         """Posterior covariance of the logits of two lists of pairs."""
         moments, first, second = self._encode_pairs(pool, pairs)
@@ -361,8 +368,9 @@ class RewardPosterior(ABC):
         moments, first, second = self._encode_pairs(pool, others)
         return left @ (moments.factor[first] - moments.factor[second]).T
 
+    @checked
     def sample_logits(
-        self, pool: ResponsePool, pairs: Pairs, draws: int, generator: np.random.Generator
+        self, pool: ResponsePool, pairs: Pairs, draws: Count, generator: np.random.Generator
     ) -> Float[Tensor, "draw pair"]:
         """Joint posterior draws of the logits of some pairs."""
         require_within(pairs, pool)

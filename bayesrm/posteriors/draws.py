@@ -30,6 +30,7 @@ from bayesrm.posteriors.base import RewardMoments
 from bayesrm.posteriors.datatree import moment_factor
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import Count, Seed, checked
 
 MOST_REWARD_DRAWS = 1000
 """Expectations of nonlinear functions of rewards average over at most this many draws, evenly spaced in the chains."""
@@ -95,10 +96,11 @@ class DrawsPosterior(LastLayerPosterior):
         chosen = generator.choice(stored, draws, replace=draws > stored)
         return self.beta[torch.from_numpy(chosen).to(self.beta.device)]
 
+    @checked
     def to_datatree(
         self,
-        draws: int = 1024,
-        seed: int = 0,
+        draws: Count = 1024,
+        seed: Seed = 0,
         log_likelihood: bool = False,
         responses: ArrayLike | None = None,
     ) -> xr.DataTree:

@@ -34,6 +34,7 @@ from bayesrm.posteriors.datatree import Gaussian, last_layer_draws
 from bayesrm.posteriors.predictive import Predictive, predictive
 from bayesrm.posteriors.unexplained import Unexplained
 from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.utils.checked import Count, Seed, checked
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class LastLayerPosterior(RewardPosterior):
         """Rows L⁻¹φ."""
         return torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
 
+    @checked
     def condition(self, preferences: Preferences) -> LastLayerPosterior:
         """The exact refit with more preferences, warm-started; features and prior scale stay fixed."""
         return self.relabel(self.preferences.append(preferences))
@@ -179,10 +181,11 @@ class LastLayerPosterior(RewardPosterior):
         # An inference may use the refit of another one, which puts its own name on what it returns.
         return replace(refitted, inference=self.inference, known=self.known)
 
+    @checked
     def to_datatree(
         self,
-        draws: int = 1024,
-        seed: int = 0,
+        draws: Count = 1024,
+        seed: Seed = 0,
         log_likelihood: bool = False,
         responses: ArrayLike | None = None,
     ) -> xr.DataTree:

@@ -34,6 +34,7 @@ from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs
 from bayesrm.posteriors.chains import chains_for, chosen_responses, in_chains
 from bayesrm.posteriors.datatree import Gaussian, last_layer_draws, moment_factor
 from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.utils.checked import Count, Seed, checked
 
 DRAWS_AT_ONCE = 8
 """Networks that are evaluated together on a block of responses: bounds the memory of their hidden layers."""
@@ -100,15 +101,17 @@ class NetworkDraws(RewardPosterior):
             "of the last layer that has one"
         )
 
+    @checked
     def condition(self, preferences: Preferences) -> NetworkDraws:
         """A fit to all preferences from the same seed: weights of a network cannot be updated exactly."""
         require_within(preferences, self.pool)
         return self.refit(self.preferences.append(preferences))
 
+    @checked
     def to_datatree(
         self,
-        draws: int = 1024,
-        seed: int = 0,
+        draws: Count = 1024,
+        seed: Seed = 0,
         log_likelihood: bool = False,
         responses: ArrayLike | None = None,
     ) -> xr.DataTree:

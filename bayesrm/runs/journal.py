@@ -20,6 +20,7 @@ from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
+from bayesrm.utils.checked import Natural, checked
 from bayesrm.utils.files import read_json, replacing, write_json
 
 RUN_FILE = "run.json"
@@ -27,6 +28,7 @@ CONTENTS = "contents"
 Metrics = dict[str, Any]
 
 
+@checked
 @dataclass(frozen=True)
 class RoundRecord:
     """What happened in one round.
@@ -55,7 +57,7 @@ class RoundRecord:
     4
     """
 
-    round: int
+    round: Natural
     selection: Selection | ListSelection
     labels: Preferences
     metrics: Metrics

@@ -46,6 +46,7 @@ from bayesrm.runs.journal import Journal, Metrics, RoundRecord
 from bayesrm.runs.results import RESULTS_FILE, keep_results, open_results, run_tree
 from bayesrm.runs.settings import LoopSettings
 from bayesrm.types import Pairs, Preferences, ResponsePool
+from bayesrm.utils.checked import checked
 from bayesrm.utils.progress import bar
 from bayesrm.utils.remembered import remembered
 from bayesrm.utils.timing import stage
@@ -54,6 +55,7 @@ from bayesrm.utils.wording import counted
 __all__ = ["RoundRecord", "run"]
 
 
+@checked
 def run(
     pool: ResponsePool,
     annotator: SupportsLabel,

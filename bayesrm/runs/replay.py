@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import dataset
 from bayesrm.runs.results import write_results
 from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.utils.checked import Count, Seed, checked
 from bayesrm.utils.progress import bar
 from bayesrm.utils.versions import versions
 
@@ -45,14 +47,15 @@ REPLAY_FILE = "replay.nc"
 MOST_CANDIDATES = 20_000
 
 
+@checked
 def replay(
     pool: ResponsePool,
     votes: Votes,
     test: tuple[ResponsePool, Votes | ArrayLike] | None = None,
     designs: Sequence[str] = (BASELINE, "epig"),
-    budget: int | None = None,
-    batch_size: int = 25,
-    seeds: int | Sequence[int] = 3,
+    budget: Count | None = None,
+    batch_size: Count = 25,
+    seeds: Count | Sequence[Seed] = 3,
     model: RewardModel | None = None,
     inference: str = "laplace",
     test_share: float = 0.25,
@@ -117,14 +120,13 @@ def replay(
     >>> dict(tree["trajectory"].sizes)
     {'design': 1, 'seed': 2, 'round': 2}
     """
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    chosen = [index(seed) for seed in (range(index(seeds)) if isinstance(seeds, int | np.integer) else seeds)]
     named = list(dict.fromkeys([BASELINE, *designs]))
     plans = {name: make_design(name) for name in named}
     _require_votes(votes, pool, test)
-    if batch_size < 1 or not chosen or not 0 < test_share < 1:
+    if not chosen or not 0 < test_share < 1:
         raise InvalidInputError(
-            f"expected a batch of at least 1, at least one seed and a test share between 0 and 1, got {batch_size}, "
-            f"{len(chosen)} seeds and {test_share}"
+            f"expected at least one seed and a test share between 0 and 1, got {len(chosen)} seeds and {test_share}"
         )
     model = RewardModel(pool, "auto") if model is None else model
     worlds = {seed: _world(pool, votes, test, test_share, seed) for seed in chosen}

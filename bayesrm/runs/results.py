@@ -23,6 +23,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
 from bayesrm.runs.checksums import forget_checksum, keep_checksums
 from bayesrm.runs.journal import RUN_FILE, RoundRecord
+from bayesrm.utils.checked import checked
 from bayesrm.utils.files import explaining_failed_write, replacing
 
 RESULTS_FILE = "results.nc"
@@ -69,6 +70,7 @@ def keep_results(tree: xr.DataTree, folder: Path, beside: Iterable[Path] = ()) -
     keep_checksums(folder, [path, *beside])
 
 
+@checked
 def open_results(path: str | os.PathLike[str]) -> xr.DataTree:
     """Open the results of a run, lazily: values are read when used.
 

@@ -22,6 +22,7 @@ from pydantic import (
     PositiveInt,
 )
 
+from bayesrm.utils.checked import MOST
 from bayesrm.utils.settings import Settings, setting
 
 HIDDEN_LAYERS = 3
@@ -237,7 +238,9 @@ class DrawSettings(Settings):
 
     heading: ClassVar[str] = "Results"
 
-    draws: PositiveInt = setting(1024, "Posterior draws in the results file.", recorded="always", compared=False)
+    draws: Annotated[int, Field(ge=1, le=MOST)] = setting(
+        1024, "Posterior draws in the results file.", recorded="always", compared=False
+    )
     log_likelihood: bool = setting(
         False, "Add the log-likelihood of every draw, for az.loo.", recorded="always", compared=False
     )

@@ -10,11 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.arrays import as_numbers
+from bayesrm.utils.checked import kind_of, require
+from bayesrm.utils.wording import told
 
 ONE_BLOCK = "embedding"
 """The name of the block of an embedding that has no others."""
 RESERVED = frozenset({"covariates", "features", "intercept", "mlp", "linear"})
 """Names that blocks of the last layer have."""
+_NAMED = kind_of(Mapping[Any, Any] | None)
 _NAME = re.compile(r"[^\s,/\x00-\x1f]([^,/\x00-\x1f]*[^\s,/\x00-\x1f])?")
 
 
@@ -33,6 +37,7 @@ def as_blocks(blocks: Mapping[Any, Any] | None, dim: int) -> dict[str, slice]:
     InvalidInputError
         Where a name cannot be used, or the blocks overlap or leave columns out.
     """
+    require("blocks", blocks, _NAMED)
     if not blocks:
         return {ONE_BLOCK: slice(0, dim)}
     checked = {name: _as_slice(name, where) for name, where in blocks.items()}
@@ -61,13 +66,11 @@ def as_covariates(covariates: Mapping[Any, Any] | None, responses: int) -> dict[
     InvalidInputError
         Where a name cannot be used, or a column is not one finite number a response.
     """
+    require("covariates", covariates, _NAMED)
     checked: dict[str, np.ndarray] = {}
     for name, values in (covariates or {}).items():
         _require_name(name, "covariate")
-        try:
-            column = np.array(values.detach().cpu().numpy() if hasattr(values, "detach") else values, np.float64)
-        except (TypeError, ValueError) as error:
-            raise InvalidInputError(f"expected numbers in the covariate {name!r} ({error})") from error
+        column = as_numbers(f"the covariate {name!r}", values)
         if column.shape != (responses,):
             raise InvalidInputError(
                 f"expected one number for each of the {responses} responses in the covariate {name!r}, got shape "
@@ -89,7 +92,7 @@ def _as_slice(name: Any, where: Any) -> slice:
         start, stop = where
     if not (isinstance(start, int) and isinstance(stop, int) and step in (None, 1)):
         raise InvalidInputError(
-            f"expected the block {name!r} as slice(start, stop) of the embedding's columns, got {where!r}"
+            f"expected the block {name!r} as slice(start, stop) of the embedding's columns, got {told(where)}"
         )
     return slice(int(start), int(stop))
 
@@ -98,5 +101,5 @@ def _require_name(name: Any, what: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in RESERVED:
         raise InvalidInputError(
             f"expected the name of a {what} to be a text without commas and slashes, and none of "
-            f"{', '.join(sorted(RESERVED))}, got {name!r}"
+            f"{', '.join(sorted(RESERVED))}, got {told(name)}"
         )

@@ -21,6 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     What the system refuses bears the name of the file, which it leaves out where a disk is full.
     """
+    if path.is_dir():
+        raise InvalidInputError(f"expected a file to write, and {path} is a folder: give the name of a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the process's number, which two machines that share the folder may have in common.
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")

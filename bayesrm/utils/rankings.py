@@ -14,7 +14,7 @@ less than that:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import factorial
@@ -24,6 +24,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.arrays import as_array
+from bayesrm.utils.wording import told
 
 NOT_SAID = -1
 """The worst response where nobody said which it is."""
@@ -84,8 +86,13 @@ def choices_of(
             raise InvalidInputError(f"expected {name} for each of the {len(rankings)} rankings, got {len(others)}")
     found = Choices()
     for at, ranking in enumerate(rankings):
+        if not isinstance(ranking, Iterable) or isinstance(ranking, str) or getattr(ranking, "shape", None) == ():
+            raise InvalidInputError(
+                f"expected each ranking to be of indices of responses, got {told(ranking)} in ranking {at}"
+            )
+        ranking = as_array(f"ranking {at}", ranking) if hasattr(ranking, "detach") else ranking
         groups = [_members(place, at) for place in ranking]
-        last = NOT_SAID if worst is None else int(worst[at])
+        last = NOT_SAID if worst is None else _worst(worst[at], at)
         shown = None if lists is None else _members(lists[at], at)
         _take_apart(found, groups, shown, last, at)
     return found
@@ -135,11 +142,19 @@ def _choose(found: Choices, group: list[int], after: list[int], at: int) -> None
                 found.add(chosen, [*rest, *after], at, share=share)
 
 
+def _worst(value: Any, at: int) -> int:
+    if not -1 <= value < 2**63:
+        raise InvalidInputError(
+            f"expected the index of a response as the worst, or −1, got {value} in ranking {at}"
+        )
+    return int(value)
+
+
 def _members(place: Any, at: int) -> list[int]:
     """A response, or those that share a place."""
-    members = np.atleast_1d(np.asarray(place))
+    members = np.atleast_1d(as_array(f"ranking {at}", place))
     if members.ndim != 1 or (members.size and (members.dtype.kind not in "iu" or members.min() < 0)):
         raise InvalidInputError(
-            f"expected each ranking to be of indices of responses, got {place!r} in ranking {at}"
+            f"expected each ranking to be of indices of responses, got {told(place)} in ranking {at}"
         )
     return [int(member) for member in members]

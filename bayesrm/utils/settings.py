@@ -35,9 +35,6 @@ class SettingError(InvalidInputError):
         super().__init__(key, reason)
         self.key, self.reason = key, reason
 
-    def __str__(self) -> str:
-        return f"{self.key}: {self.reason}" if self.key else self.reason
-
 
 @dataclass(frozen=True)
 class Declared:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
+from bayesrm.utils.arrays import as_numbers
 
 PairCost = Callable[[PairIndex, PairIndex], Float[np.ndarray, "pair"]]
 Cost = Float[np.ndarray, "response"] | PairCost
@@ -51,7 +52,9 @@ class Constraints:
         if self.min_within < 0:
             raise InvalidInputError(f"expected min_within of at least 0, got {self.min_within}")
         if self.cost is not None and not callable(self.cost):
-            cost = np.array(self.cost, dtype=np.float64)
+            cost = as_numbers("cost", self.cost)
+            if cost.ndim != 1:
+                raise InvalidInputError(f"expected a cost for each response, got an array of shape {cost.shape}")
             require_costs(cost)
             object.__setattr__(self, "cost", cost)
 

@@ -24,6 +24,7 @@ from bayesrm.design.candidates.numbering import PairIndex, PairNumbering
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
 from bayesrm.posteriors.pairs import ListedPairs, TiledPairs
 from bayesrm.types import Comparisons, Pairs, ResponsePool, compact, require_within
+from bayesrm.utils.checked import Seed, checked
 
 PAIR_BLOCK = 4_096
 """Pairs that are scored at once as a list."""
@@ -202,8 +203,10 @@ class ExplicitCandidates(CandidateSet):
         """Looked up in the list."""
         return self._first[positions], self._second[positions]
 
+    @checked
     def without(self, pairs: Pairs) -> ExplicitCandidates:
         """A shorter list."""
+        require_within(pairs, self.pool)
         own, others = (
             np.minimum(first, second) * len(self.pool) + np.maximum(first, second)
             for first, second in (self._explicit(), (pairs.first, pairs.second))
@@ -252,6 +255,7 @@ class AllPairs(CandidateSet):
     def __len__(self) -> int:
         return len(self._numbering) - len(self._excluded)
 
+    @checked
     def without(self, pairs: Pairs) -> AllPairs:
         """More of them excluded."""
         require_within(pairs, self.pool)
@@ -305,12 +309,13 @@ class AllPairs(CandidateSet):
             yield ListedPairs(torch.from_numpy(first), torch.from_numpy(second))
 
 
+@checked
 def candidates(
     pool: ResponsePool,
     scope: str = "within-prompt",
     prompts: int | None = 500,
     size: int | None = 20_000,
-    seed: int = 0,
+    seed: Seed = 0,
     exclude: Pairs | None = None,
     identical: bool = False,
     per_prompt: int | None = None,
@@ -365,6 +370,7 @@ def candidates(
     """
     require_scope(scope)
     constraints = Constraints(per_prompt, per_response, min_within, cost)
+    constraints.require_costs_of(pool)
     for name, value in (("prompts", prompts), ("size", size)):
         if value is not None and value < 1:
             raise InvalidInputError(f"expected {name} of at least 1 (or None for all), got {value}")

@@ -13,8 +13,11 @@ from bayesrm.design.lists.explanation import ListExplanation, explain_lists
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import ResponsePool, as_lists
+from bayesrm.utils.arrays import as_numbers
+from bayesrm.utils.checked import checked
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class ListSelection(Certified):
     """A batch of lists that a design chose, in the order of choice; each is asked as "rank these".
@@ -56,7 +59,7 @@ class ListSelection(Certified):
 
     def __post_init__(self) -> None:
         lists = as_lists(self.lists)
-        gain = np.array(self.gain, dtype=np.float64)
+        gain = as_numbers("gain", self.gain)
         if gain.shape != (len(lists),):
             raise InvalidInputError(
                 f"expected one gain for each of the {len(lists)} lists, got shape {gain.shape}"
@@ -72,6 +75,7 @@ class ListSelection(Certified):
         """How many texts are read to rank them all."""
         return self.lists.size
 
+    @checked
     def explain(
         self, posterior: RewardPosterior | None = None, pool: ResponsePool | None = None
     ) -> ListExplanation:

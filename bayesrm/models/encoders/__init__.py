@@ -68,13 +68,15 @@ def make_encoder(
     if isinstance(encoder, Encoder):
         return copy.deepcopy(encoder)
     if isinstance(encoder, nn.Module):
-        return Encoder(dim, copy.deepcopy(encoder), inputs or Encoder.default_inputs, input_blocks)
+        return Encoder(
+            dim, copy.deepcopy(encoder), Encoder.default_inputs if inputs is None else inputs, input_blocks
+        )
     part: Any = ENCODERS[recommended(input_blocks) if encoder == AUTO else encoder]
     takes = signature(part).parameters
     given = {
         name: value for name, value in (("hidden", tuple(hidden)), ("input_blocks", input_blocks)) if name in takes
     }
-    made: Encoder = part(dim, inputs=inputs or part.default_inputs, **given)
+    made: Encoder = part(dim, inputs=part.default_inputs if inputs is None else inputs, **given)
     return made
 
 

@@ -218,7 +218,7 @@ class Encoder(nn.Module):
         try:
             with torch.no_grad(), rng.fenced(0):  # dropout draws random numbers
                 shape = tuple(self.body(torch.zeros(2, self.dim, device=device)).shape)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise InvalidInputError(f"{expected}, and it fails: {error}") from error
         if len(shape) != 2 or shape[0] != 2:
             raise InvalidInputError(f"{expected}, got {shape} from an input of shape (2, {self.dim})")
