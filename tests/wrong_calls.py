@@ -1,17 +1,21 @@
 """Wrong calls of every public name: one argument of a valid call at a time is replaced by what it is not for.
 
-What a call has to do then is to work, or to raise a :class:`~bayesrm.errors.BayesRMError` of one sentence.
+What a call has to do then is to raise a :class:`~bayesrm.errors.BayesRMError` of one sentence, or to work, where the
+value makes sense after all: :data:`SENSE` says so by the name of the argument, as API.md has it, and :data:`ARGUED`
+has what is taken beyond that, each with the reason.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-import pathlib
+import os
+import shutil
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,98 +25,106 @@ import xarray as xr
 
 import bayesrm as brm
 from bayesrm.campaign.asking import Request
+from bayesrm.design.base import Criterion, Selector
 from bayesrm.design.criteria.bald import BALD
+from bayesrm.design.criteria.epig import EPIG
 from bayesrm.design.selectors.top import Top
 from bayesrm.errors import BayesRMError
+from bayesrm.models.likelihoods.base import Likelihood
 
-NOT_CALLED = {
-    "Annotator",
-    "CandidateSet",
-    "Criterion",
-    "Encoder",
-    "Inference",
-    "Likelihood",
-    "RewardPosterior",
-    "Selector",
-}
-"""Abstract base classes: nobody makes one; what they offer is called of what implements them."""
+ABSTRACT = {
+    "Annotator", "CandidateSet", "Criterion", "Encoder", "Inference", "Likelihood", "RewardPosterior", "Selector",
+}  # fmt: skip
+"""Nobody makes one of these; what they offer is called of what implements them."""
+
+
+class Fresh:
+    """Stands for a path at which nothing is."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A valid call: what is called, made anew each time where it changes, with all arguments that it is given."""
+    """A valid call: what is called, made anew each time where calls change it, with the arguments that it is given."""
 
     name: str
     make: Callable[[], Callable[..., Any]]
     arguments: dict[str, Any]
+    world: World
 
     @cached_property
-    def parameters(self) -> tuple[str, ...]:
+    def parameters(self) -> list[str]:
         """The names of what can be replaced."""
         own = inspect.signature(self.make()).parameters.values()
-        return tuple(each.name for each in own if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD))
+        return [each.name for each in own if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
 
     def __call__(self, **replaced: Any) -> Any:
-        return self.make()(**(self.arguments | replaced))
+        given = {
+            name: self.world.new() if value is Fresh else value
+            for name, value in (self.arguments | replaced).items()
+        }
+        return self.make()(**given)
 
 
 class World:
     """Small objects of every public kind, in a folder of their own."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: Path) -> None:
         random = np.random.default_rng(0)
-        self.folder = folder
+        self.folder, self._made = folder, 0
         prompt = np.repeat(np.arange(4), 3)
         texts = [f"response {k}" for k in range(12)]
-        self.pool = brm.ResponsePool(
-            random.standard_normal((12, 3)), prompt, texts, covariates={"log_characters": np.arange(12.0)}
-        )
+        lengths = {"log_characters": np.arange(12.0)}
+        self.pool = brm.ResponsePool(random.standard_normal((12, 3)), prompt, texts, covariates=lengths)
         self.other = brm.ResponsePool(random.standard_normal((6, 2)), np.repeat([0, 1], 3))
         self.golden = random.standard_normal(12)
-        pairs = brm.candidates(self.pool)
-        outcome = random.integers(0, 2, len(pairs)).astype(float)
-        self.preferences = brm.Preferences(pairs.first, pairs.second, outcome)
-        self.votes = brm.Votes(pairs.first, pairs.second, outcome)
+        self.candidates = brm.candidates(self.pool)
+        first, second = self.candidates.first, self.candidates.second
+        outcome = random.integers(0, 2, len(first)).astype(float)
+        self.preferences, self.votes = brm.Preferences(first, second, outcome), brm.Votes(first, second, outcome)
         self.model = brm.RewardModel(self.pool, "linear", prior_scale=1.0)
         self.posterior = brm.fit(self.model, self.pool, self.preferences[:4])
         self.point = brm.fit(self.model, self.pool, self.preferences[:4], "plugin")
         self.tree = self.posterior.to_datatree(8, log_likelihood=True)
-        self.candidates = pairs
-        self.selection = brm.select(self.posterior, pairs, "bald", 2)
-        self.lists = brm.select(self.posterior, pairs, "bald", 1, list_size=3)
+        self.selection = brm.select(self.posterior, self.candidates, "bald", 2)
+        self.lists = brm.select(self.posterior, self.candidates, "bald", 1, list_size=3)
         self.forecast = brm.forecast(self.posterior, labels=[2], draws=8)
         brm.save_pool(folder / "pool", self.pool, self.golden)
         brm.save_reward_model(folder / "model", self.posterior)
-        brm.run(
-            self.pool, brm.GoldenAnnotator(self.golden), model=self.model, batch_size=2, rounds=1, out=folder / "run",
-            draws=4, progress=False,
-        )  # fmt: skip
+        self.short = {"model": self.model, "batch_size": 2, "progress": False}
+        brm.run(self.pool, brm.GoldenAnnotator(self.golden), rounds=1, out=folder / "run", draws=4, **self.short)
         (folder / "votes.csv").write_text("first,second,outcome\n0,1,1\n3,4,0\n")
-        self.campaign = brm.Campaign.create(
-            folder / "campaign", folder / "pool", encoder="linear", prior_scale=1.0
-        )
-        self.campaign.ask(Request(size=2, design="random"))
+        self._begun = folder / "campaign"
+        self.campaign = brm.Campaign.create(self._begun, folder / "pool", encoder="linear", prior_scale=1.0)
+        self.campaign.ask(Request(size=4, design="random"))
         sheet = pd.read_csv(self.campaign.hand_out("csv")[0], dtype=str, keep_default_na=False)
         self.sheet = folder / "answers.csv"
-        sheet.assign(answer="left").to_csv(self.sheet, index=False)
+        sheet.head(2).assign(answer="left").to_csv(self.sheet, index=False)
         self.campaign.tell(self.sheet, annotator="anna")
-        self._made = 0
 
-    def new(self) -> pathlib.Path:
+    def new(self) -> Path:
         """A path at which nothing is."""
         self._made += 1
         return self.folder / f"new-{self._made}"
 
+    def copied(self) -> brm.Campaign:
+        """The campaign in a folder of its own, which calls may change."""
+        return brm.Campaign.open(shutil.copytree(self._begun, self.new()), self.folder / "pool")
+
+    def renamed(self) -> brm.Campaign:
+        """One with something to take back."""
+        campaign = self.copied()
+        campaign.rename("anna", "bert")
+        return campaign
+
     def calls(self) -> Iterator[Call]:
         """One of each public function and class, and of what their objects offer."""
-        w = self
-        some = brm.Comparisons([0, 3], [1, 4])
+        w, some = self, brm.Comparisons([0, 3], [1, 4])
 
         def of(name: str, **arguments: Any) -> Call:
-            return Call(name, lambda: getattr(brm, name), arguments)
+            return Call(name, lambda: getattr(brm, name), arguments, w)
 
         def on(name: str, make: Callable[[], Any], **arguments: Any) -> Call:
-            return Call(name, lambda: getattr(make(), name.split(".")[1]), arguments)
+            return Call(name, lambda: getattr(make(), name.split(".")[1]), arguments, w)
 
         yield of("ResponsePool", embeddings=w.pool.embeddings, prompt=w.pool.prompt)
         yield of("Comparisons", first=[0], second=[1])
@@ -128,7 +140,7 @@ class World:
         yield of("RoundRecord", round=0, selection=w.selection, labels=w.preferences, metrics={})
         yield of("Forecast", **{name: getattr(w.forecast, name) for name in vars(w.forecast)})
         yield of(
-            "Campaign", **{name: getattr(w.campaign, name) for name in ("directory", "store", "pool_path", "pool")}
+            "Campaign", **{name: vars(w.campaign)[name] for name in ("directory", "store", "pool_path", "pool")}
         )
         yield of("baselines", pool=w.pool, golden=w.golden)
         yield of("candidates", pool=w.pool)
@@ -146,42 +158,35 @@ class World:
         yield of("load_votes", path=w.folder / "votes.csv", pool=w.pool)
         yield of("open_results", path=w.folder / "run")
         yield of("register", part=BALD)
-        yield of(
-            "replay", pool=w.pool, votes=w.votes, designs=["random"], budget=2, batch_size=2, seeds=1, model=w.model,
-            progress=False,
-        )  # fmt: skip
-        yield of(
-            "run", pool=w.pool, annotator=brm.GoldenAnnotator(w.golden), model=w.model, design="random", batch_size=2,
-            rounds=1, draws=4, progress=False,
-        )  # fmt: skip
-        yield Call("save_pool", lambda: brm.save_pool, {"path": "unused", "pool": w.pool, "golden": w.golden})
-        yield of("save_reward_model", path=w.folder / "model", posterior=w.posterior)
+        yield of("replay", pool=w.pool, votes=w.votes, designs=["random"], budget=2, seeds=1, **w.short)
+        asked = brm.GoldenAnnotator(w.golden)
+        yield of("run", pool=w.pool, annotator=asked, design="random", rounds=1, draws=4, **w.short)
+        yield of("save_pool", path=Fresh, pool=w.pool, golden=w.golden)
+        yield of("save_reward_model", path=Fresh, posterior=w.posterior)
         yield of("select", posterior=w.posterior, candidates=w.candidates, design="bald", size=2)
 
-        yield on("ResponsePool.take", lambda: w.pool, index=np.array([0]))
-        yield on("ResponsePool.rows", lambda: w.pool, index=np.array([0]))
-        yield on("ResponsePool.covariate_rows", lambda: w.pool, names=["log_characters"], index=np.array([0]))
+        rows, names = np.array([0]), ["log_characters"]
+        yield on("ResponsePool.take", lambda: w.pool, index=rows)
+        yield on("ResponsePool.rows", lambda: w.pool, index=rows)
+        yield on("ResponsePool.covariate_rows", lambda: w.pool, names=names, index=rows)
         yield on("ResponsePool.with_covariates", lambda: w.pool, covariates={"lines": np.ones(12)})
-        yield on("ResponsePool.holding", lambda: w.pool, names=["log_characters"])
+        yield on("ResponsePool.holding", lambda: w.pool, names=names)
         yield on("ResponsePool.same_responses", lambda: w.pool, other=w.pool)
         yield on("Preferences.append", lambda: w.preferences, more=w.preferences)
         yield on("Preferences.from_rankings", lambda: brm.Preferences, rankings=[[0, 1, 2]])
         yield on("Votes.consensus", lambda: w.votes, pool=w.pool)
-        yield on("Votes.of_prompts", lambda: w.votes, pool=w.pool, prompts=np.array([0]))
-        yield on("GoldenAnnotator.label", lambda: brm.GoldenAnnotator(w.golden), pairs=some)
-        yield on("GoldenAnnotator.rank", lambda: brm.GoldenAnnotator(w.golden), lists=[[0, 1]])
-        yield on("GoldenAnnotator.probability", lambda: brm.GoldenAnnotator(w.golden), pairs=some)
-        yield on("GoldenAnnotator.golden_difference", lambda: brm.GoldenAnnotator(w.golden), pairs=some)
-        yield on("GoldenAnnotator.at_round", lambda: brm.GoldenAnnotator(w.golden), round_index=1)
+        yield on("Votes.of_prompts", lambda: w.votes, pool=w.pool, prompts=rows)
+        annotator = lambda: brm.GoldenAnnotator(w.golden)  # noqa: E731
+        yield on("GoldenAnnotator.label", annotator, pairs=some)
+        yield on("GoldenAnnotator.rank", annotator, lists=[[0, 1]])
+        yield on("GoldenAnnotator.probability", annotator, pairs=some)
+        yield on("GoldenAnnotator.golden_difference", annotator, pairs=some)
+        yield on("GoldenAnnotator.at_round", annotator, round_index=1)
         yield on("ReplayAnnotator.label", lambda: brm.ReplayAnnotator(w.votes), pairs=some)
         yield on("CandidateSet.without", lambda: w.candidates, pairs=some)
-        yield on(
-            "Design.select",
-            lambda: brm.Design(BALD(), Top()),
-            posterior=w.posterior,
-            candidates=w.candidates,
-            size=1,
-        )
+        design = lambda: brm.Design(BALD(), Top())  # noqa: E731
+        yield on("Design.select", design, posterior=w.posterior, candidates=w.candidates, size=1)
+        yield on("Criterion.with_targets", EPIG, targets=some)
         live = lambda: brm.Live(w.posterior, w.candidates, "bald")  # noqa: E731
         yield on("Live.tell", live, preferences=w.preferences[:1])
         yield on("Live.relabel", live, preferences=w.preferences[:1])
@@ -189,10 +194,7 @@ class World:
         yield on("Selection.explain", lambda: w.selection)
         yield on("ListSelection.explain", lambda: w.lists)
         yield on("Forecast.sentence", lambda: w.forecast, labels=2)
-        yield on("Criterion.with_targets", lambda: brm.Design(BALD(), Top()).criterion, targets=some)
-        yield on("Criterion.seeded", BALD, seed=1)
-        for kind, posterior in (("RewardPosterior", w.posterior), ("point", w.point)):
-            own = lambda posterior=posterior: posterior  # noqa: E731
+        for kind, own in (("RewardPosterior", lambda: w.posterior), ("Point", lambda: w.point)):
             yield on(f"{kind}.reward", own, pool=w.pool)
             yield on(f"{kind}.preference_probability", own, pool=w.pool, first=[0], second=[1])
             yield on(f"{kind}.consensus_probability", own, pool=w.pool, first=[0], second=[1])
@@ -202,28 +204,23 @@ class World:
             yield on(f"{kind}.condition", own, preferences=w.preferences[:1])
             yield on(f"{kind}.to_datatree", own, draws=4)
         campaign = lambda: w.campaign  # noqa: E731
-        yield on(
-            "Campaign.create",
-            lambda: brm.Campaign,
-            directory=w.folder / "taken",
-            pool=w.folder / "pool",
-            labels=False,
-        )
-        yield on("Campaign.open", lambda: brm.Campaign, directory=w.folder / "campaign")
-        yield on("Campaign.ask", campaign, request=1)
+        yield on("Campaign.create", lambda: brm.Campaign, directory=Fresh, pool=w.folder / "pool", labels=False)
+        yield on("Campaign.open", lambda: brm.Campaign, directory=w._begun)
+        yield on("Campaign.ask", w.copied, request=1)
         yield on("Campaign.hand_out", campaign, to="csv")
         yield on("Campaign.costs", campaign, words="length")
-        yield on("Campaign.tell", campaign, file=w.sheet)
+        yield on("Campaign.tell", w.copied, file=w.sheet)
         yield on("Campaign.labels", campaign)
-        yield on("Campaign.export_labels", campaign)
+        yield on("Campaign.export_labels", campaign, out=Fresh)
         yield on("Campaign.model", campaign, labels=w.preferences)
         yield on("Campaign.fit", campaign, model=w.model, labels=w.preferences)
-        yield on("Campaign.untell", campaign, annotators=["anna"])
-        yield on("Campaign.rename", campaign, old="anna", new="bert")
-        yield on("Campaign.undo_rename", campaign)
-        yield on("Campaign.release", campaign, batch=1, dry_run=True)
-        yield on("Campaign.close", campaign, batch=1)
+        yield on("Campaign.untell", w.copied, annotators=["anna"])
+        yield on("Campaign.rename", w.copied, old="anna", new="bert")
+        yield on("Campaign.undo_rename", w.renamed)
+        yield on("Campaign.release", w.copied, batch=1)
+        yield on("Campaign.close", w.copied, batch=1)
 
+    @cached_property
     def wrong(self) -> list[Any]:
         """Values of every kind: of each argument most of them are wrong."""
         w = self
@@ -232,20 +229,20 @@ class World:
             np.int64(-1), np.array(math.nan), torch.tensor(math.nan), 1j,
         ]  # fmt: skip
         texts = [
-            "", "x", "left", "\ud800", "\0", "[red]bold[/red]", "[[/]", "line\nline", "\x1b[31m", "a" * 300, "p/" * 2500,
-            "linear", "laplace", "epig", b"bytes", pathlib.Path("a" * 300), pathlib.Path("nowhere"), w.folder,
+            "", "x", "left", "\ud800", "\0", "[red]bold[/red]", "[[/]", "line\nline", "\x1b[31m", "a" * 300, b"bytes",
+            "p/" * 2500, "linear", "laplace", "epig", Path("a" * 300), Path("nowhere"), w.folder,
         ]  # fmt: skip
         containers = [
-            [], (), {}, set(), [[]], [[0], [1, 2]], [[0, 1]], [None], [object()], ["x"], [math.nan], [-1], [0], [10**30],
-            [0.5], range(0), {"a": 1}, {"x": "y"}, {"log_characters": math.nan}, {1: 2}, (0, 1), (math.nan, 1.0),
-            (w.pool, w.golden), (w.other, [0.0]), (w.pool, None), iter([0]), "ab".join,
+            [], (), {}, set(), [[]], [[0], [1, 2]], [[0, 1]], [None], [object()], ["x"], [math.nan], [-1], [0], [0.5],
+            [10**30], range(0), {"a": 1}, {"x": "y"}, {"log_characters": math.nan}, {1: 2}, (0, 1), (math.nan, 1.0),
+            (w.pool, w.golden), (w.other, [0.0]), (w.pool, None), iter([0]), "ab".join, [w.folder], ["\ud800"], [[[]]],
         ]  # fmt: skip
         arrays = [
             np.zeros(0), np.zeros((2, 2, 2)), np.array(["x"]), np.array([object()]), np.zeros(3, complex), np.eye(3),
             np.array([math.nan] * 12), np.full((12, 3), math.inf), np.array([0, 10**9]), np.array([-1]), np.arange(12),
             np.array([True, False]), torch.zeros(12, dtype=torch.bfloat16), torch.ones(12, requires_grad=True),
             torch.full((12, 3), math.nan), torch.zeros(2, dtype=torch.long), torch.zeros(3, device="meta"),
-            np.zeros(12, "datetime64[s]"), pd.DataFrame(), pd.Series([1.0] * 12),
+            np.zeros(12, "datetime64[s]"), pd.DataFrame(), pd.Series([1.0] * 12), np.array(["a", None] * 6),
         ]  # fmt: skip
         objects = [
             object(), lambda *_: None, int, Exception("no"), NotImplemented, w, w.pool, w.other, w.preferences, w.votes,
@@ -268,29 +265,247 @@ class Mimic:
         raise RuntimeError("cannot be shown")
 
 
-def outcome(call: Call, parameter: str, value: Any) -> tuple[str, str]:
-    """What became of a wrong call: "works", "sentence" or "bare", and what was said."""
+# --- what makes sense ------------------------------------------------------------------------------------------
+
+Sense = Callable[[Any], bool]
+
+
+def some(*kinds: Any) -> Sense:
+    """One of these classes, or None where it is among them."""
+    return lambda value: any(value is None if kind is None else isinstance(value, kind) for kind in kinds)
+
+
+def whole(least: int, *others: Any) -> Sense:
+    """A whole number of at least so much; also further classes."""
+    return lambda value: (
+        some(*others)(value)
+        or (isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least)
+    )
+
+
+def real(above: float, *others: Any) -> Sense:
+    """A finite number above another one."""
+    return lambda value: (
+        some(*others)(value)
+        or (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and value > above
+        )
+    )
+
+
+def listed(item: Sense, *others: Any) -> Sense:
+    """A sequence of such items; none at all is one too."""
+    return lambda value: (
+        some(*others)(value)
+        or (
+            isinstance(value, Collection)
+            and not isinstance(value, str | bytes | Mapping)
+            and all(map(item, value))
+        )
+    )
+
+
+def array(kinds: str, dimensions: int, *others: Any) -> Sense:
+    """What becomes an array of numbers of such kinds, all finite and none below 0 where whole numbers are wanted."""
+
+    def holds(value: Any) -> bool:
+        if some(*others)(value):
+            return True
+        if isinstance(value, torch.Tensor):
+            value = value.detach().float().numpy() if value.dtype == torch.bfloat16 else value.detach().numpy()
+        found = np.asarray(value)
+        found = found.astype(float) if found.dtype == object and "f" in kinds else found
+        right = found.dtype.kind in kinds or found.size == 0
+        return right and found.ndim == dimensions and bool((found >= 0).all() if kinds == "iu" else _finite(found))
+
+    return holds
+
+
+def _finite(found: np.ndarray) -> bool:
+    return found.dtype.kind not in "f" or bool(np.isfinite(found).all())
+
+
+def path(*others: Any) -> Sense:
+    return some(str, os.PathLike, *others)
+
+
+pairs_like = (brm.Comparisons, brm.CandidateSet)
+text = some(str)
+SENSE: dict[str, Sense] = {
+    "agreement": lambda value: value is None or value == (0, 1),
+    "annotator": array("iuUO", 1, None, str, brm.Annotator),
+    "annotators": listed(text),
+    "answers": some(None, dict, Mapping),
+    "Campaign.create.labels": some(bool),
+    "batch": whole(1, None),
+    "batch_size": whole(1),
+    "batches": listed(whole(1)),
+    "blocks": some(None, Mapping),
+    "budget": whole(1, None),
+    "candidates": whole(0, None, brm.CandidateSet),
+    "certificate": lambda value: value is None or callable(value) or isinstance(value, int | float | np.integer),
+    "choice": array("iu", 1, None),
+    "cost": lambda value: value is None or callable(value) or array("fiu", 1)(value),
+    "covariates": lambda value: some(None, Mapping)(value) or listed(text)(value),
+    "criterion": some(Criterion),
+    "design": lambda value: some(None, Criterion, brm.Design)(value) or value == "epig",
+    "designs": listed(lambda value: value == "epig"),
+    "device": some(None),
+    "dim": whole(1, brm.ResponsePool),
+    "draws": whole(1),
+    "embedding": some(None, Mapping),
+    "encoder": lambda value: value == "linear" or value is None,
+    "exclude": some(None, *pairs_like),
+    "file": path(),
+    "files": listed(path()),
+    "first": array("iu", 1),
+    "forecast": some(brm.Forecast),
+    "form": some(None),
+    "gain": array("fiu", 1),
+    "golden": array("fiub", 1, None),
+    "held_out": some(None, brm.Preferences),
+    "hidden": listed(whole(1)),
+    "history": some(None),
+    "inclusion": array("fiu", 1, None),
+    "index": array("iu", 1, brm.Preferences),
+    "inference": lambda value: value in (None, "laplace"),
+    "inputs": some(None),
+    "labels": lambda value: some(None, brm.Preferences)(value) or whole(1)(value) or listed(whole(1))(value),
+    "likelihood": some(None, Likelihood),
+    "level": real(0),
+    "list_size": whole(2),
+    "lists": array("iu", 2, None),
+    "metrics": some(Mapping),
+    "min_within": whole(0),
+    "model": some(None, brm.RewardModel),
+    "more": some(brm.Preferences),
+    "name": some(None, str),
+    "names": listed(text),
+    "new": text,
+    "old": text,
+    "other": some(brm.ResponsePool),
+    "others": some(*pairs_like),
+    "out": path(None),
+    "outcome": array("fiub", 1),
+    "pairs": some(None, *pairs_like, brm.ListSelection),
+    "part": some(type),
+    "path": path(),
+    "per_prompt": whole(1, None),
+    "per_response": whole(1, None),
+    "pool": some(None, brm.ResponsePool),
+    "posterior": some(None, brm.RewardPosterior, xr.DataTree),
+    "preferences": some(brm.Preferences),
+    "prior_mean": some(None, Mapping),
+    "prior_scale": real(0, None),
+    "program": some(None),
+    "prompt": array("iufUM", 1),
+    "prompt_intercept": some(None, bool),
+    "prompts": lambda value: whole(0, None)(value) or array("iu", 1, brm.Preferences)(value),
+    "questions": listed(text),
+    "rankings": lambda value: not len(value) or value == [[0, 1]],
+    "reference": some(None, brm.RewardPosterior, xr.DataTree),
+    "request": whole(1),
+    "responses": array("iu", 1, None, brm.Preferences),
+    "round": whole(0),
+    "round_index": whole(0),
+    "rounds": whole(1),
+    "sbc": whole(0),
+    "second": array("iu", 1),
+    "seed": whole(0),
+    "seeds": lambda value: whole(1)(value) or array("iu", 1)(value) or listed(whole(0))(value),
+    "selection": some(brm.Selection, brm.ListSelection),
+    "selector": some(None, Selector),
+    "size": whole(1, None),
+    "spectrum_power": real(-1e-9, None),
+    "store": some(),
+    "targets": some(None, brm.ResponsePool, *pairs_like),
+    "temperature": real(0),
+    "target_prompts": path(None),
+    "test": lambda value: value is None or (isinstance(value, tuple) and isinstance(value[0], brm.ResponsePool)),
+    "test_share": real(0),
+    "texts": some(None),
+    "ties": some(None),
+    "votes": some(brm.Votes),
+    "weight": array("fiu", 1, None),
+    "without": listed(text),
+    "workers": whole(1),
+    "worst": array("iuf", 1, None),
+}
+"""What each argument of that name may be; of those that are not here nothing but a flag is."""
+
+ARGUED = {
+    "Campaign.by": "whoever decides may be called anything",
+    "Campaign.reason": "a reason may be any text",
+    "Campaign.directory": "Campaign(...) takes what create and open found; nobody else calls it",
+    "Campaign.pool_path": "likewise",
+    "Forecast.counted": "the figures of a forecast are those that forecast computed",
+    "Forecast.design": "the name of a design of one's own",
+    "Forecast.later": "likewise",
+    "ListSelection.design": "the name of a design of one's own",
+    "Selection.design": "the name of a design of one's own",
+    "ListSelection.gain": "a gain is what the design computed, NaN or below 0 where its numbers are bad",
+    "Selection.gain": "likewise",
+    "Preferences.annotator": "any labels, numbers too",
+    "Votes.annotator": "likewise",
+    "load_preferences.pool": "a file of row numbers needs no pool, so none is opened",
+    "load_votes.pool": "likewise",
+    "load_reward_model.encoder": "only a model of one's own is asked for, and this one is linear",
+    "load_reward_model.base": "only a fine-tuned encoder has a base, and this one is none",
+    "register.part": "a part that is registered already stays",
+    "ResponsePool.texts": "texts are a sequence of as many, in whatever container",
+}
+"""What is taken although it makes no sense by its name, and why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a wrong call.
+
+    Parameters
+    ----------
+    kind
+        "sentence", "works", "silent" where it works and should not, "bare" where something else was raised.
+    said
+        What was raised.
+    """
+
+    kind: str
+    said: str = ""
+
+
+def outcome(call: Call, parameter: str, value: Any) -> Outcome:
+    """Call it, with one argument replaced."""
     try:
         call(**{parameter: value})
     except BayesRMError as error:
         said = str(error)
-        fine = said and "\n" not in said and len(said) < 1200
-        return ("sentence" if fine else "bare"), f"{type(error).__name__}: {said!r}"
+        one = said.strip() and "\n" not in said and len(said) < 1500
+        return Outcome("sentence" if one else "bare", f"{type(error).__name__}: {said!r}")
     except Exception as error:
-        places = traceback.extract_tb(error.__traceback__)
-        own = [
-            place for place in places if "bayesrm/" in place.filename and "tests" not in place.filename
-        ] or places
-        return (
-            "bare",
-            f"{type(error).__name__}: {str(error)[:100]!r} at {own[-1].filename.split('bayesrm/')[-1]}:{own[-1].lineno}",
-        )
-    return "works", ""
+        at = [place for place in traceback.extract_tb(error.__traceback__) if "/bayesrm/" in place.filename][-1:]
+        where = f" at {Path(at[0].filename).name}:{at[0].lineno}" if at else ""
+        return Outcome("bare", f"{type(error).__name__}: {str(error)[:100]!r}{where}")
+    return Outcome("works" if makes_sense(call, parameter, value) else "silent")
+
+
+def makes_sense(call: Call, parameter: str, value: Any) -> bool:
+    """Whether an argument of this name may be that, or is taken for a reason."""
+    group = call.name.split(".")[0]
+    if {f"{call.name}.{parameter}", f"{group}.{parameter}"} & ARGUED.keys():
+        return True
+    try:
+        own = SENSE.get(parameter, some(bool, np.bool_))
+        return SENSE.get(f"{call.name}.{parameter}", own)(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
 
 
 def shown(value: Any) -> str:
     """A value in a table."""
     try:
-        return f"{type(value).__name__} {' '.join(repr(value).split()):.40}"
-    except Exception:
+        return f"{type(value).__name__} {' '.join(repr(value).split()):.60}"
+    except RuntimeError:
         return type(value).__name__

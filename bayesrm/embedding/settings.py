@@ -8,6 +8,8 @@ from typing import Any
 
 from bayesrm.data.covariates import SURFACE
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.checked import checked
+from bayesrm.utils.wording import told
 
 ALL, LAST, RECOMMENDED = "all", "last", "recommended"
 POOLINGS = ("last", "mean", "first")
@@ -18,6 +20,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 _CHOICES = {"template": TEMPLATES, "padding_side": PADDING_SIDES, "dtype": DTYPES}
 
 
+@checked
 @dataclass(frozen=True)
 class EmbeddingSettings:
     """How a text becomes a vector. What is None is chosen from the model's own files.
@@ -102,5 +105,5 @@ class EmbeddingSettings:
         """Of a pool's card (its entry ``embedding``); what this version does not know is ignored."""
         known = {field.name for field in fields(cls)}
         if "model" not in values:
-            raise InvalidInputError(f"expected the settings of an embedding, with model, got {sorted(values)}")
+            raise InvalidInputError(f"expected the settings of an embedding, with model, got {told(list(values))}")
         return cls(**{name: value for name, value in values.items() if name in known})

@@ -94,6 +94,8 @@ def _write(
     directory: Path, posterior: RewardPosterior, embedding: Mapping[str, Any] | None, transformers: bool
 ) -> Description:
     """Write tensors and configuration; returns the latter."""
+    if embedding:
+        EmbeddingSettings.from_dict(embedding)
     if transformers and embedding is None:
         raise InvalidInputError(
             "expected to know how texts are embedded, to write the base model: give the entry embedding of the card of "

@@ -21,6 +21,7 @@ import os
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import (
     Annotated,
     Any,
@@ -87,6 +88,7 @@ MOST = 2**31 - 1
 Count = Annotated[int, Only(f" from 1 to {MOST:,}", lambda value: 1 <= value <= MOST)]
 Natural = Annotated[int, Only(f" from 0 to {MOST:,}", lambda value: 0 <= value <= MOST)]
 Positive = Annotated[float, Only(" above 0", lambda value: value > 0)]
+Unicode = Annotated[str, Only(" of whole characters, which files can hold", lambda value: _is_encodable(value))]
 Seed = Annotated[int, Only(" of at least 0", lambda value: value >= 0)]
 
 
@@ -179,19 +181,30 @@ def kind_of(hint: Any) -> Kind:
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, bool | np.bool_ | str | bytes) or bool(getattr(value, "ndim", False)):
-        return False
     try:
-        return math.isfinite(value)
-    except Exception:
+        return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+    except OverflowError:  # a whole number above all floats
         return False
 
 
 def _is_whole(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
+
+
+def _is_index(value: Any) -> bool:
+    """Also an array or a tensor that holds one whole number and has no dimension."""
     try:
         return not isinstance(value, bool | np.bool_) and isinstance(operator.index(value), int)
     except Exception:
         return False
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_path(value: Any) -> bool:
@@ -232,7 +245,7 @@ _PLAIN: dict[Any, Kind] = {
     type(None): Kind("None", lambda value: value is None),
     bool: Kind("True or False", lambda value: isinstance(value, bool | np.bool_)),
     int: _WHOLE,
-    SupportsIndex: _WHOLE,
+    SupportsIndex: Kind("a whole number", _is_index),
     float: Kind("a finite number", _is_number),
     str: Kind("a text", lambda value: isinstance(value, str)),
 }
@@ -358,6 +371,7 @@ __all__ = [
     "Only",
     "Positive",
     "Seed",
+    "Unicode",
     "checked",
     "kind_of",
     "require",

@@ -295,7 +295,7 @@ def test_many_pairs_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch, limit: i
         (np.zeros(5), 1.0, "each of the 22 responses, got 5"),
         (np.full(22, np.nan), 1.0, "expected finite golden rewards"),
         (np.zeros(22), 0.0, "finite temperature above 0, got 0.0"),
-        (np.zeros(22), math.inf, "finite temperature above 0, got inf"),
+        (np.zeros(22), math.inf, "temperature to be a finite number, got inf"),
     ],
 )
 def test_bad_input(golden: np.ndarray, temperature: float, message: str) -> None:
