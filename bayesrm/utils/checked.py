@@ -182,13 +182,18 @@ def kind_of(hint: Any) -> Kind:
 
 def _is_number(value: Any) -> bool:
     try:
-        return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+        return _is_of(Real, value) and math.isfinite(value)
     except OverflowError:  # a whole number above all floats
         return False
 
 
 def _is_whole(value: Any) -> bool:
-    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
+    return _is_of(Integral, value)
+
+
+def _is_of(numbers: type, value: object) -> bool:
+    """Whether a value is such a number; that Python counts True as 1 is no reason to."""
+    return isinstance(value, numbers) and not isinstance(value, bool)
 
 
 def _is_index(value: Any) -> bool:

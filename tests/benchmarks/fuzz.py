@@ -1,10 +1,15 @@
-"""How many damaged files are refused in a sentence, and whether any answer is taken that was not given.
+"""How many wrong inputs are refused in a sentence, and whether any is taken that should not be.
 
-    python tests/benchmarks/fuzz.py [CASES]
+    python tests/benchmarks/fuzz.py [files|calls|commands] [CASES]
 
-Every hand-off and every published form of data sets, each with so many damaged files (default 500): how many were read,
-how many were refused, how many raised anything else, and of answers how many were taken that are others than were given
-without a word about it.
+``files``: every hand-off and every published form of data sets, each with so many damaged files (default 500): how many
+were read, how many were refused, how many raised anything else, and of answers how many were taken that are others than
+were given without a word about it.
+
+``calls``: every argument of every public function, class and method with every value of ``tests/wrong_calls.py``: how
+many were refused in a sentence, raised anything else, worked as they may, or worked although the value makes no sense.
+
+``commands``: so many command lines with a wrong value of one option, and as many with a file of ours damaged.
 """
 
 from __future__ import annotations
@@ -12,9 +17,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -28,6 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "campaign"))
 from mutations import changed, damaged
 from published_cards import CARDS
 from test_answers_fuzz import SUFFIX, as_file, filled_in, last, new_campaign, told, wrong
+from wrong_calls import World, outcome, shown
+from wrong_commands import Desk, inside, run
 
 from bayesrm.data.texts import read_texts
 from bayesrm.errors import InvalidInputError
@@ -102,8 +111,62 @@ def write(path: Path, rows: object) -> None:
         path.write_text(json.dumps(rows))
 
 
-def main(cases: int = 500) -> None:
+def calls(folder: Path) -> None:
+    """Print what became of every value of every argument, by what was called."""
+    os.chdir(folder)
+    warnings.simplefilter("ignore")
+    world = World(folder)
+    counts: dict[str, Counter[str]] = {}
+    for call in world.calls():
+        counts[call.name] = Counter()
+        for parameter in call.parameters:
+            for value in world.wrong:
+                found = outcome(call, parameter, value)
+                counts[call.name][found.kind] += 1
+                if found.kind in ("bare", "silent"):
+                    print(f"{call.name}({parameter}={shown(value)}): {found.kind} {found.said}", file=sys.stderr)
+    table(counts, ("sentence", "works", "silent", "bare"), "call")
+
+
+def command_lines(cases: int, folder: Path) -> None:
+    """Print how commands ended with a wrong value, and with a damaged file."""
+    warnings.simplefilter("ignore")
+    desk, random = Desk(folder), Random(0)
+    counts: dict[str, Counter[str]] = {}
+    for name, drawn in (("wrong value", desk.wrong), ("damaged file", desk.damaged)):
+        counts[name] = Counter()
+        with inside(folder):
+            for _ in range(cases):
+                arguments = drawn(random)
+                ended = run(*arguments)
+                counts[name][f"status {ended.status}" if ended.fine else "anything else"] += 1
+                if not ended.fine:
+                    print(arguments, ended.said, file=sys.stderr)
+    table(counts, ("status 0", "status 1", "status 2", "anything else"), "command lines")
+
+
+def table(counts: dict[str, Counter[str]], columns: tuple[str, ...], of: str) -> None:
+    """Print counts, with their sum in the last row."""
+    print(f"| {of} | tried | " + " | ".join(columns) + " |")
+    print("|---|" + "---:|" * (len(columns) + 1))
+    for name, count in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
+        print(f"| {name} | {count.total():,} | " + " | ".join(f"{count[each]:,}" for each in columns) + " |")
+
+
+def main(what: str = "files", cases: str = "500") -> None:
     """Count, and print a table."""
+    with tempfile.TemporaryDirectory() as name:
+        if what == "files":
+            files(int(cases))
+        elif what == "calls":
+            calls(Path(name))
+        else:
+            command_lines(int(cases), Path(name))
+        os.chdir("/")
+
+
+def files(cases: int) -> None:
+    """Print what became of damaged files, by their form."""
     random = Random(0)
     with tempfile.TemporaryDirectory() as name:
         counts = answers(cases, Path(name), random) | sources(cases, Path(name), random)
@@ -118,4 +181,4 @@ def main(cases: int = 500) -> None:
 
 if __name__ == "__main__":
     np.seterr(all="ignore")
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])
