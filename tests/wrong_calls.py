@@ -208,6 +208,7 @@ class World:
         yield on("Campaign.open", lambda: brm.Campaign, directory=w._begun)
         yield on("Campaign.ask", w.copied, request=1)
         yield on("Campaign.hand_out", campaign, to="csv")
+        yield on("Campaign.room", campaign, list_size=3)
         yield on("Campaign.costs", campaign, words="length")
         yield on("Campaign.tell", w.copied, file=w.sheet)
         yield on("Campaign.labels", campaign)
@@ -376,7 +377,7 @@ SENSE: dict[str, Sense] = {
     "labels": lambda value: some(None, brm.Preferences)(value) or whole(1)(value) or listed(whole(1))(value),
     "likelihood": some(None, Likelihood),
     "level": real(0),
-    "list_size": whole(2),
+    "list_size": whole(2, None),
     "lists": array("iu", 2, None),
     "metrics": some(Mapping),
     "min_within": whole(0),
@@ -428,6 +429,7 @@ SENSE: dict[str, Sense] = {
     "test_share": real(0),
     "texts": some(None),
     "ties": some(None),
+    "users": some(None, Mapping),
     "votes": some(brm.Votes),
     "weight": array("fiu", 1, None),
     "without": listed(text),

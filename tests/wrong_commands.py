@@ -202,7 +202,10 @@ class Desk:
     def damaged(self, random: Random) -> list[str]:
         """One file of a folder of ours damaged in a copy, and a command that reads it."""
         readers: dict[str, list[list[str]]] = {
-            "pool": [["fit", "{}", "--labels", "votes.csv", "--encoder", "linear"], ["campaign", "init", "{out}", "--pool", "{}"]],
+            "pool": [
+                ["fit", "{}", "--labels", "votes.csv", "--encoder", "linear"],
+                ["campaign", "init", "{out}", "--pool", "{}"],
+            ],
             "run": [["report", "{}"], ["explain", "{}"], ["diagnose", "{}"], ["export", "{}", "--to", "{out}"]],
             "model": [["score", "{}", "rows.jsonl"]],
             "campaign": [

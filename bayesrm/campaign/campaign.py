@@ -38,6 +38,7 @@ from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.room import Room, room
 from bayesrm.design.selection import Selection
 from bayesrm.errors import NoCandidatesError
+from bayesrm.inference import as_device
 from bayesrm.inference import fit as fit_model
 from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
@@ -45,6 +46,7 @@ from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.batches import candidates_of, constraints_of
 from bayesrm.runs.settings import CampaignSettings
 from bayesrm.types import Comparisons, Preferences, ResponsePool
+from bayesrm.utils.checked import Seed, Unicode, checked
 
 
 class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
@@ -79,22 +81,25 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
     0
     """
 
+    @checked
     def __init__(
         self, directory: Path, store: Store, pool_path: Path, pool: ResponsePool, device: str | None = None
     ) -> None:
         self.directory, self.store, self.pool_path, self.pool = directory, store, pool_path, pool
+        as_device(device)
         self.device = device
         self.settings = store.settings()
         # Campaigns that are older than these settings have none.
         self.configuration = CampaignSettings(**self.settings.get("configuration", {}))
 
     @classmethod
+    @checked
     def create(
         cls,
         directory: str | os.PathLike[str],
         pool: str | os.PathLike[str],
         target_prompts: str | os.PathLike[str] | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         labels: bool = True,
         **settings: Any,
     ) -> Campaign:
@@ -130,6 +135,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         return cls(directory, store, pool_path, opened)
 
     @classmethod
+    @checked
     def open(
         cls,
         directory: str | os.PathLike[str],
@@ -170,6 +176,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         labels = self.settings["targets"]
         return None if labels is None else only_prompts(self.pool, labels)
 
+    @checked
     def ask(self, request: Request | int = 200, list_size: int | None = None) -> list[Question]:
         """Choose a batch and keep it; see :meth:`hand_out` for the files.
 
@@ -190,9 +197,9 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         InvalidInputError
             Where the request cannot be filled.
         """
-        request = Request(size=request) if isinstance(request, int) else request
+        request = request if isinstance(request, Request) else Request(size=request)
         if list_size is not None:
-            request = Request.model_validate(dict(request) | {"list_size": list_size})
+            request = Request(**dict(request) | {"list_size": list_size})
         batch = 1 + max((entry["number"] for entry in self.store.batches()), default=0)
         seed = int(self.settings["seed"])
         plan, constraints = request.with_targets(self.targets), constraints_of(request, self.pool)
@@ -220,6 +227,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         self.store.add_batch(batch, plan.criterion.name, described, questions)
         return questions
 
+    @checked
     def room(self, list_size: int = 4) -> Room | None:
         """What can be saved before a label is paid for: by any choice of pairs, by lists, by what the model sees.
 
@@ -242,6 +250,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         seed = rng.child(int(self.settings["seed"]), "room")
         return room(posterior, self.pool, self.asked(), self.targets, seed, list_size)
 
+    @checked
     def costs(self, words: str) -> Float[np.ndarray, "response"]:
         """What each response costs to read: "length", its characters, or what an .npy file says.
 
@@ -252,11 +261,12 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         """
         return costs_of(words, self.pool)
 
+    @checked
     def tell(
         self,
         file: str | os.PathLike[str],
         form: str | None = None,
-        annotator: str = "",
+        annotator: Unicode = "",
         answers: Mapping[str, str] | None = None,
         dry_run: bool = False,
         again: bool = False,
@@ -310,6 +320,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         """
         return as_preferences(self.store.questions(), self.store.answers(), self.configuration.points)
 
+    @checked
     def labels(self, ties: str = "keep", conflicts: str = "all") -> pd.DataFrame:
         """The answers that count as a table for other programs: chosen and rejected texts, who, when, weights.
 
@@ -337,6 +348,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         rows = label_rows(self, ties, conflicts).rows
         return pd.DataFrame([as_record(row) for row in rows], columns=list(COLUMNS))
 
+    @checked
     def export_labels(
         self,
         to: str = "trl",
@@ -370,10 +382,12 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         """
         return export_labels(self, to, out, ties, conflicts)[0]
 
+    @checked
     def model(self, labels: Preferences | None = None) -> RewardModel:
         """What is fitted by default: a model of the campaign's settings, for answers such as these."""
         return model_of(self.configuration, self.pool, self.preferences() if labels is None else labels)
 
+    @checked
     def fit(
         self,
         model: RewardModel | None = None,

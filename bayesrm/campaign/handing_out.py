@@ -17,6 +17,7 @@ from bayesrm.campaign.store import Store
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.settings import CampaignSettings
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 
 BATCHES = "batches"
 """The folder of a campaign that questions are written to."""
@@ -41,6 +42,7 @@ class CanHandOut:
     pool: ResponsePool
     configuration: CampaignSettings
 
+    @checked
     def hand_out(self, to: str, batch: int | None = None, out: str | os.PathLike[str] | None = None) -> list[Path]:
         """Write the files of a batch. A file that is there and differs stays, and the new one gets a number.
 

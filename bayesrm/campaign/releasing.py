@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bayesrm.campaign.decisions import NOT_SAID, OWNER, require_there, said
 from bayesrm.campaign.store import Store
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.checked import Unicode, checked
 from bayesrm.utils.wording import counted, one_or_many
 
 
@@ -87,7 +88,10 @@ class CanRelease:
 
     store: Store
 
-    def release(self, batch: int, by: str = OWNER, reason: str = NOT_SAID, dry_run: bool = False) -> ReleaseReport:
+    @checked
+    def release(
+        self, batch: int, by: Unicode = OWNER, reason: Unicode = NOT_SAID, dry_run: bool = False
+    ) -> ReleaseReport:
         """Wait no longer for the unanswered pairs of a batch; they may be asked again.
 
         Parameters
@@ -119,7 +123,10 @@ class CanRelease:
                 telling.release(unanswered, *said(by, reason))
         return ReleaseReport(batch, len(unanswered), len(answered), dry_run)
 
-    def close(self, batch: int, reopen: bool = False, by: str = OWNER, reason: str = NOT_SAID) -> CloseReport:
+    @checked
+    def close(
+        self, batch: int, reopen: bool = False, by: Unicode = OWNER, reason: Unicode = NOT_SAID
+    ) -> CloseReport:
         """Take no further answers to a batch, or take them again.
 
         Parameters

@@ -11,6 +11,7 @@ from bayesrm.campaign.decisions import NOT_SAID, OWNER, require_there, said
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.untelling import rows_told_by
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.checked import Unicode, checked
 from bayesrm.utils.wording import counted, one_or_many
 
 
@@ -68,15 +69,16 @@ class CanRename:
 
     store: Store
 
+    @checked
     def rename(
         self,
         old: str,
-        new: str,
+        new: Unicode,
         files: Collection[str | os.PathLike[str]] = (),
         batches: Collection[int] = (),
         merge: bool = False,
-        by: str = OWNER,
-        reason: str = NOT_SAID,
+        by: Unicode = OWNER,
+        reason: Unicode = NOT_SAID,
         dry_run: bool = False,
     ) -> RenameReport:
         """Call an annotator otherwise, or say whose answers without a name are.
@@ -105,6 +107,7 @@ class CanRename:
             Where nobody is called ``old``, or two people would become one.
         """
         old, new = old.strip(), new.strip()
+        files, batches = tuple(files), tuple(batches)
         if not new or new == old:
             raise InvalidInputError(f"expected another name for {old or 'answers without one'}, got {new!r}")
         asked = {question.id: question for question in self.store.questions()}
@@ -139,7 +142,8 @@ class CanRename:
                 telling.rename(old, new, rows, *said(by, reason))
         return RenameReport(old, new, len(own), lasting, len(theirs), len(both), dry_run)
 
-    def undo_rename(self, by: str = OWNER, reason: str = NOT_SAID) -> str:
+    @checked
+    def undo_rename(self, by: Unicode = OWNER, reason: Unicode = NOT_SAID) -> str:
         """Take the last renaming back that stands.
 
         Parameters

@@ -15,6 +15,7 @@ from bayesrm.campaign.decisions import NOT_SAID, OWNER, require_there, said
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.writing import Telling
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.checked import Unicode, checked
 from bayesrm.utils.files import sha256
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -67,14 +68,15 @@ class CanUntell:
 
     store: Store
 
+    @checked
     def untell(
         self,
         *files: str | os.PathLike[str],
         annotators: Collection[str] = (),
         batches: Collection[int] = (),
         questions: Collection[str] = (),
-        by: str = OWNER,
-        reason: str = NOT_SAID,
+        by: Unicode = OWNER,
+        reason: Unicode = NOT_SAID,
         dry_run: bool = False,
     ) -> UntellReport:
         """Take answers back: those of which all that is given holds.
@@ -100,6 +102,7 @@ class CanUntell:
         InvalidInputError
             Where nothing is given, or no answer that counts is like that.
         """
+        annotators, batches, questions = tuple(annotators), tuple(batches), tuple(questions)
         if not (files or annotators or batches or questions):
             raise InvalidInputError(
                 "expected what to take back, and nothing was said: name a file that was told, --annotator, --batch or "
