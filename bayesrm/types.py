@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
@@ -486,9 +486,10 @@ def _require_labels(name: str, of: str, labels: np.ndarray) -> None:
     """Raise InvalidInputError where one is missing, or is something that has no order."""
     if labels.dtype.kind == "f":
         wrong = np.isnan(labels)
-    elif labels.dtype.kind == "O":
-        kinds = {type(label) for label in labels.tolist()}
-        wrong = np.zeros(len(labels), bool) if len(kinds) == 1 and kinds <= {str, int} else ~_is_text(labels)
+    elif labels.dtype.kind == "O" and labels.size:
+        wrong = ~(
+            _are(int | np.integer, labels) if isinstance(labels.flat[0], int | np.integer) else _are(str, labels)
+        )
     else:
         return
     if wrong.any():
@@ -498,8 +499,8 @@ def _require_labels(name: str, of: str, labels: np.ndarray) -> None:
         )
 
 
-def _is_text(labels: np.ndarray) -> np.ndarray:
-    return np.array([isinstance(label, str) for label in labels.tolist()], bool)
+def _are(kind: Any, labels: np.ndarray) -> Bool[np.ndarray, "label"]:
+    return np.array([isinstance(label, kind) and not isinstance(label, bool) for label in labels.tolist()], bool)
 
 
 def _of_each(name: str, values: np.ndarray, rankings: int) -> np.ndarray:
