@@ -62,6 +62,14 @@ def test_the_first_of_the_records_says_who_and_how_sure_that_is():
     assert "mixes up left and right" in str(turned)
 
 
+def test_typical_annotators_are_right_as_often_as_is_expected_of_them():
+    records = [
+        record for seed in range(6) for record in records_of_annotators(crowd(seed)) if record.name != "eve"
+    ]
+    right = np.mean([record.right.estimate for record in records])
+    assert np.mean([record.expected for record in records]) == pytest.approx(right, abs=0.04)
+
+
 def test_who_mixes_up_the_sides_is_told_from_who_answers_at_random():
     posterior = crowd(3, random=30)
     labels = posterior.preferences

@@ -116,6 +116,12 @@ def test_repeated_questions_count_once_each():
     assert (same, repeated) == (pytest.approx(1 / 3 + 1 / 2), 2)
 
 
+def test_texts_of_one_length_predict_half_of_the_answers(told):
+    pool = dataclasses.replace(told.pool, texts=["x"] * len(told.pool))
+    history = own_history(brm.fit(brm.RewardModel(DIM, "linear", prior_scale=1.0), pool, told.preferences))
+    assert float(history["length_accuracy"]) == 0.5
+
+
 def test_too_few_answers_have_no_curve(told, plugin):
     assert own_history(refit(told, told.preferences[np.arange(30)])) is None
     assert own_history(plugin) is None, "a point without a fit of its own"
