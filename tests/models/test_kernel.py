@@ -36,6 +36,8 @@ def test_a_usual_difference_has_the_same_variance_whatever_the_length(shape):
 
 def test_shapes_against_their_definitions():
     distance = torch.linspace(0, 5, 30).double()
+    ratio = kernel_of_distance(distance, 1.7, "rbf") / torch.exp(-(distance**2) / (2 * 1.7**2))
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-12)
     for shape, nu in (("matern32", 1.5), ("matern52", 2.5)):
         from scipy.special import gamma, kv
 
