@@ -229,7 +229,7 @@ def test_save_refuses_bad_golden(tmp_path: Path, pool: brm.ResponsePool, golden:
     ("labels", "message"),
     [
         (PROMPT + 0.5, "integers or strings, got float64"),
-        (np.array([1, "a", 2, 3, 4, 5], dtype=object), "all integers or all strings"),
+        (np.array([1, "a", 2, 3, 4, 5], dtype=object), "text or a whole number as the prompt .* got 'a'"),
     ],
 )
 def test_save_refuses_other_prompt_labels(tmp_path: Path, labels: np.ndarray, message: str) -> None:
