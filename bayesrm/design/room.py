@@ -20,6 +20,7 @@ from bayesrm import rng
 from bayesrm.design import make_design
 from bayesrm.design.candidates.sets import CandidateSet, candidates
 from bayesrm.design.headroom import headroom
+from bayesrm.design.lists.groups import require_size
 from bayesrm.design.lists.select import select_lists
 from bayesrm.errors import BayesRMError
 from bayesrm.posteriors.base import RewardPosterior
@@ -119,8 +120,14 @@ def room(
     seed
         Of the prompts that are looked at.
     list_size
-        Of how many responses lists are at most; of fewer where no prompt has so many.
+        Of how many responses lists are at most, 2 to 8; of fewer where no prompt has so many.
+
+    Raises
+    ------
+    InvalidInputError
+        For another ``list_size``.
     """
+    require_size(list_size)
     try:
         pairs = candidates(pool, prompts=min(PROMPTS, pool.n_prompts), size=None, seed=seed, exclude=exclude)
         share = headroom(posterior, pairs, targets)

@@ -7,6 +7,7 @@ import pytest
 
 import bayesrm as brm
 from bayesrm.design.room import Room, reading_of_lists, room, texts_for
+from bayesrm.errors import InvalidInputError
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +80,9 @@ def test_sentences_say_what_is_expected_to_pay(lists, said):
     assert "one block of embeddings" in sentences[2]
     assert "no covariates" in sentences[2]
     assert len(Room(0.83, None, 4, blocks=7, covariates=3).sentences()) == 1
+
+
+@pytest.mark.parametrize("members", [-1, 0, 1, 9])
+def test_lists_have_two_to_eight_members(posterior, members):
+    with pytest.raises(InvalidInputError, match="expected list_size between 2"):
+        room(posterior, posterior.pool, list_size=members)
