@@ -78,7 +78,7 @@ def test_what_is_valid_works(calls):
 
 @given(st.data())
 @settings(
-    max_examples=600,
+    max_examples=300,
     deadline=None,
     derandomize=True,
     database=None,

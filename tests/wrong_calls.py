@@ -333,10 +333,22 @@ def path(*others: Any) -> Sense:
     return some(str, os.PathLike, *others)
 
 
+def _is_same_of_pairs(value: Any) -> bool:
+    """How many pairs of answers are the same, and how many there are."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
+        and 0 <= value[0] <= value[1] < math.inf
+    )
+
+
 pairs_like = (brm.Comparisons, brm.CandidateSet)
 text = some(str)
+
+
 SENSE: dict[str, Sense] = {
-    "agreement": lambda value: value is None or value == (0, 1),
+    "agreement": lambda value: value is None or _is_same_of_pairs(value),
     "annotator": array("iuUO", 1, None, str, brm.Annotator),
     "annotators": listed(text),
     "answers": some(None, dict, Mapping),

@@ -297,4 +297,4 @@ def test_ids_of_pairs_that_a_data_set_brings_say_which_pairs(tmp_path, pool_fold
         campaign.tell(file)
         found += [question.id for question in campaign.store.questions()]
     assert found[0] == found[2] != found[1]
-    assert re.fullmatch(r"q\w{5}-told-[a-z]\w{6}-1", found[0])
+    assert re.fullmatch(r"q\w{5}-told-\w{7}-1", found[0])

@@ -73,7 +73,7 @@ def test_blocks_must_tile(blocks: dict, words: str) -> None:
         ({"length": [1.0, 2.0]}, r"each of the 5 responses in the covariate 'length', got shape \(2,\)"),
         ({"length": np.zeros((5, 1))}, r"shape \(5, 1\)"),
         ({"length": [1.0, 2.0, np.nan, 3.0, np.inf]}, r"NaN or infinity for 2 of 5 .* response 2"),
-        ({"length": list("abcde")}, "expected numbers in the covariate 'length'"),
+        ({"length": list("abcde")}, "expected the covariate 'length' to be numbers"),
         ({"covariates": np.zeros(5)}, "name of a covariate"),
         ({"a/b": np.zeros(5)}, "without commas and slashes"),
         ({" a": np.zeros(5)}, "name of a covariate"),

@@ -47,13 +47,13 @@ def test_the_name_of_a_folder_adds_no_line_to_the_card(laplace, folder, tmp_path
 
 def test_nor_do_settings_of_a_pool(laplace, folder, tmp_path):
     """They come from the card of a pool, which somebody else may have made."""
-    embedding = {"model": HOSTILE, "pooling": f"name{HOSTILE}", "template": f"name{HOSTILE}"}
-    brm.save_reward_model(tmp_path / "hostile name", laplace, embedding)
-    brm.save_reward_model(
-        tmp_path / "tame name", laplace, {"model": "name", "pooling": "name", "template": "name"}
-    )
+    brm.save_reward_model(tmp_path / "hostile name", laplace, {"model": HOSTILE})
+    brm.save_reward_model(tmp_path / "tame name", laplace, {"model": "name"})
     without_base = [line for line in lines(tmp_path / "tame name") if not line.startswith("base_model:")]
     assert lines(tmp_path / "hostile name") == without_base
+    for setting in ("pooling", "template"):
+        with pytest.raises(InvalidInputError, match=f"expected {setting} to be one of"):
+            brm.save_reward_model(tmp_path / "other", laplace, {"model": "name", setting: f"mean{HOSTILE}"})
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])

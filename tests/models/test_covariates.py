@@ -320,7 +320,7 @@ def test_without_nothing_and_without_the_unknown(told: brm.ResponsePool, world: 
     np.testing.assert_array_equal(posterior.reward(told, without=())[0], posterior.reward(told)[0])
     with pytest.raises(InvalidInputError, match=r"'tone'.* has log_characters, lines, constant"):
         posterior.reward(told, without=("tone",))
-    with pytest.raises(InvalidInputError, match="sequence of names"):
+    with pytest.raises(InvalidInputError, match="expected without to be a sequence, each a text"):
         posterior.reward(told, without="lines")
     # "length" stands for all that say how long a text is.
     both = posterior.reward(told, without=("log_characters", "lines"))[0]
@@ -336,7 +336,7 @@ def test_without_nothing_and_without_the_unknown(told: brm.ResponsePool, world: 
         ({"covariates": ("tone",)}, "lacks tone"),
         ({"covariate_blocks": "some"}, "together, apart, got 'some'"),
         ({"prior_mean": {"tone": 1.0}}, "got one of 'tone'"),
-        ({"prior_mean": {"lines": math.nan}}, "finite prior means"),
+        ({"prior_mean": {"lines": math.nan}}, "expected prior_mean to be a mapping of a text to a finite number"),
         ({"encoder": "linear", "prior_scale": {"features": 1.0}}, "covariates, layer-0, layer-1"),
     ],
 )

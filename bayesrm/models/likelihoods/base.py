@@ -115,8 +115,9 @@ class Likelihood(ABC):
         return self.outcome_log_probs(logit).exp()
 
     def probability(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
-        """P(first preferred | η), a tie counted as half: E[y | η] where outcomes are no grades."""
-        return self.outcome_probabilities(logit) @ logit.new_tensor(self.outcomes)
+        """P(first preferred | η), by whatever grade, a tie counted as half."""
+        sides = (torch.sign(logit.new_tensor(self.outcomes) - 0.5) + 1) / 2
+        return self.outcome_probabilities(logit) @ sides
 
     def answer_entropy(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
         """Entropy of the outcome given η, in nats."""

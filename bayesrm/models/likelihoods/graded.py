@@ -108,11 +108,6 @@ class Graded(Likelihood):
         inner = below[..., 1:] + above[..., :-1] + apart
         return torch.cat([below[..., :1], inner, above[..., -1:]], dim=-1)
 
-    def probability(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair"]:
-        """P(first better by any grade), the middle grade counted as half."""
-        sides = (torch.sign(logit.new_tensor(self.outcomes) - 0.5) + 1) / 2
-        return self.outcome_probabilities(logit) @ sides
-
     def derivatives(
         self, logit: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
     ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"]]:
