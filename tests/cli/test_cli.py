@@ -67,7 +67,12 @@ def test_results_do_not_depend_on_the_number_of_workers(command, files):
         if alone.read_bytes() != together.read_bytes():
             # Which values they are says more than that some byte is another one.
             xr.testing.assert_identical(brm.open_results(alone).load(), brm.open_results(together).load())
-            raise AssertionError(f"{alone.parent.name}: equal values, and files of other bytes")
+            a, b = (np.frombuffer(path.read_bytes(), np.uint8) for path in (alone, together))
+            at = int(np.argmax(a[: len(b)] != b[: len(a)]))
+            raise AssertionError(
+                f"{alone.parent.name}: equal values in files of {len(a)} and {len(b)} bytes, which differ from byte "
+                f"{at} on: {a[max(at - 60, 0) : at + 60].tobytes()!r} and {b[max(at - 60, 0) : at + 60].tobytes()!r}"
+            )
 
 
 def test_run_without_a_test_pool(command, files):
