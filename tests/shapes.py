@@ -17,7 +17,7 @@ import jaxtyping
 
 import bayesrm
 
-CALLS = 20
+CALLS = 5
 _called: Counter[int] = Counter()
 
 
