@@ -8,9 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.campaign import unasked
@@ -24,6 +22,7 @@ from bayesrm.campaign.handoff.base import Sheet
 from bayesrm.campaign.labels.base import COLUMNS, as_record
 from bayesrm.campaign.labels.export import export_labels
 from bayesrm.campaign.labels.rows import label_rows
+from bayesrm.campaign.looking_ahead import CanLookAhead
 from bayesrm.campaign.records import Question
 from bayesrm.campaign.releasing import CanRelease
 from bayesrm.campaign.renaming import CanRename
@@ -32,10 +31,8 @@ from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.tell import tell as tell_file
 from bayesrm.campaign.untelling import CanUntell
-from bayesrm.design.candidates.costs import costs_of
 from bayesrm.design.lists.select import select_lists
 from bayesrm.design.lists.selection import ListSelection
-from bayesrm.design.room import Room, room
 from bayesrm.design.selection import Selection
 from bayesrm.errors import NoCandidatesError
 from bayesrm.inference import as_device
@@ -45,11 +42,11 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.batches import candidates_of, constraints_of
 from bayesrm.runs.settings import CampaignSettings
-from bayesrm.types import Comparisons, Preferences, ResponsePool
+from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.checked import Seed, Unicode, checked
 
 
-class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
+class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
     """A labelling campaign: what was asked of people and what they said, on disk, and what follows from it.
 
     Use :meth:`create` and :meth:`open`.
@@ -212,7 +209,7 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         # What does not depend on labels needs no fit to them.
         labels = self.preferences() if plan.criterion.uses_labels else Preferences.none()
         lists = request.list_size > 2
-        posterior = self.fit(model_of(self.configuration, self.pool, labels, lists), labels=labels)
+        posterior = self._fitted(labels, lists)
         child = rng.child(seed, "selection", batch)
         selection: Selection | ListSelection
         if lists:
@@ -226,40 +223,6 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
             described["importance"] = [float(weights[q.first, q.second]) for q in questions]
         self.store.add_batch(batch, plan.criterion.name, described, questions)
         return questions
-
-    @checked
-    def room(self, list_size: int = 4) -> Room | None:
-        """What can be saved before a label is paid for: by any choice of pairs, by lists, by what the model sees.
-
-        Parameters
-        ----------
-        list_size : int, default 4
-            Of how many responses the lists are that are held against pairs.
-
-        Returns
-        -------
-        Room or None
-            Its ``sentences()`` say it, with what it rests on; None where no pair is left to ask.
-
-        See Also
-        --------
-        headroom : The least share of random's labels.
-        """
-        labels = self.preferences()
-        posterior = self.fit(model_of(self.configuration, self.pool, labels, rankings=True), labels=labels)
-        seed = rng.child(int(self.settings["seed"]), "room")
-        return room(posterior, self.pool, self.asked(), self.targets, seed, list_size)
-
-    @checked
-    def costs(self, words: str) -> Float[np.ndarray, "response"]:
-        """What each response costs to read: "length", its characters, or what an .npy file says.
-
-        Raises
-        ------
-        InvalidInputError
-            Where these are not a positive number for each response.
-        """
-        return costs_of(words, self.pool)
 
     @checked
     def tell(
@@ -410,11 +373,3 @@ class Campaign(CanHandOut, CanUntell, CanRename, CanRelease):
         inference = self.configuration.inference if inference is None else inference
         seed = rng.child(int(self.settings["seed"]), "fit")
         return fit_model(model, self.pool, labels, inference, seed=seed, device=self.device)
-
-    def asked(self) -> Comparisons:
-        """Every pair that was asked, also within a list, but for those that were released and never answered."""
-        answered = {answer.question for answer in self.store.answers()}
-        gone = self.store.released().keys() - answered
-        questions = [question for question in self.store.questions() if question.id not in gone]
-        pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
-        return Comparisons(pairs[:, 0], pairs[:, 1])
