@@ -56,6 +56,7 @@ def replay(
     """
     import bayesrm as brm
     from bayesrm.data.votes import VOTES
+    from bayesrm.evaluation.summary import headroom_verdict
     from bayesrm.reports.runs import REPORT_FILE, render
     from bayesrm.utils.files import replacing
 
@@ -93,6 +94,9 @@ def replay(
         say(f"People agree with the majority of the others on {tree.attrs['ceiling']:.0%} of held-out votes.")
     for sentence in json.loads(tree.attrs["sentences"]).values():
         say(sentence)
+    said = headroom_verdict(trajectory)
+    if said:
+        say(said)
     if out is not None:
         with replacing(out / REPORT_FILE) as temporary:
             temporary.write_text(render(tree, title=f"Votes on {pool.name} replayed"), encoding="utf-8")

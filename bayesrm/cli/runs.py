@@ -130,7 +130,7 @@ def _look_at_test(config: RunConfig) -> None:
 
 
 def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler: str | None = None) -> None:
-    from bayesrm.evaluation.summary import final_table, length_verdict, verdict
+    from bayesrm.evaluation.summary import final_table, headroom_verdict, length_verdict, verdict
     from bayesrm.plots.runs import learning_curves, save
     from bayesrm.reports.runs import write_report
     from bayesrm.runs.combine import combine
@@ -150,7 +150,7 @@ def _sweep_and_show(configs: list[RunConfig], out: Path, workers: int, scheduler
     if "one_minus_spearman" in trajectory:
         table = final_table(trajectory)
         _print_table(table)
-        say(" ".join(filter(None, (verdict(table), length_verdict(trajectory)))))
+        say(" ".join(filter(None, (verdict(table), length_verdict(trajectory), headroom_verdict(trajectory)))))
         written.append(out / "learning_curves.png")
         save(learning_curves(trajectory), written[-1])
     written.append(write_report(out))

@@ -103,3 +103,11 @@ def headroom(
             "are certain, or independent of those of the targets"
         )
     return total**2 / square / len(candidates)
+
+
+def sentence(share: str, under: str) -> str:
+    """Headroom in words, with what it rests on: the share, and the posterior that it is of."""
+    return (
+        f"Headroom: a design that stays unbiased can need no less than {share} of the labels that random pairs need "
+        f"here, by (E h)²/E h² under {under} and as far as its model is right."
+    )

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from bayesrm import rng
 from bayesrm.design import make_design
 from bayesrm.design.candidates.sets import CandidateSet, candidates
-from bayesrm.design.headroom import headroom
+from bayesrm.design.headroom import headroom, sentence
 from bayesrm.design.lists.groups import require_size
 from bayesrm.design.lists.select import select_lists
 from bayesrm.errors import BayesRMError
@@ -65,10 +65,7 @@ class Room:
         return [self._of_pairs(), *self._of_lists(), *self._of_sight()]
 
     def _of_pairs(self) -> str:
-        return (
-            f"Headroom: a design that stays unbiased can need no less than {self.headroom:.0%} of the labels that "
-            "random pairs need here, by (E h)²/E h² under today's posterior and as far as its model is right."
-        )
+        return sentence(f"{self.headroom:.0%}", "today's posterior")
 
     def _of_lists(self) -> list[str]:
         if self.lists is None:

@@ -9,6 +9,8 @@ NEEDS_NO_LABEL = "baseline_"
 """What a run calls 1 − Spearman of a ranking that needs no label, such as ``baseline_log_characters``."""
 LENGTH_SHARE = "length_share"
 """What a run calls the part of the variance of rewards within prompts that length accounts for."""
+HEADROOM = "headroom"
+"""What a run calls the least share of random's labels that an unbiased design could need after its last round."""
 
 METRIC_NAMES = {
     "one_minus_spearman": ("1 − Spearman within prompts", "lower"),

@@ -10,8 +10,9 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import t
 
+from bayesrm.design.headroom import sentence
 from bayesrm.evaluation.baselines import length_sentence
-from bayesrm.evaluation.names import BASELINE, LENGTH_SHARE, METRIC_NAMES, NEEDS_NO_LABEL
+from bayesrm.evaluation.names import BASELINE, HEADROOM, LENGTH_SHARE, METRIC_NAMES, NEEDS_NO_LABEL
 from bayesrm.utils.wording import counted
 
 _WITHIN_A_CELL = ("round", "n", "test_prompt")
@@ -116,6 +117,28 @@ def length_verdict(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -
     share, own = (float(last[name].mean("seed").isel(at)) for name in (LENGTH_SHARE, "one_minus_spearman"))
     found = {name: {"one_minus_spearman": value} for name, value in alone.items()}
     return length_sentence(None if np.isnan(share) else share, found, own)
+
+
+def headroom_verdict(trajectory: xr.Dataset) -> str:
+    """What any design could have saved, in a sentence; "" where it is not known.
+
+    Of the runs at random, whose labels no design has bent, where there are some; the mean over seeds in each setting.
+    """
+    if HEADROOM not in trajectory:
+        return ""
+    shares = trajectory[HEADROOM]
+    at_random = shares.sel(design=[name for name in shares["design"].values if name == BASELINE])
+    shares = at_random if bool(at_random.notnull().any()) else shares
+    means = shares.mean("seed").values
+    means = means[~np.isnan(means)]
+    if not len(means):
+        return ""
+    low, high = f"{means.min():.0%}", f"{means.max():.0%}"
+    several = low != high
+    return sentence(
+        f"{low} to {high}, by setting," if several else low,
+        "the posteriors after the last round" if trajectory.sizes["seed"] > 1 or several else "the last posterior",
+    )
 
 
 def setting_columns(table: pd.DataFrame) -> list[str]:

@@ -18,6 +18,7 @@ from bayesrm.evaluation.names import METRIC_NAMES
 from bayesrm.evaluation.summary import (
     cell,
     final_table,
+    headroom_verdict,
     length_verdict,
     rankings_without_labels,
     setting,
@@ -81,6 +82,7 @@ def render(results: xr.DataTree, title: str, changed: Sequence[str] = ()) -> str
         common="" if table is None else _common(table),
         designs=_designs(trajectory),
         length=length_verdict(trajectory) if evaluated else "",
+        headroom=headroom_verdict(trajectory),
         alone={
             name.replace("_", " "): f"{value:.3f}" for name, value in rankings_without_labels(trajectory).items()
         },

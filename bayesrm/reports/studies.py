@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayesrm.evaluation.names import LENGTH_SHARE
-from bayesrm.evaluation.summary import rankings_without_labels
+from bayesrm.evaluation.summary import headroom_verdict, rankings_without_labels
 from bayesrm.plots.runs import svg
 from bayesrm.reports.runs import REPORT_FILE
 from bayesrm.study import StudyResults
@@ -142,6 +142,9 @@ def _facts(results: StudyResults) -> dict[str, str]:
     if LENGTH_SHARE in results.trajectory and bool(results.trajectory[LENGTH_SHARE].notnull().any()):
         share = float(results.trajectory[LENGTH_SHARE].mean())
         facts["length"] = f"{share:.0%} of what the models know, on average over runs and rounds"
+    headroom = headroom_verdict(results.trajectory)
+    if headroom:
+        facts["headroom"] = headroom.removeprefix("Headroom: ")
     if "wall" in results.seconds:
         facts["time of the last call"] = duration(results.seconds["wall"])
     spent = {name: seconds for name, seconds in results.seconds.items() if name != "wall"}

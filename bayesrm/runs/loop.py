@@ -31,18 +31,15 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.lists.select import select_lists
 from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
-from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
-from bayesrm.evaluation.baselines import RANDOM, baselines, length_share
-from bayesrm.evaluation.metrics import predict, scores, spearman_by_prompt
-from bayesrm.evaluation.names import LENGTH_SHARE, NEEDS_NO_LABEL
+from bayesrm.errors import InvalidInputError, NoCandidatesError
 from bayesrm.inference import INFERENCES, RECOMMENDED_INFERENCE, as_device, fit
 from bayesrm.inference.base import Inference
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.runs.batches import candidates_of, constraints_of, design_of
 from bayesrm.runs.checksums import CHECKSUMS_FILE, keep_checksums
 from bayesrm.runs.journal import Journal, Metrics, RoundRecord
+from bayesrm.runs.measuring import headroom_left, measure, needs_no_label
 from bayesrm.runs.results import RESULTS_FILE, keep_results, open_results, run_tree
 from bayesrm.runs.settings import LoopSettings
 from bayesrm.types import Pairs, Preferences, ResponsePool
@@ -265,9 +262,9 @@ def run_loop(
             posterior = posterior_after(labels)
             with stage("evaluate"):
                 temperature = getattr(annotator, "temperature", 1.0)
-                measured = _measure(posterior, test, temperature, settings.by_prompt)
+                measured = measure(posterior, test, temperature, settings.by_prompt)
                 if test is not None:
-                    alone = _needs_no_label(test, temperature) if alone is None else alone
+                    alone = needs_no_label(test, temperature) if alone is None else alone
                     measured |= alone
             with stage("keep"):
                 journal.keep_metrics(t, measured)
@@ -280,10 +277,12 @@ def run_loop(
             "run ends there; give a larger pool, or scope='cross-prompt' for more pairs",
             stacklevel=2,
         )
+    with stage("evaluate"):
+        left = headroom_left(posterior, pool, settings.scope, labels, rng.child(seed, "headroom"))
     with stage("draws"):
         draws_tree = posterior.to_datatree(settings.draws, rng.child(seed, "draws"), settings.log_likelihood)
     with stage("keep"):
-        tree = run_tree(records, draws_tree, configuration)
+        tree = run_tree(records, draws_tree, configuration, left)
         if directory is not None and journal.metrics(rounds) is None:  # a longer run's results are not cut short
             keep_results(tree, directory, journal.files())
     return tree
@@ -361,39 +360,6 @@ def _require_answers(answered: object, selection: Selection | ListSelection) -> 
             "return first and second as they were asked"
         )
     return answered
-
-
-def _measure(
-    posterior: RewardPosterior,
-    test: tuple[ResponsePool, ArrayLike] | None,
-    temperature: float,
-    by_prompt: bool = False,
-) -> Metrics:
-    """Test metrics, and what the posterior says of itself."""
-    metrics: Metrics = {}
-    if test is not None:
-        predicted = predict(posterior, test[0], np.asarray(test[1]), temperature)
-        metrics |= scores(predicted)
-        share = length_share(predicted.reward, test[0])
-        if share is not None:
-            metrics[LENGTH_SHARE] = share
-        if by_prompt:
-            correlation = spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
-            metrics["one_minus_spearman_by_prompt"] = (1 - correlation).tolist()
-    try:
-        metrics["entropy"] = posterior.entropy()
-    except CapabilityError:
-        metrics["entropy"] = float("nan")
-    if isinstance(posterior, LastLayerPosterior):
-        metrics["log_evidence"] = posterior.log_evidence
-        metrics["prior_scale"] = float(posterior.prior_precision.rsqrt().mean())
-    return metrics
-
-
-def _needs_no_label(test: tuple[ResponsePool, ArrayLike], temperature: float) -> Metrics:
-    """1 − Spearman of rankings that need no label, by length and by covariates; random's is 1 whatever the pool."""
-    found = baselines(test[0], test[1], temperature)
-    return {f"{NEEDS_NO_LABEL}{name}": own["one_minus_spearman"] for name, own in found.items() if name != RANDOM}
 
 
 def _described_cost(constraints: Constraints) -> str | None:

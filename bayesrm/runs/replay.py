@@ -32,11 +32,12 @@ from bayesrm.design.candidates import candidates
 from bayesrm.errors import InvalidInputError, NoCandidatesError
 from bayesrm.evaluation.comparison import compare, saving_sentence
 from bayesrm.evaluation.metrics import evaluate, log_loss
-from bayesrm.evaluation.names import BASELINE
+from bayesrm.evaluation.names import BASELINE, HEADROOM
 from bayesrm.inference import fit
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import dataset
+from bayesrm.runs.measuring import headroom_of
 from bayesrm.runs.results import write_results
 from bayesrm.types import Preferences, ResponsePool, require_within
 from bayesrm.utils.checked import Count, Seed, checked
@@ -44,7 +45,6 @@ from bayesrm.utils.progress import bar
 from bayesrm.utils.versions import versions
 
 REPLAY_FILE = "replay.nc"
-MOST_CANDIDATES = 20_000
 
 
 @checked
@@ -96,8 +96,9 @@ def replay(
     -------
     DataTree
         ``trajectory``: dimensions ``design``, ``seed``, ``round``, coordinate ``labels``; ``vote_log_loss`` and
-        ``vote_accuracy`` of held-out votes, ``one_minus_spearman`` to the consensus. Attributes: ``sentences`` (JSON,
-        one for each design), ``ceiling`` of the accuracy.
+        ``vote_accuracy`` of held-out votes, ``one_minus_spearman`` to the consensus; ``headroom``, the least share of
+        random's labels that an unbiased design could need on these pairs (dimensions ``design``, ``seed``). Attributes:
+        ``sentences`` (JSON, one for each design), ``ceiling`` of the accuracy.
 
     Raises
     ------
@@ -135,6 +136,7 @@ def replay(
     rounds = max(1, budget // batch_size)
     names = ["vote_log_loss", "vote_accuracy", "one_minus_spearman"]
     values = {name: np.full((len(named), len(chosen), rounds), np.nan) for name in names}
+    left = np.full((len(named), len(chosen)), np.nan)
     places = [(d, s) for s in range(len(chosen)) for d in range(len(named))]
     for d, s in bar(places, "Replaying votes", len(places), show=progress):
         seed = chosen[s]
@@ -153,13 +155,11 @@ def replay(
             posterior = fit(model, pool, labels, inference, rng.child(seed, "fit"))
             for name, value in world.measure(posterior).items():
                 values[name][d, s, t] = value
+        left[d, s] = headroom_of(posterior, candidates(pool, pairs=world.train.pairs)).get(HEADROOM, np.nan)
     labels_at = batch_size * np.arange(1, rounds + 1)
     trajectory = dataset(
-        {
-            name: (("design", "seed", "round"), array)
-            for name, array in values.items()
-            if not np.isnan(array).all()
-        },
+        {name: (("design", "seed", "round"), array) for name, array in values.items() if not np.isnan(array).all()}
+        | ({} if np.isnan(left).all() else {HEADROOM: (("design", "seed"), left)}),
         {"design": named, "seed": chosen, "round": np.arange(rounds), "labels": (("round",), labels_at)},
     )
     sentences = _sentences(trajectory, len(votes))

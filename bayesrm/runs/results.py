@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,18 @@ BY_PROMPT = "one_minus_spearman_by_prompt"
 """The metric whose values for each test prompt can be kept."""
 
 
-def run_tree(records: Sequence[RoundRecord], posterior: xr.DataTree, configuration: dict[str, Any]) -> xr.DataTree:
-    """The result of a run: the final posterior's groups with ``trajectory`` and ``selection``."""
+def run_tree(
+    records: Sequence[RoundRecord],
+    posterior: xr.DataTree,
+    configuration: dict[str, Any],
+    at_the_end: Mapping[str, float] | None = None,
+) -> xr.DataTree:
+    """The result of a run: the final posterior's groups with ``trajectory`` and ``selection``.
+
+    What was measured once, ``at_the_end``, are variables of the trajectory without a dimension.
+    """
     groups = {name: node.to_dataset() for name, node in posterior.children.items()}
-    groups["trajectory"] = trajectory_of(records)
+    groups["trajectory"] = trajectory_of(records).assign(at_the_end or {})
     groups["selection"] = _selection(records)
     for name in ("trajectory", "selection"):
         groups[name].attrs.update(provenance())

@@ -67,8 +67,8 @@ def test_a_test_pool_of_its_own_with_votes_or_golden_rewards(recorded):
     pool, votes, golden = recorded
     by_votes = _replay(recorded, test=(pool, votes), designs=["random"], seeds=1)["trajectory"]
     by_golden = _replay(recorded, test=(pool, golden), designs=["random"], seeds=1)["trajectory"]
-    assert set(by_votes.data_vars) == {"vote_log_loss", "vote_accuracy", "one_minus_spearman"}
-    assert set(by_golden.data_vars) == {"one_minus_spearman"}
+    assert set(by_votes.data_vars) == {"vote_log_loss", "vote_accuracy", "one_minus_spearman", "headroom"}
+    assert set(by_golden.data_vars) == {"one_minus_spearman", "headroom"}
     # What is measured on votes, by hand.
     model = brm.RewardModel(pool, encoder="linear", prior_scale=0.5)
     from bayesrm import rng
