@@ -109,7 +109,7 @@ class TiledPairs(PairBlock):
         self.rows, self.columns, self.dtype = rows, columns, dtype
 
     def __len__(self) -> int:
-        return len(self.rows) * len(self.columns)
+        return self.rows.shape[0] * self.columns.shape[0]
 
     @property
     def first(self) -> Int64[Tensor, "pair"]:

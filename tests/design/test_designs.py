@@ -471,7 +471,7 @@ def test_top_across_blocks_is_a_full_sort(implicit, block, size, smallest_tiled,
     monkeypatch.setattr(candidates_module, "SMALLEST_TILED", smallest_tiled)
     listed, tiles = AllPairs.listed, AllPairs.tiles
     monkeypatch.setattr(AllPairs, "listed", lambda self: listed(self, block))
-    monkeypatch.setattr(AllPairs, "tiles", lambda self: tiles(self, block))
+    monkeypatch.setattr(AllPairs, "tiles", lambda self, order=None: tiles(self, block, order))
     scores = np.random.default_rng(0).normal(size=(len(implicit.responses),) * 2)
     scores = np.round(scores, 1) if size == 13 else scores
 
@@ -490,7 +490,7 @@ def test_top_breaks_ties_uniformly_across_blocks(request, kind, monkeypatch):
     monkeypatch.setattr(candidates_module, "SMALLEST_TILED", 2)
     listed, tiles = type(candidates).listed, type(candidates).tiles
     monkeypatch.setattr(type(candidates), "listed", lambda self: listed(self, 7))
-    monkeypatch.setattr(type(candidates), "tiles", lambda self: tiles(self, 13))
+    monkeypatch.setattr(type(candidates), "tiles", lambda self, order=None: tiles(self, 13, order))
     generator, draws = rng.stream(0, "test"), 1000
     counts = np.zeros(len(candidates))
     for _ in range(draws):

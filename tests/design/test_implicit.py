@@ -87,7 +87,7 @@ def tiles(request, monkeypatch) -> None:
     smallest, size = request.param
     monkeypatch.setattr(candidates_module, "SMALLEST_TILED", smallest)
     walk = AllPairs.tiles
-    monkeypatch.setattr(AllPairs, "tiles", lambda self: walk(self, size))
+    monkeypatch.setattr(AllPairs, "tiles", lambda self, order=None: walk(self, size, order))
 
 
 # --- tiles are lists ---------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_bounds_bound(kind, added, few, monkeypatch):
         batch.add(index)
     score = batch.score()
     assert isinstance(score, Screened)
-    for tile in candidates.tiles():
+    for tile in [*candidates.tiles(), *candidates.tiles(40, score.radius)]:
         exact = score(ListedPairs(tile.pairs(torch.float64).first, tile.pairs(torch.float64).second))
         # At the last ones few rows hold a pair that matters, and the others need no closer look.
         for place in (0, len(exact) // 2, len(exact) - 400, len(exact) - 40, len(exact) - 1):
@@ -170,7 +170,24 @@ def test_bounds_bound(kind, added, few, monkeypatch):
             matters = exact >= threshold
             bounds = score.bound(tile.pairs(torch.float32), threshold).double()
             assert (bounds >= exact)[matters].all()
-        assert (bounds >= threshold).float().mean() < 0.2
+            assert not score.out_of_reach(tile, threshold)
+            found = None if score.few is None else score.few(tile.pairs(torch.float32), threshold)
+            if found is not None:
+                cells, closer = found
+                assert set(torch.nonzero(matters)[:, 0].tolist()) <= set(cells.tolist())
+                assert (closer.double() >= exact[cells])[exact[cells] >= threshold].all()
+        assert len(exact) < 7000 or (bounds >= threshold).float().mean() < 0.2
+
+
+def test_tiles_of_small_responses_are_out_of_reach_of_the_best_pair():
+    random = np.random.default_rng(0)
+    embeddings = random.normal(size=(120, 6)) * np.repeat([0.1, 3.0], 60)[:, None]
+    pool = brm.ResponsePool(embeddings.astype(np.float32), np.repeat(np.arange(12), 10))
+    candidates = brm.candidates(pool, "cross-prompt", None, None)
+    objective = CRITERIA["pa-dopt"]().objective(Moments("gaussian", 6), candidates)
+    score = objective.batch().score()
+    best = float(score(candidates.block_at(np.arange(len(candidates)))).max())
+    assert [score.out_of_reach(tile, 0.99 * best) for tile in candidates.tiles(60, score.radius)] == [False, True, True]
 
 
 def test_the_gaussian_bound_on_the_weight_holds_everywhere_and_is_close():

@@ -52,7 +52,7 @@ def test_each_pair_is_what_a_refit_from_scratch_would_ask(
 ):
     monkeypatch.setattr(objectives, "MOST_CELLS", few)
     walk = AllPairs.tiles
-    monkeypatch.setattr(AllPairs, "tiles", lambda self: walk(self, 48))
+    monkeypatch.setattr(AllPairs, "tiles", lambda self, order=None: walk(self, 48, order))
     posterior = fitted(pool, annotator, inference)
     start = posterior
     everything = brm.candidates(pool, "cross-prompt", None, size)

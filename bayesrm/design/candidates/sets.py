@@ -43,19 +43,22 @@ class Tile:
     ----------
     rows, columns
         The responses on either side.
+    row_places, column_places
+        Where they stand in the group, counted from 0.
     start
         The number of the group's first pair.
-    row, column
-        The members at which the rows and columns begin, counted in the group.
+    diagonal
+        Whether rows and columns are the same.
     excluded
         Numbers that are no candidates, ascending.
     """
 
     rows: Int64[Tensor, "row"]
     columns: Int64[Tensor, "column"]
+    row_places: Int64[Tensor, "row"]
+    column_places: Int64[Tensor, "column"]
     start: int
-    row: int
-    column: int
+    diagonal: bool
     excluded: PairIndex
 
     def pairs(self, dtype: torch.dtype) -> TiledPairs:
@@ -65,24 +68,37 @@ class Tile:
     def hide(self, values: Float[Tensor, "pair"], hidden: float) -> Float[Tensor, "row column"]:
         """Values of all its pairs as a matrix, changed in place: ``hidden`` on and below the diagonal."""
         matrix = values.view(len(self.rows), len(self.columns))
-        if self.row == self.column:
+        if self.diagonal:
             below = torch.ones_like(matrix, dtype=torch.bool).tril_()
             matrix.masked_fill_(below, hidden)
         return matrix
+
+    def shown(
+        self, cells: Int64[Tensor, "cell"], values: Float[Tensor, "cell"]
+    ) -> tuple[Int64[Tensor, "shown"], Float[Tensor, "shown"]]:
+        """Those of some cells that :meth:`hide` does not hide, and their values."""
+        if not self.diagonal:
+            return cells, values
+        above = cells // len(self.columns) < cells % len(self.columns)
+        return cells[above], values[above]
 
     def locate(
         self, flat: Int64[Tensor, "cell"]
     ) -> tuple[Int64[np.ndarray, "candidate"], ListedPairs, Bool[np.ndarray, "cell"]]:
         """Positions and pairs of those of some cells that are candidates, and which those are."""
         a, b = flat // len(self.columns), flat % len(self.columns)
-        row, column = a.numpy() + self.row, b.numpy() + self.column
-        number = self.start + column * (column - 1) // 2 + row
+        places = self.row_places[a].numpy(), self.column_places[b].numpy()
+        low, high = np.minimum(*places), np.maximum(*places)
+        number = self.start + high * (high - 1) // 2 + low
         before = np.searchsorted(self.excluded, number)
         kept = np.ones(len(number), dtype=bool)
         if len(self.excluded):
             kept = self.excluded[np.minimum(before, len(self.excluded) - 1)] != number
         take = torch.from_numpy(kept)
-        return (number - before)[kept], ListedPairs(self.rows[a[take]], self.columns[b[take]]), kept
+        ends = self.rows[a[take]], self.columns[b[take]]
+        turned = torch.from_numpy((places[0] > places[1])[kept])
+        pairs = ListedPairs(torch.where(turned, ends[1], ends[0]), torch.where(turned, ends[0], ends[1]))
+        return (number - before)[kept], pairs, kept
 
 
 class CandidateSet(ABC):
@@ -142,8 +158,11 @@ class CandidateSet(ABC):
         """The candidates that are no part of a tile, in blocks: their positions, and the pairs."""
         yield from self._walk(0, len(self), size)
 
-    def tiles(self, size: int = TILE) -> Iterator[Tile]:
-        """The rest of them, in tiles of at most ``size`` rows and columns."""
+    def tiles(self, size: int = TILE, order: Float[Tensor, "response"] | None = None) -> Iterator[Tile]:
+        """The rest of them, in tiles of at most ``size`` rows and columns.
+
+        With ``order`` responses for which it is high come together, and first; it is on the host.
+        """
         return iter(())
 
     def tiled_groups(self) -> Iterator[Int64[Tensor, "member"]]:
@@ -291,14 +310,18 @@ class AllPairs(CandidateSet):
             begin, end = self._numbering.starts[group : group + 2].tolist()
             yield members[begin:end]
 
-    def tiles(self, size: int = TILE) -> Iterator[Tile]:
-        """Their upper triangles."""
+    def tiles(self, size: int = TILE, order: Float[Tensor, "response"] | None = None) -> Iterator[Tile]:
+        """Their upper triangles, of the members as they stand or in order."""
         starts = self._numbering.pair_starts[np.flatnonzero(self._numbering.sizes >= SMALLEST_TILED)].tolist()
         for start, members in zip(starts, self.tiled_groups(), strict=True):
-            parts = members.split(size)
-            for across, columns in enumerate(parts):
-                for down, rows in enumerate(parts[: across + 1]):
-                    yield Tile(rows, columns, start, down * size, across * size, self._excluded)
+            places = torch.arange(len(members))
+            if order is not None:
+                places = order[members].argsort(descending=True, stable=True)
+            parts = [(members[part], part) for part in places.split(size)]
+            for across, (columns, column_places) in enumerate(parts):
+                for rows, row_places in parts[: across + 1]:
+                    diagonal = row_places is column_places
+                    yield Tile(rows, columns, row_places, column_places, start, diagonal, self._excluded)
 
     def hidden_in_tiles(self, size: int = PAIR_BLOCK) -> Iterator[ListedPairs]:
         """Those excluded of the tiled groups."""

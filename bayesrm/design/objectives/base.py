@@ -13,6 +13,7 @@ function of a block of pairs, and works for lists and for tiles alike.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet, Tile
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.models.features import difference
 from bayesrm.posteriors.pairs import GramRows, ListedPairs, PairBlock, TiledPairs
@@ -47,14 +48,32 @@ class Screened:
     bound
         From a tile in single precision and a threshold to at least the score of each pair, rounding included; of
         pairs that score less than the threshold, to anything.
+    radius
+        (response,) a number for each response, on the host: a pair of the sum ρ reaches a threshold only where
+        ρ² ≥ ``reach(threshold)``. None where nothing is known.
+    reach
+        That of a threshold.
+    few
+        From a tile and a threshold to the cells whose bound may reach it, and their bounds; None where they are many,
+        and ``bound`` is to be asked.
     """
 
     score: PairFunction
     bound: Callable[[TiledPairs, float], Float[Tensor, "pair"]]
+    radius: Float[Tensor, "response"] | None = None
+    reach: Callable[[float], float] = float
+    few: Callable[[TiledPairs, float], tuple[Int64[Tensor, "cell"], Float[Tensor, "cell"]] | None] | None = None
 
     def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """The score itself."""
         return self.score(pairs)
+
+    def out_of_reach(self, tile: Tile, threshold: float) -> bool:
+        """Whether no pair of a tile can reach a threshold, which is seen from its responses alone."""
+        if self.radius is None or threshold <= 0:
+            return False
+        largest = float(self.radius[tile.rows].amax() + self.radius[tile.columns].amax())
+        return bool(largest**2 < self.reach(threshold))
 
 
 @dataclass(frozen=True)
@@ -271,24 +290,19 @@ def weighted_distance(
     largest, sharper = factor * weight.largest, weight.share
     # Made when a tile is there to use them.
     distances = cache(lambda: GramRows.bounding(rows, largest))
+    # ‖u_i − u_j‖ ≤ ‖u_i − ū‖ + ‖u_j − ū‖.
+    radius = (1 + 1e-9) * math.sqrt(largest) * (rows - rows.mean(dim=0)).square_().sum(dim=1).sqrt_()
+
+    def reach(threshold: float) -> float:
+        # Of weights that are known to fall with the variance: below this distance no pair reaches the threshold.
+        return threshold if cap is None or threshold <= 0 else largest * cap.least(threshold / largest)
 
     def bound(tile: TiledPairs, threshold: float) -> Tensor:
         bounds = distances().distance(tile)
         if sharper is None:
             return bounds
         matrix = bounds.view(len(tile.rows), len(tile.columns))
-        # Of weights that are known to fall with the variance: below this distance no pair reaches the threshold.
-        reach = threshold if cap is None or threshold <= 0 else largest * cap.least(threshold / largest)
-        promising = torch.nonzero(matrix.amax(dim=1) >= reach)[:, 0]
-        if cap is not None:
-            part = matrix[promising]
-            row, column = torch.nonzero(part >= reach, as_tuple=True)
-            if len(row) <= MOST_CELLS * len(tile):
-                kept = part[row, column]
-                row = promising[row]
-                matrix.fill_(LOWEST)
-                matrix[row, column] = closer(tile, row, column, kept)
-                return bounds
+        promising = torch.nonzero(matrix.amax(dim=1) >= reach(threshold))[:, 0]
         if len(promising) > 0.25 * len(matrix):
             return bounds.mul_(sharper(tile))
         if len(promising):
@@ -299,14 +313,25 @@ def weighted_distance(
             matrix[promising] = part
         return bounds
 
-    def closer(tile: TiledPairs, row: Tensor, column: Tensor, bounds: Tensor) -> Tensor:
+    def few(tile: TiledPairs, threshold: float) -> tuple[Tensor, Tensor] | None:
         assert cap is not None
-        if rows is not cap.factor:
-            return bounds
-        left, right = (cap.mean[ends.to(cap.mean.device)] for ends in (tile.rows, tile.columns))
-        return bounds * cap.share(bounds / largest, (left[row] - right[column]).square_().float())
+        bounds, least = distances().distance(tile), reach(threshold)
+        matrix = bounds.view(len(tile.rows), len(tile.columns))
+        promising = torch.nonzero(matrix.amax(dim=1) >= least)[:, 0]
+        if promising.shape[0] == 0:
+            return promising, bounds[:0]
+        part = matrix[promising]
+        row, column = torch.nonzero(part >= least, as_tuple=True)
+        if len(row) > MOST_CELLS * len(tile):
+            return None
+        kept, row = part[row, column], promising[row]
+        if rows is cap.factor:
+            left, right = (cap.mean[ends.to(cap.mean.device)] for ends in (tile.rows, tile.columns))
+            kept = kept * cap.share(kept / largest, (left[row] - right[column]).square_().float())
+        reached = kept >= threshold
+        return (row * matrix.shape[1] + column)[reached], kept[reached]
 
-    return Screened(score, bound)
+    return Screened(score, bound, radius.cpu(), reach, None if cap is None else few)
 
 
 class _SumBatch(Batch):

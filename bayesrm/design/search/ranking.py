@@ -50,7 +50,8 @@ def top(
     best = _Best(score, size, generator, allowed, floor)
     for positions, pairs in candidates.listed():
         best.offer(positions, pairs)
-    for tile in candidates.tiles():
+    radius = score.radius if isinstance(score, Screened) else None
+    for tile in candidates.tiles(order=radius):
         best.offer_tile(tile)
     return best.positions()
 
@@ -133,6 +134,14 @@ class _Best:
     def offer_tile(self, tile: Tile) -> None:
         """Score those of a tile that can be among the best, most promising first."""
         if isinstance(self._score, Screened):
+            if self._score.out_of_reach(tile, self._threshold):
+                return
+            few = None if self._score.few is None else self._score.few(tile.pairs(torch.float32), self._threshold)
+            if few is not None:
+                cells, bounds = few
+                if len(cells):
+                    self._offer_cells(tile, *tile.shown(cells, bounds))
+                return
             bounds = self._score.bound(tile.pairs(torch.float32), self._threshold)
         else:
             bounds = self._score(tile.pairs(torch.float64))
