@@ -187,7 +187,11 @@ def test_tiles_of_small_responses_are_out_of_reach_of_the_best_pair():
     objective = CRITERIA["pa-dopt"]().objective(Moments("gaussian", 6), candidates)
     score = objective.batch().score()
     best = float(score(candidates.block_at(np.arange(len(candidates)))).max())
-    assert [score.out_of_reach(tile, 0.99 * best) for tile in candidates.tiles(60, score.radius)] == [False, True, True]
+    assert [score.out_of_reach(tile, 0.99 * best) for tile in candidates.tiles(60, score.radius)] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_gaussian_bound_on_the_weight_holds_everywhere_and_is_close():
