@@ -1,260 +1,371 @@
-"""Every design against random: which of them can be a default, on a pool with golden rewards.
+r"""Every design against random, under the default model: which of them can be a default.
 
-Every design × {plug-in MLP, Laplace MLP beside linear features} × both scopes, the same seeds for all, so that
-differences to random are paired: seed by seed they share the random choices of candidates, folds and initial weights.
-Seeds come outermost, so a study that is stopped has whole tables of fewer seeds. Runs keep every round on disk; called
-again the study goes on where it was, and ``--table`` makes the table of what is there.
+Pools (people's arguments with their recorded votes, AlpacaEval, data/quickstart, and a world in which a linear reward
+is right) × what is asked (pairs within prompts, any two responses, lists of four) × designs, in three batches up to 160
+pairs, or 80 lists, which are as many texts to read. A cell of the study is a line of JSON, appended as soon as it is
+there: run again it goes on where it was. Seeds come outermost, so whatever is there is whole tables of fewer seeds. The
+same seed has the same candidates, fits and annotators for every design, so that differences to random are paired.
 
     python studies/design_table.py --tiny
-    python studies/design_table.py --pool POOL --test TEST --out runs/designs
+    python studies/design_table.py --out runs/designs.jsonl --seeds 10
+    python studies/design_table.py --out runs/designs.jsonl --table
+
+1 − Spearman within test prompts is averaged over the three batches. Intervals are 95% by Student's t over seeds and
+test prompts, and no narrower than over seeds alone; stars are p < .05 after Holm's correction over all designs and
+settings of the table.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
-from scipy.stats import t
+import torch
+from scipy.optimize import brentq
 
 import bayesrm as brm
+from bayesrm import rng
+from bayesrm.data.covariates import surface_covariates
+from bayesrm.data.votes import VOTES
 from bayesrm.design import CRITERIA
+from bayesrm.errors import CapabilityError
+from bayesrm.evaluation.intervals import Interval, mean_interval
+from bayesrm.evaluation.metrics import best_of_n_by_prompt, best_of_sizes, log_loss, predict, spearman_by_prompt
 from bayesrm.evaluation.names import BASELINE
-from bayesrm.runs.combine import SETTINGS, Part, combine_parts, run_folders
-from bayesrm.runs.config import RunConfig
-from bayesrm.runs.journal import RUN_FILE, read_records
-from bayesrm.runs.results import RESULTS_FILE, write_results
-from bayesrm.runs.sweep import cells_of, sweep
-from bayesrm.utils.csv_cells import csv_of
-from bayesrm.utils.files import read_json
 
-QUICKSTART = Path(__file__).resolve().parents[1] / "data" / "quickstart"
-SCOPES = ("within-prompt", "cross-prompt")
-MODELS = {"laplace": "mlp+linear", "plugin": "mlp"}
-"""Inference → encoder."""
-FIRST = ("random", "within-first", "vopt", "rank-vopt", "pa-dopt", "dopt", "power-bald", "entropy", "epig", "bald")
-"""The designs that others are held against, or that were at the front elsewhere; all others follow."""
-METRICS = ("one_minus_spearman", "best_of_n", "log_loss")
-CONFIDENCE = 0.95
-
-
-def plan(
-    pool: Path, test: Path, designs: list[str], inferences: list[str], seeds: range, **settings: int
-) -> list[RunConfig]:
-    """All runs that make sense, seeds outermost: designs that need a spread are left out of plug-ins."""
-    return [
-        RunConfig(
-            pool=pool,
-            test=test,
-            scope=scope,
-            encoder=MODELS[inference],
-            inference=inference,
-            design=design,
-            temperature=2.0,
-            seed=seed,
-            **settings,
-        )
-        for seed in seeds
-        for design in designs
-        for inference in inferences
-        for scope in SCOPES
-        if inference != "plugin" or works_with_a_point(design)
-    ]
+ROOT = Path(__file__).resolve().parents[1]
+RIGHT = "model is right"
+LIST = 4
+TEMPERATURE = 2.0
+CANDIDATES_FROM = 100
+"""Prompts that candidates are drawn from in each round."""
+FIRST = (
+    "random",
+    "within-first",
+    "epig",
+    "epig-stratified",
+    "moments",
+    "r-idea",
+    "near-ties",
+    "double-thompson",
+    "pa-dopt",
+    "vopt",
+    "rank-vopt",
+    "bald",
+)
+"""The designs that could be a default, or were at the front elsewhere; all others follow."""
+Key = tuple[str, str, str]
+"""Pool, what is asked, design."""
 
 
-def works_with_a_point(design: str) -> bool:
-    """Whether a design says anything without a posterior that has spread."""
-    return "spread" not in CRITERIA[design].requires
-
-
-def ordered(designs: dict[str, str]) -> list[str]:
-    """The designs to begin with, then the rest."""
-    return [*FIRST, *sorted(set(designs) - set(FIRST))]
-
-
-def paired_table(trajectory: xr.Dataset) -> pd.DataFrame:
-    """Metrics after the last round and their paired differences to random, with Student t intervals over seeds.
+@dataclass(frozen=True)
+class Setting:
+    """What is asked, and in which batches.
 
     Parameters
     ----------
-    trajectory
-        Combined ``trajectory``, see :func:`bayesrm.runs.results.combine`. Best-of-N is that of the largest N.
-
-    Returns
-    -------
-    DataFrame
-        A row for each scope, inference and design: ``<metric>`` (mean over seeds), ``<metric>_difference`` (over
-        seeds that random has too) and ``<metric>_half_width``; ``curve_difference`` and ``curve_half_width`` are
-        those of 1 − Spearman averaged over all rounds. Half widths are NaN with one seed.
+    name
+        What tables call it.
+    scope
+        "within-prompt" or "cross-prompt".
+    list_size
+        2 for pairs.
+    batches
+        Sizes of the batches.
     """
-    data = trajectory.isel(n=-1) if "n" in trajectory.dims else trajectory
-    rows = []
-    for scope in data["scope"].values:
-        for inference in data["inference"].values:
-            for design in data["design"].values:
-                place = {"scope": scope, "inference": inference}
-                own = data.sel(place | {"design": design})
-                if np.isnan(own[METRICS[0]].isel(round=-1)).all():
-                    continue
-                base = data.sel(place | {"design": BASELINE})
-                row: dict[str, object] = {**place, "design": design}
-                row["seeds"] = int((~np.isnan(own[METRICS[0]].isel(round=-1))).sum())
-                for metric in METRICS:
-                    last, reference = own[metric].isel(round=-1), base[metric].isel(round=-1)
-                    row[metric] = float(last.mean())
-                    row |= _difference(metric, last - reference)
-                curve = (own[METRICS[0]] - base[METRICS[0]]).mean("round", skipna=False)
-                rows.append(row | _difference("curve", curve))
-    return pd.DataFrame(rows)
+
+    name: str
+    scope: str
+    list_size: int
+    batches: tuple[int, ...]
 
 
-def _difference(name: str, paired: xr.DataArray) -> dict[str, float]:
-    values = paired.values[~np.isnan(paired.values)]
-    if len(values) == 0:
-        return {f"{name}_difference": np.nan, f"{name}_half_width": np.nan}
-    width = np.nan
-    if len(values) > 1:
-        width = t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return {f"{name}_difference": float(values.mean()), f"{name}_half_width": float(width)}
+SETTINGS = (
+    Setting("within", "within-prompt", 2, (40, 40, 80)),
+    Setting("across", "cross-prompt", 2, (40, 40, 80)),
+    Setting("lists", "within-prompt", LIST, (20, 20, 40)),
+)
 
 
-def markdown(table: pd.DataFrame, labels: int) -> str:
-    """The table for people, one for each scope and model, best first."""
+@dataclass(frozen=True)
+class World:
+    """A pool to ask about and one to be tested on."""
+
+    pool: brm.ResponsePool
+    golden: np.ndarray
+    test: brm.ResponsePool
+    test_golden: np.ndarray
+    votes: brm.Votes | None = None
+
+
+def read(folder: Path) -> World:
+    """Pools with all layers that are there, and with covariates of the texts."""
     parts = []
-    for (scope, inference), rows in table.groupby(["scope", "inference"], sort=False):
-        absent = [] if inference != "plugin" else [name for name in brm.designs() if not works_with_a_point(name)]
-        parts += [
-            f"\n**{scope}, {inference} {MODELS[inference]}**, after {labels} labels; "
-            "± is the half width of a 95% interval of the paired difference to random\n",
-            "| design | seeds | 1 − Spearman | − random | in all rounds | best of N | − random | log loss | − random |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-        for _, row in rows.sort_values(METRICS[0]).iterrows():
-            figures = [f"{row[METRICS[0]]:.3f}", _signed(row, METRICS[0]), _signed(row, "curve")]
-            for metric in METRICS[1:]:
-                figures += [f"{row[metric]:.3f}", _signed(row, metric)]
-            parts.append(f"| {row['design']} | {row['seeds']} | " + " | ".join(figures) + " |")
-        if absent:
-            parts.append(f"\nNeed a posterior with spread: {', '.join(absent)}.")
-    return "\n".join(parts) + "\n"
+    for name in ("pool", "test"):
+        pool, table = brm.load_pool(folder / name), pd.read_parquet(folder / name / "responses.parquet")
+        rows, blocks = pool.rows(np.arange(len(pool))), dict(pool.blocks)
+        if (folder / name / "layers.npy").exists():
+            layers = np.load(folder / name / "layers.npy", allow_pickle=False).astype(np.float32)
+            width = layers.shape[2]
+            blocks = {f"layer-{k}": slice(k * width, (k + 1) * width) for k in range(layers.shape[1])}
+            rows = layers.reshape(len(layers), -1)
+        known = surface_covariates(table["prompt"].tolist(), table["response"].tolist())
+        parts.append(brm.ResponsePool(rows, pool.prompt, blocks=blocks, covariates=known))
+    votes = brm.load_votes(folder / "pool") if (folder / "pool" / VOTES).exists() else None
+    golden = [brm.load_golden(folder / name) for name in ("pool", "test")]
+    return World(parts[0], golden[0], parts[1], golden[1], votes)
 
 
-def _signed(row: pd.Series, name: str) -> str:
-    mean, width = row[f"{name}_difference"], row[f"{name}_half_width"]
-    if row["design"] == BASELINE or np.isnan(mean):
-        return "–"
-    return f"{mean:+.3f}" + ("" if np.isnan(width) else f" ± {width:.3f}")
+def linear_world(prompts: int = 100, responses: int = 10, dim: int = 30) -> World:
+    """Embeddings of decaying spectrum, half of whose variance is the prompt's, and a reward that is linear in them."""
+    draw = rng.stream(0, "linear world")
+    scale = (1 + np.arange(dim)) ** -0.5
+    weights = draw.standard_normal(dim) / np.linalg.norm(scale) * 1.5
+    parts: list[tuple[brm.ResponsePool, np.ndarray]] = []
+    for _ in range(2):
+        shared, own = draw.standard_normal((prompts, 1, dim)), draw.standard_normal((prompts, responses, dim))
+        x = ((shared + own) * scale * 0.5**0.5).reshape(-1, dim)
+        parts.append(
+            (brm.ResponsePool(x.astype(np.float32), np.repeat(np.arange(prompts), responses)), x @ weights)
+        )
+    return World(*parts[0], *parts[1])
 
 
-def eligible(table: pd.DataFrame, name: str = METRICS[0]) -> pd.DataFrame:
-    """Designs that are not worse than random beyond their interval in either scope, and better across prompts.
+def worlds(data: Path) -> dict[str, Path | None]:
+    """The pools that are there: name → folder, None for the world that is made here."""
+    folders = {"arguments": data / "arguments", "alpaca_eval": data / "alpaca_eval"}
+    there = {name: folder for name, folder in folders.items() if (folder / "pool").exists()}
+    return {**there, "quickstart": ROOT / "data" / "quickstart", RIGHT: None}
 
-    Sorted by the mean of both differences; a row for each inference and design.
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """The designs to begin with, then the rest."""
+    known = set(names)
+    return [name for name in FIRST if name in known] + sorted(known - set(FIRST))
+
+
+def measure(world: World, setting: Setting, design: str, seed: int, encoder: str) -> dict[str, object] | None:
+    """A campaign's curve; None where the design knows no lists."""
+    pool, within = world.pool, setting.scope == "within-prompt"
+    votes = world.votes if within and setting.list_size == 2 else None
+    replayed = None if votes is None else brm.ReplayAnnotator(votes, seed)
+    annotator = replayed or brm.GoldenAnnotator(world.golden, TEMPERATURE, seed)
+    labels, start = brm.Preferences.none(), time.process_time()
+    posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+    found: dict[str, list[object]] = {"by_prompt": [], "log_loss": [], "best_of_n": []}
+    for step, size in enumerate(setting.batches):
+        root, own = rng.child(seed, "candidates", step), rng.child(seed, "selection", step)
+        if replayed is not None:
+            candidates = brm.candidates(pool, pairs=replayed.pairs, exclude=labels)
+        else:
+            candidates = brm.candidates(pool, setting.scope, prompts=CANDIDATES_FROM, seed=root, exclude=labels)
+        try:
+            batch = brm.select(posterior, candidates, design, size, seed=own, list_size=setting.list_size)
+        except CapabilityError:
+            return None
+        labels = labels.append(annotator.label(batch))
+        posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+        predicted = predict(posterior, world.test, world.test_golden, TEMPERATURE)
+        by_prompt = 1 - spearman_by_prompt(predicted.reward, predicted.golden, predicted.group)
+        sizes = best_of_sizes(predicted.group)
+        best = best_of_n_by_prompt(predicted.reward, predicted.golden, predicted.group, sizes)[sizes[-1]]
+        found["by_prompt"].append([None if np.isnan(value) else round(float(value), 4) for value in by_prompt])
+        found["log_loss"].append(round(log_loss(predicted.probability, predicted.golden_probability), 5))
+        found["best_of_n"].append(round(float(np.nanmean(best)), 5))
+    return {**found, "seconds": round(time.process_time() - start, 2)}
+
+
+def lines(out: Path) -> list[dict[str, object]]:
+    """What is there; a last line that was cut short is left out."""
+    kept = []
+    for text in out.read_text(encoding="utf-8").splitlines() if out.exists() else ():
+        try:
+            kept.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return kept
+
+
+def collect(
+    out: Path, data: Path, pools: list[str], designs: list[str], seeds: range, encoder: str, minutes: float
+) -> None:
+    """Append the cells that are not there yet, seeds outermost."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.read_bytes().endswith(b"\n"):
+        with open(out, "a", encoding="utf-8") as file:
+            file.write("\n")
+    done = {(line["pool"], line["asked"], line["design"], line["seed"]) for line in lines(out)}
+    there, end = worlds(data), time.monotonic() + 60 * minutes
+    read_in: dict[str, World] = {}
+    for seed, name, setting, design in product(seeds, pools, SETTINGS, designs):
+        if (name, setting.name, design, seed) in done:
+            continue
+        if time.monotonic() > end:
+            return
+        if name not in read_in:
+            folder = there[name]
+            read_in[name] = linear_world() if folder is None else read(folder)
+        found = measure(read_in[name], setting, design, seed, encoder)
+        line = {"pool": name, "asked": setting.name, "design": design, "seed": seed, "found": found}
+        with open(out, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def differences(cells: list[dict[str, object]]) -> dict[Key, np.ndarray]:
+    """1 − Spearman less that of random, mean over batches, (seed, prompt), over the seeds that both have."""
+    values: dict[Key, dict[int, np.ndarray]] = defaultdict(dict)
+    for line in cells:
+        if line["found"] is not None:
+            curve = np.array(line["found"]["by_prompt"], dtype=np.float64)
+            values[line["pool"], line["asked"], line["design"]][line["seed"]] = curve.mean(axis=0)
+    found = {}
+    for (pool, asked, design), own in values.items():
+        base = values.get((pool, asked, BASELINE), {})
+        shared = sorted(set(own) & set(base))
+        if shared and design != BASELINE:
+            cube = np.stack([own[seed] - base[seed] for seed in shared])
+            found[pool, asked, design] = cube[:, np.isfinite(cube).all(axis=0)]
+    return found
+
+
+def interval(cube: np.ndarray, level: float = 0.95) -> Interval:
+    """Of the mean over seeds and prompts: the wider one of both ways and of seeds alone.
+
+    Of few seeds the variance between seeds is next to nothing by chance at times, and prompts alone would then say how
+    sure one is.
     """
-    both = table.pivot(
-        index=["inference", "design"], columns="scope", values=[f"{name}_difference", f"{name}_half_width"]
-    )
-    difference, width = both[f"{name}_difference"][list(SCOPES)], both[f"{name}_half_width"][list(SCOPES)]
-    fine = (difference - width <= 0).all(axis=1) & ((difference + width)["cross-prompt"] < 0)
-    return difference[fine].loc[difference[fine].mean(axis=1).sort_values().index]
+    both = [mean_interval(values, level, method="student") for values in (cube, cube.mean(axis=1))]
+    return max(both, key=lambda found: found.high - found.low)
 
 
-def contents(folders: list[Path], pool: brm.ResponsePool, golden: np.ndarray) -> pd.DataFrame:
-    """What the batches contain, means over all pairs of all rounds and seeds.
+def p_value(cube: np.ndarray) -> float:
+    """The level at which the interval ends at zero, from one."""
 
-    Returns
-    -------
-    DataFrame
-        By scope, inference and design: ``within``, the share of pairs within a prompt; ``prompts``, how many prompts a
-        batch touches for each of its pairs; ``gap``, |difference of golden rewards|; ``distance``, the squared
-        distance of the two standardised embeddings, and ``oddity``, the squared distance of either response from the
-        mean of its prompt, both as multiples of what they are for random pairs within prompts.
+    def excess(level: float) -> float:
+        found = interval(cube, level)
+        return abs(found.estimate) - (found.high - found.low) / 2
+
+    if len(cube) < 2 or excess(1e-9) <= 0:
+        return 1.0
+    return 0.0 if excess(1 - 1e-12) >= 0 else 1 - float(brentq(excess, 1e-9, 1 - 1e-12))
+
+
+def holm(p: dict[Key, float]) -> dict[Key, float]:
+    """p-values adjusted for all of them (Holm 1979)."""
+    adjusted, largest = {}, 0.0
+    for rank, key in enumerate(sorted(p, key=lambda key: p[key])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[key]))
+        adjusted[key] = largest
+    return adjusted
+
+
+def total(found: dict[Key, np.ndarray], design: str) -> Interval:
+    """The mean difference over a design's settings: of a pool over seeds and prompts; pools are independent.
+
+    What is asked differs within a pool but seeds and test prompts are the same, so they are averaged first.
     """
-    x = pool.rows(np.arange(len(pool))).astype(np.float64)
-    sd = x.std(axis=0)
-    x = np.where(sd > 1e-6 * sd.max(), (x - x.mean(axis=0)) / np.where(sd > 0, sd, 1), 0)
-    centred = x.copy()
-    for members in pool.members:
-        centred[members] -= x[members].mean(axis=0)
-    odd = np.square(centred).sum(axis=1)
-    usual = brm.candidates(pool, prompts=None, size=5_000)
-
-    def distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return np.square(x[first] - x[second]).sum(axis=1)
-
-    typical = distance(usual.first, usual.second).mean()
-    typical_oddity = odd[np.concatenate([usual.first, usual.second])].mean()
-    rows = []
-    for folder in folders:
-        place = read_json(folder / RUN_FILE)
-        for record in read_records(folder):
-            a, b = record.selection.first, record.selection.second
-            rows.append(
-                {name: place[name] for name in ("scope", "inference", "design")}
-                | {
-                    "within": (pool.group[a] == pool.group[b]).mean(),
-                    "prompts": len(np.unique(pool.group[np.concatenate([a, b])])) / len(a),
-                    "gap": np.abs(golden[a] - golden[b]).mean(),
-                    "distance": distance(a, b).mean() / typical,
-                    "oddity": odd[np.concatenate([a, b])].mean() / typical_oddity,
-                }
-            )
-    return pd.DataFrame(rows).groupby(["scope", "inference", "design"]).mean()
+    pools: dict[str, list[np.ndarray]] = defaultdict(list)
+    for (pool, _, name), cube in found.items():
+        if name == design:
+            pools[pool].append(cube)
+    parts = []
+    for cubes in pools.values():
+        seeds = min(len(cube) for cube in cubes)
+        parts.append((len(cubes), interval(np.mean([cube[:seeds] for cube in cubes], axis=0), level=0.95)))
+    share = np.array([count for count, _ in parts], dtype=np.float64)
+    share /= share.sum()
+    estimate = float(share @ [part.estimate for _, part in parts])
+    half = float(np.sqrt(np.square(share * [(part.high - part.low) / 2 for _, part in parts]).sum()))
+    return Interval(estimate, estimate - half, estimate + half)
 
 
-def _plain(table: pd.DataFrame) -> str:
-    lines = [" | ".join(table.columns), " | ".join(["---"] * table.shape[1])]
-    for row in table.itertuples(index=False):
-        lines.append(" | ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
-    return "\n".join(f"| {line} |" for line in lines) + "\n"
+def table(cells: list[dict[str, object]]) -> str:
+    """The table for people, best in total first."""
+    found = differences(cells)
+    adjusted = holm({key: p_value(cube) for key, cube in found.items()})
+    columns = list(dict.fromkeys((line["pool"], line["asked"]) for line in cells))
+    designs = sorted({key[2] for key in found}, key=lambda name: total(found, name).estimate)
+    counts = [
+        len({line["seed"] for line in cells if (line["pool"], line["asked"]) == column}) for column in columns
+    ]
+    text = ["| design | in total | " + " | ".join(f"{pool}, {asked}" for pool, asked in columns) + " |"]
+    text += ["|---|---|" + "---|" * len(columns), _row("seeds", ["", *map(str, counts)])]
+    text.append(_row(BASELINE, ["", *(f"{_level(cells, column):.3f}" for column in columns)]))
+    for design in designs:
+        row = [_signed(total(found, design))]
+        for column in columns:
+            key = (*column, design)
+            star = " *" if key in found and adjusted[key] < 0.05 else ""
+            row.append(_signed(interval(found[key])) + star if key in found else "–")
+        text.append(_row(design, row))
+    fine = [name for name in designs if _can_be_default(found, name)]
+    text += [
+        "",
+        "Nowhere worse than random beyond its interval, and better in total: " + (", ".join(fine) or "none"),
+    ]
+    return "\n".join(text) + ".\n"
 
 
-def report(out: Path, pool: Path) -> str:
-    """Combine what is in a folder into results.nc, table.csv, contents.csv and table.md; return the latter."""
-    folders = run_folders(out)
-    places = [{name: read_json(folder / RUN_FILE)[name] for name in SETTINGS} for folder in folders]
-    tree = combine_parts([Part(folder, place) for folder, place in zip(folders, places, strict=True)])
-    write_results(tree, out / RESULTS_FILE)
-    trajectory = tree["trajectory"].to_dataset()
-    table = paired_table(trajectory)
-    (out / "table.csv").write_text(csv_of(table), encoding="utf-8")
-    text = markdown(table, int(trajectory["labels"][-1]))
-    text += "\nNot worse than random in either scope beyond its interval, and better across prompts: "
-    names = [f"{design} ({inference})" for inference, design in eligible(table).index]
-    text += (", ".join(names) or "none") + ".\n"
-    inside = contents(folders, brm.load_pool(pool), brm.load_golden(pool))
-    (out / "contents.csv").write_text(csv_of(inside.round(3), index=True), encoding="utf-8")
-    text += "\nWhat the batches contain:\n\n" + _plain(inside.reset_index())
-    (out / "table.md").write_text(text)
-    return text
+def _can_be_default(found: dict[Key, np.ndarray], design: str) -> bool:
+    own = [interval(cube) for key, cube in found.items() if key[2] == design]
+    return all(not part.low > 0 and np.isfinite(part.low) for part in own) and total(found, design).high < 0
+
+
+def _level(cells: list[dict[str, object]], column: tuple[str, str]) -> float:
+    own = [
+        np.nanmean(np.array(line["found"]["by_prompt"], dtype=np.float64))
+        for line in cells
+        if (line["pool"], line["asked"], line["design"]) == (*column, BASELINE)
+    ]
+    return float(np.mean(own)) if own else float("nan")
+
+
+def _signed(found: Interval) -> str:
+    half = (found.high - found.low) / 2
+    return f"{found.estimate:+.3f}" + ("" if np.isnan(half) else f" ± {half:.3f}")
+
+
+def _row(name: str, figures: list[str]) -> str:
+    return f"| {name} | " + " | ".join(figures) + " |"
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tiny", action="store_true", help="few designs, rounds and seeds, for a look and for CI")
-    parser.add_argument("--table", action="store_true", help="only make the table of the runs that are there")
-    parser.add_argument("--pool", type=Path, default=QUICKSTART / "pool")
-    parser.add_argument("--test", type=Path, default=QUICKSTART / "test")
-    parser.add_argument("--out", type=Path, default=Path("runs/designs"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--tiny", action="store_true", help="two designs in the small world, for a look and for CI"
+    )
+    parser.add_argument("--table", action="store_true", help="only print the table of what is there")
+    parser.add_argument("--out", type=Path, default=Path("runs/designs.jsonl"))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--pool", action="append", help="only this one; may be given several times")
     parser.add_argument("--design", action="append", help="only this one; may be given several times")
-    parser.add_argument("--inference", action="append", choices=list(MODELS), help="only this one")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=8, help="of 125 labels each")
-    parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each")
+    parser.add_argument(
+        "--candidates-for-default", action="store_true", help="only designs that could be a default"
+    )
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--encoder", default="auto")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="begin no cell after so long")
     asked = parser.parse_args()
-    designs = asked.design or ordered(brm.designs())
-    settings = {"batch_size": 125, "rounds": asked.rounds}
-    seeds, inferences = range(asked.seeds), asked.inference or list(MODELS)
+    torch.set_num_threads(1)
+    pools, designs = asked.pool or list(worlds(asked.data)), asked.design or ordered(CRITERIA)
+    if asked.candidates_for_default:
+        designs = [name for name in designs if name in FIRST]
     if asked.tiny:
-        designs, seeds = list(FIRST[:2]), range(2)
-        settings = {"batch_size": 10, "rounds": 2, "prompts": 20, "candidates": 300, "draws": 16}
+        pools, designs, asked.seeds = [RIGHT], list(FIRST[:2]), 2
     if not asked.table:
-        configs = plan(asked.pool, asked.test, designs, inferences, seeds, **settings)
-        sweep(cells_of(configs, asked.out), asked.out, asked.workers)
-    print(report(asked.out, asked.pool))
+        if BASELINE not in designs:
+            designs = [BASELINE, *designs]
+        collect(asked.out, asked.data, pools, designs, range(asked.seeds), asked.encoder, asked.minutes)
+    print(table(lines(asked.out)))
 
 
 if __name__ == "__main__":

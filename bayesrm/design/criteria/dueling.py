@@ -3,6 +3,7 @@ r"""Double Thompson sampling: the best response under one posterior draw against
 With π_i the posterior probability that i is the best response to its prompt, two draws propose the pair (i, j) with
 probability proportional to π_i π_j. Pairs are sampled without replacement with these odds, from K draws, which is as if
 two draws were taken for every pair until enough different ones are found. Across prompts both are champions of theirs.
+Prompts whose best response is in doubt are asked about more than others; ``double-thompson`` asks about all alike.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm import rng
@@ -46,15 +49,21 @@ class Dueling(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The odds of each pair; they are no nats."""
-        generator = rng.stream(self.seed, "dueling")
-        rewards = posterior.sample_rewards(candidates.pool, candidates.responses, self.draws, generator).double()
-        group = torch.from_numpy(candidates.pool.group[candidates.responses]).to(rewards.device)
-        best = rewards.new_full((len(rewards), candidates.pool.n_prompts), -torch.inf)
-        best.scatter_reduce_(1, group.expand_as(rewards), rewards, "amax")
-        champion = (rewards == best[:, group]).double().mean(dim=0)
+        champion = champions(posterior, candidates, self.draws, rng.stream(self.seed, "dueling"))
 
         def odds(pairs: PairBlock) -> Tensor:
             left, right = pairs.ends(champion)
             return (left * right).flatten()
 
         return SumObjective(odds)
+
+
+def champions(
+    posterior: RewardPosterior, candidates: CandidateSet, draws: int, generator: np.random.Generator
+) -> Float[Tensor, "response"]:
+    """π: how often each response is the best of the candidates' to its prompt, over posterior draws."""
+    rewards = posterior.sample_rewards(candidates.pool, candidates.responses, draws, generator).double()
+    group = torch.from_numpy(candidates.pool.group[candidates.responses]).to(rewards.device)
+    best = rewards.new_full((len(rewards), candidates.pool.n_prompts), -torch.inf)
+    best.scatter_reduce_(1, group.expand_as(rewards), rewards, "amax")
+    return (rewards == best[:, group]).double().mean(dim=0)

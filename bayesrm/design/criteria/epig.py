@@ -22,7 +22,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.design.objectives.target_objective import TargetLoss, TargetObjective
-from bayesrm.design.objectives.targets import target_logits
+from bayesrm.design.objectives.targets import TargetLogits, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
 
@@ -46,10 +46,14 @@ class EPIG(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The mean information about the targets, in nats."""
-        targets = target_logits(posterior, candidates, self.targets, self.size)
+        targets = self.aimed(posterior, candidates)
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
         loss = _Information(targets.weight)
         return TargetObjective(whitened, fisher_weight(posterior, candidates), targets.whitened, loss)
+
+    def aimed(self, posterior: RewardPosterior, candidates: CandidateSet) -> TargetLogits:
+        """The targets."""
+        return target_logits(posterior, candidates, self.targets, self.size)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
+from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.candidates.sets import candidates as form_candidates
 from bayesrm.errors import InvalidInputError
@@ -57,6 +58,25 @@ def within_prompts(pool: ResponsePool, size: int) -> Comparisons:
     scope = "within-prompt" if (np.bincount(pool.group) > 1).any() else "cross-prompt"
     drawn = form_candidates(pool, scope, prompts=None, size=size, identical=True)
     return Comparisons(drawn.first, drawn.second)
+
+
+def by_prompt(pool: ResponsePool, size: int) -> Comparisons:
+    """At most ``size`` random pairs within prompts of a pool, always the same, of each prompt as many but for one.
+
+    Prompts of fewer pairs have all of them; any pairs where no prompt has two responses.
+    """
+    draw = rng.stream(0, "targets by prompt")
+    groups = [members for members in pool.members if len(members) > 1]
+    if not groups:
+        return within_prompts(pool, size)
+    order = draw.permutation(len(groups))[:size]
+    drawn: list[tuple[Int64[np.ndarray, "pair"], Int64[np.ndarray, "pair"]]] = []
+    for place, group in enumerate(order.tolist()):
+        numbering = PairNumbering(groups[group], np.array([len(groups[group])]))
+        wanted = size // len(order) + (place < size % len(order))
+        drawn.append(numbering.decode(draw.permutation(len(numbering))[:wanted]))
+    first, second = (np.concatenate(ends) for ends in zip(*drawn, strict=True))
+    return Comparisons(first, second)
 
 
 def target_logits(
