@@ -39,7 +39,7 @@ class NearTies(Criterion):
         """Probabilities of a wrong order; they are no nats."""
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
         some = candidates.sample(min(ORDINARY, len(candidates)), rng.stream(0, "ordinary pairs"))
-        ordinary = float(moments.of(candidates.block_at(some)).variance.quantile(0.5).sqrt())
+        ordinary = float(moments.of(candidates.block_at(some)).variance.sqrt().quantile(0.5))
 
         def score(pairs: PairBlock) -> Tensor:
             logits = moments.of(pairs)
