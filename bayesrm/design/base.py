@@ -42,6 +42,8 @@ class Criterion(ABC):
         weighed against costs, and forecasts hold the design against no other.
     promises_gain : bool, default True
         Whether a batch is worth more than 0 before there are labels.
+    at_random : bool, default False
+        Whether pairs are chosen by chance alone, which reports then say in a sentence.
 
     See Also
     --------
@@ -70,6 +72,7 @@ class Criterion(ABC):
     selects_itself: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = True
     promises_gain: ClassVar[bool] = True
+    at_random: ClassVar[bool] = False
 
     @abstractmethod
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:

@@ -14,6 +14,7 @@ from bayesrm.campaign.advice import advice
 from bayesrm.campaign.findings import Findings, Reliability
 from bayesrm.campaign.outlook import sentences
 from bayesrm.campaign.status import Status
+from bayesrm.design.chance import chance_sentence
 from bayesrm.design.explanation import Explanation
 from bayesrm.design.lists.explanation import ListExplanation
 from bayesrm.diagnostics.checks import CHECKS
@@ -75,6 +76,7 @@ def render(
         verdict=advice(now),
         progress=_progress(now),
         batches=now.batches,
+        chance=chance_sentence(entry.design for entry in now.batches),
         lists=any(entry.members > 2 for entry in now.batches),
         quality=_quality(now.rounds),
         by_design=_by_design(findings),

@@ -13,6 +13,7 @@ import xarray as xr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayesrm.design import CRITERIA
+from bayesrm.design.chance import chance_sentence
 from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.names import METRIC_NAMES
 from bayesrm.evaluation.summary import (
@@ -81,6 +82,7 @@ def render(results: xr.DataTree, title: str, changed: Sequence[str] = ()) -> str
         rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],
         common="" if table is None else _common(table),
         designs=_designs(trajectory),
+        chance=chance_sentence(_names(trajectory)),
         length=length_verdict(trajectory) if evaluated else "",
         headroom=headroom_verdict(trajectory),
         alone={
@@ -127,8 +129,11 @@ def _common(table: pd.DataFrame) -> str:
 def _designs(trajectory: xr.Dataset) -> dict[str, str]:
     """What each design does, in a line; a design of a plugin may be unknown here."""
     lines = CRITERIA.lines()
-    names = [str(name) for name in np.atleast_1d(trajectory["design"].values)]
-    return {name: lines[name] for name in names if name in lines}
+    return {name: lines[name] for name in _names(trajectory) if name in lines}
+
+
+def _names(trajectory: xr.Dataset) -> list[str]:
+    return [str(name) for name in np.atleast_1d(trajectory["design"].values)]
 
 
 def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> str:

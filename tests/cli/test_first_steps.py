@@ -60,6 +60,7 @@ def test_a_report_says_what_its_designs_do(pool, tmp_path):
         "<th>within-first</th><td>Uniformly random pairs, those within a prompt before those across prompts.</td>"
         in page
     )
+    assert "<p>Pairs of within-first, the default, are chosen at random: no design" in page
 
 
 def test_no_candidates_left_names_what_is_open_and_the_other_scope(pool, tmp_path, command):

@@ -68,6 +68,7 @@ def test_the_report_says_whether_to_go_on_who_to_look_at_and_why_these_pairs(fol
     assert page.index('class="verdict"') < page.index("What was asked") < page.index("Learning curve")
     assert "Why batch 2 asked these pairs" in page
     assert "after 60 answers" in page
+    assert ("chosen at random" in page) == ("<td>within-first</td>" in page)
     assert "<script>" not in page
     assert "<img" not in page, "texts and names are shown as they are"
     assert "<bdi>&lt;script&gt;" in page

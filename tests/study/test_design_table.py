@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import xarray as xr
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp
 
 import bayesrm as brm
-from bayesrm.runs.results import open_results
+from bayesrm.evaluation.intervals import mean_interval
 
 STUDY = Path(__file__).resolve().parents[2] / "studies" / "design_table.py"
 
@@ -22,65 +21,112 @@ def study():
     return runpy.run_path(str(STUDY))
 
 
-def _trajectory(values: dict[tuple[str, str], list[float]]) -> xr.Dataset:
-    """1 − Spearman after one round by (scope, design), a figure a seed; other metrics alike."""
-    scopes, designs = (sorted({key[part] for key in values}) for part in (0, 1))
-    data = np.array([[[[figure] for figure in values[scope, name]] for name in designs] for scope in scopes])
-    axes = ("inference", "scope", "design", "seed", "round")
-    return xr.Dataset(
-        dict.fromkeys(("one_minus_spearman", "best_of_n", "log_loss"), (axes, data[None])),
-        coords={"inference": ["laplace"], "scope": scopes, "design": designs, "labels": ("round", [125])},
+def _line(pool, design, seed, by_prompt, asked="within"):
+    found = {"by_prompt": by_prompt, "log_loss": [0.6], "best_of_n": [1.0], "seconds": 1.0}
+    return {"pool": pool, "asked": asked, "design": design, "seed": seed, "found": found}
+
+
+def _lines(gains: dict[str, float], pool="a", seeds=4, prompts=30, asked="within"):
+    """Designs whose difference to random is a gain and a little chance."""
+    draw = np.random.default_rng(0)
+    base = draw.uniform(0.4, 0.6, (seeds, prompts))
+    cells = [_line(pool, "random", seed, [base[seed].tolist()] * 2, asked) for seed in range(seeds)]
+    for design, gain in gains.items():
+        own = base + gain + draw.normal(0, 0.01, base.shape)
+        cells += [_line(pool, design, seed, [own[seed].tolist()] * 2, asked) for seed in range(seeds)]
+    return cells
+
+
+def test_differences_are_paired_by_seed_and_prompt_and_averaged_over_batches(study):
+    cells = [
+        _line("a", "random", 0, [[0.5, 0.4, None], [0.3, 0.2, None]]),
+        _line("a", "random", 1, [[0.5, 0.5, None], [0.5, 0.5, None]]),
+        _line("a", "epig", 1, [[0.4, 0.6, None], [0.2, 0.6, None]]),
+        _line("a", "epig", 2, [[0.0, 0.0, None], [0.0, 0.0, None]]),
+        {**_line("a", "moments", 0, []), "found": None},
+    ]
+    found = study["differences"](cells)
+    assert list(found) == [("a", "within", "epig")]
+    np.testing.assert_allclose(found["a", "within", "epig"], [[-0.2, 0.1]])
+
+
+def test_an_interval_is_no_narrower_than_that_over_seeds_alone(study):
+    cube = np.random.default_rng(0).normal(size=(4, 1)) + np.random.default_rng(1).normal(0, 0.1, size=(4, 20))
+    found, seeds = study["interval"](cube), ttest_1samp(cube.mean(axis=1), 0).confidence_interval(0.95)
+    assert found.low <= seeds.low + 1e-12
+    assert found.high >= seeds.high - 1e-12
+    assert found.high - found.low >= np.ptp([*_ends(mean_interval(cube, method="student"))]) - 1e-12
+    assert np.isnan(study["interval"](cube[:1]).low)
+
+
+def _ends(found):
+    return found.low, found.high
+
+
+def test_the_p_value_is_that_of_the_t_test_where_prompts_say_nothing(study):
+    cube = np.random.default_rng(2).normal(0.5, 1.0, size=(6, 1))
+    assert study["p_value"](cube) == pytest.approx(ttest_1samp(cube[:, 0], 0).pvalue, rel=1e-6)
+    assert study["p_value"](cube[:1]) == 1.0
+
+
+def test_holm_adjusts_for_all(study):
+    adjusted = study["holm"](
+        {("a", "b", name): p for name, p in zip("xyzw", (0.01, 0.04, 0.03, 0.9), strict=True)}
     )
+    assert [round(adjusted["a", "b", name], 9) for name in "xyzw"] == [0.04, 0.09, 0.09, 0.9]
 
 
-def test_differences_are_paired_by_seed_with_student_intervals(study):
-    random, other = [0.6, 0.7, 0.5, np.nan], [0.55, 0.6, 0.52, 0.1]
-    table = study["paired_table"](
-        _trajectory({("cross-prompt", "random"): random, ("cross-prompt", "dopt"): other})
-    ).set_index("design")
-    test = ttest_rel(other[:3], random[:3])
-    low, high = test.confidence_interval(0.95)
-    row = table.loc["dopt"]
-    assert row["seeds"] == 4
-    assert row["one_minus_spearman_difference"] == pytest.approx((low + high) / 2)
-    assert row["one_minus_spearman_half_width"] == pytest.approx((high - low) / 2)
-    assert row["curve_difference"] == pytest.approx((low + high) / 2)
-    assert table.loc["random", "one_minus_spearman_difference"] == 0
+def test_the_total_is_over_pools_and_a_default_is_nowhere_worse(study):
+    gains = {"good": -0.05, "worse": 0.05, "even": 0.0, "mixed": -0.05}
+    cells = _lines(gains) + _lines(gains, asked="across") + _lines(gains | {"mixed": 0.04}, pool="b")
+    found = study["differences"](cells)
+    share = {"good": -0.05, "worse": 0.05, "even": 0.0, "mixed": -0.05 * 2 / 3 + 0.04 / 3}
+    for design, expected in share.items():
+        assert study["total"](found, design).estimate == pytest.approx(expected, abs=0.005)
+    text = study["table"](cells)
+    assert text.endswith("better in total: good.\n")
+    good = next(line for line in text.splitlines() if line.startswith("| good"))
+    assert good.count(" *") == 3
+    assert "| even | " in text
+    assert " *" not in next(line for line in text.splitlines() if line.startswith("| even"))
 
 
-def test_eligible_is_not_worse_in_either_scope_and_better_across(study):
-    noise = np.array([-0.01, 0.0, 0.01])
-    gains = {"good": (0.0, -0.1), "worse within": (0.1, -0.1), "no better": (0.0, 0.0), "random": (0.0, 0.0)}
-    values = {}
-    for name, (within, across) in gains.items():
-        own = 0 * noise if name == "random" else noise
-        values["within-prompt", name] = list(0.6 + within + own)
-        values["cross-prompt", name] = list(0.7 + across + own)
-    found = study["eligible"](study["paired_table"](_trajectory(values)))
-    assert list(found.index) == [("laplace", "good")]
-
-
-def test_every_design_is_planned_and_those_that_need_spread_not_with_a_point(study):
+def test_every_design_is_in_the_plan(study):
     assert sorted(study["ordered"](brm.designs())) == sorted(brm.designs())
-    configs = study["plan"](Path("p"), Path("t"), ["random", "bald"], ["laplace", "plugin"], range(2))
-    assert {(c.design, c.inference) for c in configs} == {
-        ("random", "laplace"),
-        ("random", "plugin"),
-        ("bald", "laplace"),
-    }
-    assert [c.seed for c in configs] == [0] * 6 + [1] * 6, (
-        "a study that is stopped has whole tables of fewer seeds"
+    assert set(study["FIRST"]) <= set(brm.designs())
+
+
+def test_it_runs_in_its_tiny_setting_and_goes_on_where_it_was(study, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "designs.jsonl"
+    small = (
+        study["Setting"]("within", "within-prompt", 2, (5, 5)),
+        study["Setting"]("lists", "within-prompt", 3, (4,)),
     )
-
-
-def test_it_runs_in_its_tiny_setting(study, tmp_path, monkeypatch, capsys, short_training):
-    monkeypatch.setattr("sys.argv", [str(STUDY), "--tiny", "--inference", "plugin", "--out", str(tmp_path)])
+    monkeypatch.setitem(study["collect"].__globals__, "SETTINGS", small)
+    monkeypatch.setitem(
+        study["collect"].__globals__, "linear_world", lambda: study["linear_world"](prompts=8, responses=5, dim=4)
+    )
+    monkeypatch.setattr("sys.argv", [str(STUDY), "--tiny", "--out", str(out)])
     study["main"]()
     first = capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", [str(STUDY), "--table", "--out", str(tmp_path)])
+    cells = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [cell["seed"] for cell in cells] == [0] * 4 + [1] * 4, "seeds are outermost"
+    whole = out.read_text()
+    out.write_text(whole[: len(whole) * 3 // 4])
     study["main"]()
     assert capsys.readouterr().out == first
-    assert "Need a posterior with spread: bald" in first
-    table = pd.read_csv(tmp_path / "table.csv")
-    assert len(table) == 2 * 2
-    assert set(open_results(tmp_path)["trajectory"].sizes) >= {"scope", "inference", "design", "seed", "round"}
+    again = [
+        {**json.loads(line)["found"], "seconds": 0} for line in out.read_text().splitlines() if line[-1:] == "}"
+    ]
+    assert again == [{**cell["found"], "seconds": 0} for cell in cells]
+    monkeypatch.setattr("sys.argv", [str(STUDY), "--table", "--out", str(out)])
+    study["main"]()
+    assert capsys.readouterr().out == first
+    assert "| within-first | " in first
+
+
+def test_a_design_of_pairs_has_no_curve_of_lists(study):
+    world = study["linear_world"](prompts=8, responses=5, dim=4)
+    setting = study["Setting"]("lists", "within-prompt", 3, (4,))
+    assert study["measure"](world, setting, "moments", 0, "linear") is None
+    assert study["measure"](world, setting, "near-ties", 0, "linear") is not None

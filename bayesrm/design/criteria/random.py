@@ -20,6 +20,7 @@ class Random(Criterion):
     selects_itself: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = False
     promises_gain: ClassVar[bool] = False
+    at_random: ClassVar[bool] = True
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Every batch is worth nothing."""

@@ -26,6 +26,7 @@ class WithinFirst(Criterion):
     selects_itself: ClassVar[bool] = True
     uses_labels: ClassVar[bool] = False
     promises_gain: ClassVar[bool] = False
+    at_random: ClassVar[bool] = True
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """One for a pair within a prompt, zero for others; ties are broken at random."""
