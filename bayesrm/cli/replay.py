@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bayesrm.cli.app import View, app, say, show
+from bayesrm.cli.options import Workers
 
 TITLES = {
     "vote_log_loss": "log loss of held-out votes ↓",
@@ -43,11 +44,15 @@ def replay(
     budget: Annotated[
         int | None, typer.Option(help="Votes that a design may use; default half of the pairs.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Votes a round.")] = 25,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Votes a round; default 25, or an eighth of the votes so far where that is more."),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="How often all is repeated, with other prompts held out.")] = 5,
     test_share: Annotated[float, typer.Option(help="Share of the prompts that is held out.")] = 0.25,
     inference: Annotated[str, typer.Option(help="See [bold]bayesrm inferences[/bold].")] = "laplace",
     out: Annotated[Path | None, typer.Option(help="A folder for the results and report.html.")] = None,
+    workers: Workers = 2,
 ) -> None:
     """Would active selection have saved labels? Designs compared on recorded votes, each vote used once.
 
@@ -79,6 +84,7 @@ def replay(
         inference,
         test_share,
         out,
+        workers=workers,
     )
     trajectory = tree["trajectory"].to_dataset()
     last = trajectory.isel(round=-1).mean("seed")

@@ -20,26 +20,18 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
-from bayesrm import rng
-from bayesrm.annotators.replay import ReplayAnnotator
-from bayesrm.data.golden import as_golden
 from bayesrm.data.votes import Votes
 from bayesrm.design import make_design
-from bayesrm.design.candidates import candidates
-from bayesrm.errors import InvalidInputError, NoCandidatesError
+from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.comparison import compare, saving_sentence
-from bayesrm.evaluation.metrics import evaluate, log_loss
 from bayesrm.evaluation.names import BASELINE, HEADROOM
-from bayesrm.inference import fit
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.datatree import dataset
-from bayesrm.runs.measuring import headroom_of
+from bayesrm.runs.replaying import FIRST_BATCH, Replay, rounds_of, world_of
 from bayesrm.runs.results import write_results
-from bayesrm.types import Preferences, ResponsePool, require_within
+from bayesrm.types import ResponsePool, require_within
 from bayesrm.utils.checked import Count, Seed, checked
 from bayesrm.utils.progress import bar
 from bayesrm.utils.versions import versions
@@ -54,13 +46,14 @@ def replay(
     test: tuple[ResponsePool, Votes | ArrayLike] | None = None,
     designs: Sequence[str] = (BASELINE, "epig"),
     budget: Count | None = None,
-    batch_size: Count = 25,
+    batch_size: Count | None = None,
     seeds: Count | Sequence[Seed] = 3,
     model: RewardModel | None = None,
     inference: str = "laplace",
     test_share: float = 0.25,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    workers: Count = 1,
 ) -> xr.DataTree:
     """Replay designs on recorded votes, each vote used once.
 
@@ -77,8 +70,8 @@ def replay(
         What is compared; "random" is added where it is missing, as the others are held against it.
     budget : int, optional
         Votes that a design may use; default half of the pairs that can be asked.
-    batch_size : int
-        Votes a round.
+    batch_size : int, optional
+        Votes a round; default 25, or an eighth of the votes so far where that is more.
     seeds : int or sequence of int
         How many seeds, or which: of what is held out, the order of votes, and every random choice.
     model : RewardModel, optional
@@ -91,6 +84,8 @@ def replay(
         A folder for the results.
     progress : bool
         Whether to show a progress bar on a terminal.
+    workers : int
+        Processes, of one thread each; with one there is no other process than this.
 
     Returns
     -------
@@ -130,37 +125,26 @@ def replay(
             f"expected at least one seed and a test share between 0 and 1, got {len(chosen)} seeds and {test_share}"
         )
     model = RewardModel(pool, "auto") if model is None else model
-    worlds = {seed: _world(pool, votes, test, test_share, seed) for seed in chosen}
-    askable = min(len(world.train.pairs) for world in worlds.values())
-    budget = max(batch_size, askable // 2) if budget is None else min(budget, askable)
-    rounds = max(1, budget // batch_size)
+    worlds = [world_of(pool, votes, test, test_share, seed) for seed in chosen]
+    askable = min(len(world.train.pairs) for world in worlds)
+    smallest = FIRST_BATCH if batch_size is None else batch_size
+    budget = max(smallest, askable // 2) if budget is None else min(budget, askable)
+    labels = rounds_of(budget, batch_size)
+    replayed = Replay(pool, votes, test, test_share, model, inference, plans, labels)
     names = ["vote_log_loss", "vote_accuracy", "one_minus_spearman"]
-    values = {name: np.full((len(named), len(chosen), rounds), np.nan) for name in names}
+    values = {name: np.full((len(named), len(chosen), len(labels)), np.nan) for name in names}
     left = np.full((len(named), len(chosen)), np.nan)
     places = [(d, s) for s in range(len(chosen)) for d in range(len(named))]
-    for d, s in bar(places, "Replaying votes", len(places), show=progress):
-        seed = chosen[s]
-        world = worlds[seed]
-        annotator = ReplayAnnotator(world.train, rng.child(seed, "votes"))
-        labels = Preferences.none()
-        posterior = fit(model, pool, labels, inference, rng.child(seed, "fit"))
-        for t in range(rounds):
-            try:
-                pairs = candidates(pool, pairs=annotator.pairs, exclude=labels)
-            except NoCandidatesError:
-                break
-            size = min(batch_size, len(pairs))
-            batch = plans[named[d]].select(posterior, pairs, size, rng.child(seed, "selection", t))
-            labels = labels.append(annotator.label(batch))
-            posterior = fit(model, pool, labels, inference, rng.child(seed, "fit"))
-            for name, value in world.measure(posterior).items():
+    curves = replayed.curves([(named[d], chosen[s]) for d, s in places], workers)
+    shown = bar(curves, "Replaying votes", len(places), show=progress)
+    for (d, s), (measured, left[d, s]) in zip(places, shown, strict=True):
+        for t, found in enumerate(measured):
+            for name, value in found.items():
                 values[name][d, s, t] = value
-        left[d, s] = headroom_of(posterior, candidates(pool, pairs=world.train.pairs)).get(HEADROOM, np.nan)
-    labels_at = batch_size * np.arange(1, rounds + 1)
     trajectory = dataset(
         {name: (("design", "seed", "round"), array) for name, array in values.items() if not np.isnan(array).all()}
         | ({} if np.isnan(left).all() else {HEADROOM: (("design", "seed"), left)}),
-        {"design": named, "seed": chosen, "round": np.arange(rounds), "labels": (("round",), labels_at)},
+        {"design": named, "seed": chosen, "round": np.arange(len(labels)), "labels": (("round",), labels)},
     )
     sentences = _sentences(trajectory, len(votes))
     tree = xr.DataTree.from_dict({"trajectory": trajectory})
@@ -169,7 +153,7 @@ def replay(
         for name in named
         for seed in chosen
     ]
-    ceilings = [value for world in worlds.values() if not np.isnan(value := ceiling(world.held_out))]
+    ceilings = [value for world in worlds if not np.isnan(value := ceiling(world.held_out))]
     tree.attrs.update(
         sentences=json.dumps(sentences, ensure_ascii=False),
         ceiling=float(np.mean(ceilings)) if ceilings else float("nan"),
@@ -180,38 +164,6 @@ def replay(
     if out is not None:
         write_results(tree, Path(out) / REPLAY_FILE)
     return tree
-
-
-class _World:
-    """What one seed asks and is measured on.
-
-    Parameters
-    ----------
-    train
-        Votes that can be asked for.
-    test, held_out
-        The test pool and the votes on its pairs; none where only golden rewards are known.
-    golden
-        (response,) of the test pool, where known.
-    """
-
-    def __init__(self, train: Votes, test: ResponsePool, held_out: Votes, golden: np.ndarray | None) -> None:
-        self.train, self.test, self.held_out, self.golden = train, test, held_out, golden
-
-    def measure(self, posterior: RewardPosterior) -> dict[str, float]:
-        """The metrics of a round."""
-        found: dict[str, float] = {}
-        if len(self.held_out):
-            y = self.held_out.outcome
-            p = posterior.preference_probability(self.test, self.held_out.first, self.held_out.second)
-            found["vote_log_loss"] = log_loss(p, y)
-            decided = y != 0.5
-            if decided.any():
-                right = (1 + np.sign(p[decided] - 0.5) * np.sign(y[decided] - 0.5)) / 2
-                found["vote_accuracy"] = float(right.mean())
-        if self.golden is not None:
-            found["one_minus_spearman"] = evaluate(posterior, self.test, self.golden)["one_minus_spearman"]
-        return found
 
 
 def ceiling(votes: Votes) -> float:
@@ -243,51 +195,6 @@ def _require_votes(votes: Votes, pool: ResponsePool, test: tuple[ResponsePool, V
             f"expected a test pool of embedding dimension {pool.dim}, as the pool has, got {test[0].dim}: "
             "were both embedded with the same model?"
         )
-
-
-def _world(
-    pool: ResponsePool,
-    votes: Votes,
-    test: tuple[ResponsePool, Votes | ArrayLike] | None,
-    share: float,
-    seed: int,
-) -> _World:
-    if test is not None:
-        other, known = test
-        if isinstance(known, Votes):
-            require_within(known, other)
-            return _World(votes, *_judged(other, known))
-        return _World(votes, other, Votes.none(), as_golden(known, len(other)))
-    within = pool.group[votes.first][pool.group[votes.first] == pool.group[votes.second]]
-    prompts = np.unique(within)
-    if len(prompts) < 2:
-        raise InvalidInputError(
-            f"expected votes within at least two prompts, of which some are held out, got {len(prompts)}: give a test "
-            "pool with --test"
-        )
-    order = rng.stream(seed, "held-out prompts").permutation(prompts)
-    count = min(len(prompts) - 1, max(1, round(share * len(prompts))))
-    held_out, rest = np.sort(order[:count]), np.sort(order[count:])
-    rows = np.flatnonzero(np.isin(pool.group, held_out))
-    own = votes.of_prompts(pool, held_out)
-    moved = Votes(np.searchsorted(rows, own.first), np.searchsorted(rows, own.second), own.outcome, own.annotator)
-    return _World(votes.of_prompts(pool, rest), *_judged(pool.take(rows), moved))
-
-
-def _judged(pool: ResponsePool, votes: Votes) -> tuple[ResponsePool, Votes, Float[np.ndarray, "response"] | None]:
-    """A test pool of the responses that were voted on, its votes, and the consensus of them where it ranks any."""
-    voted = np.flatnonzero(~np.isnan(votes.consensus(pool)))
-    if len(voted) == 0:
-        return pool, votes, None
-    small = pool.take(voted)
-    own = Votes(_at(voted, votes.first), _at(voted, votes.second), votes.outcome, votes.annotator)
-    consensus = own.consensus(small)
-    ranks = any(np.ptp(consensus[member]) > 0 for member in small.members if len(member) > 1)
-    return small, own, consensus if ranks else None
-
-
-def _at(rows: Int64[np.ndarray, "row"], index: Int64[np.ndarray, "vote"]) -> Int64[np.ndarray, "vote"]:
-    return np.searchsorted(rows, index)
 
 
 def _sentences(trajectory: xr.Dataset, votes: int) -> dict[str, str]:

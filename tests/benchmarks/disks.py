@@ -60,7 +60,7 @@ TRIALS: Mapping[str, Sequence[object]] = {
     "golden": ("golden", "@unscored", "--model", "%judge"),
     "fit": ("fit", "@pool", "--labels", "%labels.jsonl", *LINEAR),
     "run": ("run", "@pool", *LINEAR, *SMALL, "--rounds", 3, "--out", "@runs"),
-    "replay": ("replay", "@pool", "--votes", "@labels", "--out", "@replayed", "--seeds", 1, "--batch-size", 4),
+    "replay": ("replay", "@pool", "--votes", "@labels", "--out", "@replayed", "--seeds", 1, "--workers", 1),
     "study": ("study", "annotation_efficiency", "--tiny", "--out", "@study"),
     "demo": ("demo", "--out", "@demo", "--seeds", 1, "--rounds", 1, "--workers", 1),
     "report": ("report", "@runs"),

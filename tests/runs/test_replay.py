@@ -11,6 +11,7 @@ from scipy.special import expit
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.replay import ceiling
+from bayesrm.runs.replaying import rounds_of
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_by_command(recorded, tmp_path, command):
     table.to_csv(tmp_path / "votes.csv", index=False)
     status, out, err = command(
         "replay", tmp_path / "pool", "--votes", tmp_path / "votes.csv", "--designs", "random,pa-dopt", "--budget", 20,
-        "--batch-size", 10, "--seeds", 2, "--out", tmp_path / "replayed",
+        "--batch-size", 10, "--seeds", 2, "--workers", 1, "--out", tmp_path / "replayed",
     )  # fmt: skip
     assert (status, err) == (0, "")
     assert "On your 300 votes, pa-dopt" in out
@@ -122,3 +123,19 @@ def test_by_command(recorded, tmp_path, command):
     status, _, err = command("replay", tmp_path / "pool", "--votes", tmp_path / "none.csv")
     assert status == 2
     assert "does not exist" in err
+
+
+def test_rounds_are_of_one_size_or_grow_by_an_eighth():
+    assert rounds_of(100, 30).tolist() == [30, 60, 90]
+    assert rounds_of(20, 30).tolist() == [20]
+    assert rounds_of(200, None).tolist() == list(range(25, 201, 25))
+    many = rounds_of(3_000, None)
+    steps = np.diff(many)
+    assert (steps == np.maximum(25, many[:-1] // 8)).all()
+    assert many[-1] <= 3_000 < many[-1] + max(25, many[-1] // 8)
+    assert len(many) < 40
+
+
+def test_processes_beside_this_one_give_the_same_curves(recorded):
+    alone, beside = (_replay(recorded, designs=["pa-dopt"], seeds=1, workers=workers) for workers in (1, 2))
+    assert alone["trajectory"].to_dataset().identical(beside["trajectory"].to_dataset())
