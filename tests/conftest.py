@@ -143,6 +143,15 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def short_variational(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SVI and mean-field networks take a few steps only: for tests that are not about how close they come."""
+    from bayesrm.inference import bnn, svi
+
+    monkeypatch.setattr(svi, "MOST_WINDOWS", 1)
+    monkeypatch.setattr(bnn, "MAX_STEPS", 60)
+
+
+@pytest.fixture
 def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:

@@ -56,7 +56,7 @@ def test_every_setting_of_a_run_is_one_of_a_campaign_or_of_a_batch():
     assert set(Request.model_fields) == {*AskSettings.model_fields, "annotators"}
 
 
-def test_settings_are_kept_and_fitted_with(command, pool, tmp_path):
+def test_settings_are_kept_and_fitted_with(command, pool, tmp_path, short_variational):
     folder = tmp_path / "labels"
     options = [word for name, value in MODEL.items() for word in (f"--{name.replace('_', '-')}", value)]
     status, _, complaint = command(

@@ -19,7 +19,7 @@ def answered(make_world):
 
 
 @pytest.fixture(autouse=True)
-def _short(short_training):
+def _short(short_training, short_variational):
     """Networks need not be good here."""
 
 
