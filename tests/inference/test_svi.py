@@ -125,7 +125,7 @@ def test_nuisance_parameters_stand_where_the_log_joint_has_them(make_world):
     world = make_world(5, dim=2, comparisons=60)
     model = brm.RewardModel(2, encoder="linear", program=biased_second)
     posterior = brm.fit(model, world.pool, world.preferences, "svi")
-    gradient, information = _stationarity(posterior, draws=1000)
+    gradient, information = _stationarity(posterior, draws=400)
     assert gradient.abs().max() < 0.15
     torch.testing.assert_close(information, torch.eye(4).double(), rtol=0, atol=0.2)
     tree = posterior.to_datatree(50)
