@@ -6,10 +6,13 @@ nothing else, neither markup nor what steers a terminal.
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -20,7 +23,23 @@ from rich.text import Text
 
 from bayesrm.utils.terminal import printable
 
-app = typer.Typer(
+
+class Commands(typer.Typer):
+    """Commands whose help is their docstring, broken where the terminal ends and not where lines of code do."""
+
+    def command(  # type: ignore[override]
+        self, name: str | None = None, **settings: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a function as :meth:`typer.Typer.command` does."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+            return super(Commands, self).command(name, **{"help": text} | settings)(function)
+
+        return register
+
+
+app = Commands(
     name="bayesrm",
     help="Bayesian active reward modeling: which pairs to ask about, what was learned, how far to trust it.",
     add_completion=False,

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bayesrm.cli.app import app
+from bayesrm.cli.app import Commands, app
 
-campaign_app = typer.Typer(
+campaign_app = Commands(
     help="A labelling campaign: ask people which of two responses is better, take their answers, fit, and again.",
     rich_markup_mode="rich",
     no_args_is_help=True,
