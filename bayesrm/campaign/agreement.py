@@ -77,7 +77,7 @@ class Agreement:
 
 
 def agreement(answers: Iterable[Answer], questions: Iterable[Question] = ()) -> Agreement:
-    """Of the answers that count and are no skips; those to lists need the questions that they are about."""
+    """How far the answers that count agree, without skips; answers to lists also need their questions."""
     lists = {question.id: question for question in questions if question.is_list}
     by_question: defaultdict[str, defaultdict[object, list[float]]] = defaultdict(lambda: defaultdict(list))
     for answer in latest(answers).values():
@@ -119,7 +119,7 @@ def krippendorff_alpha(units: Sequence[np.ndarray]) -> float:
 
 
 def _sums(units: Sequence[np.ndarray]) -> Float[np.ndarray, "unit 3"]:
-    """What α is a function of, summed over units: n, Σ (v − ½)², and Σ_{i≠j} (v_i − v_j)² / (n − 1).
+    """The sums over units that α is a function of: n, Σ (v − ½)², and Σ_{i≠j} (v_i − v_j)² / (n − 1).
 
     About the middle, whose mean over both orientations is 0, the last is 2 (n Σ v² − (Σ v)²) / (n − 1).
     """

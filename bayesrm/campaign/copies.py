@@ -66,7 +66,7 @@ def refuse_copy(
 
 
 def _same(what: str, annotator: str, when: str) -> str:
-    """What a file is the same as, and what to do."""
+    """Says which file was told before, and what to do."""
     if annotator:
         return (
             f"{what} that was told as {annotator}'s{when}, so nothing was taken: if that name was wrong, "

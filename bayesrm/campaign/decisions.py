@@ -1,4 +1,4 @@
-"""What every decision about answers, people and batches bears: who made it and why, and what it may name."""
+"""Decisions about answers, people and batches: each keeps who made it and why, and names only what the campaign has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_SAID = "not said"
 
 
 def said(by: str, reason: str) -> tuple[str, str]:
-    """Who decides and why, as they are kept."""
+    """The name of who decides and the reason, as the store keeps them."""
     return by.strip() or OWNER, reason.strip() or NOT_SAID
 
 

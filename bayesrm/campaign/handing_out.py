@@ -133,7 +133,7 @@ def stem_of(batch: int) -> str:
 
 
 def _stems(names: Sequence[str], beginning: str) -> dict[str, str]:
-    """A file name for each annotator, without what no file system takes, and different for all."""
+    """A file name for each annotator, unique and valid on every file system."""
     stems: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^\w-]+", "_", name)

@@ -25,7 +25,7 @@ class Names:
         self.renamings = tuple(renamings)
 
     def of(self, told: str, answer: int = 0) -> str:
-        """Who somebody is now; ``answer`` is the number of a row that was told already."""
+        """The present name of an annotator; ``answer`` is the row of an answer told before."""
         name = told
         for renaming in self.renamings:
             if renaming.old == name and (renaming.answers is None or answer in renaming.answers):
@@ -33,13 +33,13 @@ class Names:
         return name
 
     def apply(self, answers: Iterable[Answer]) -> list[Answer]:
-        """Answers under the names of now."""
+        """Answers under the present names of their annotators."""
         if not self.renamings:
             return list(answers)
         return [self._renamed(answer) for answer in answers]
 
     def assigned(self, questions: Iterable[Question]) -> list[Question]:
-        """Questions that are put to people under their names of now."""
+        """Questions with the present names of the annotators they were assigned to."""
         if not any(renaming.answers is None for renaming in self.renamings):
             return list(questions)
         return [self._assigned(question) for question in questions]

@@ -1,4 +1,4 @@
-"""What somebody says of a list of responses: which is best and what follows, as the store keeps it and in words.
+"""Rankings of a list of responses: as the store keeps them, and in words.
 
 The members of a list are called A, B, C, … in the order in which they are shown.
 """
@@ -36,7 +36,7 @@ class Ranking:
         return [member for place in self.places for member in place] + last
 
     def of(self, members: Sequence[int]) -> Ranking:
-        """The same of what these positions stand for."""
+        """The same ranking with positions replaced by what they stand for."""
         places = tuple(tuple(sorted(members[at] for at in place)) for place in self.places)
         return Ranking(places, None if self.worst is None else members[self.worst])
 

@@ -1,4 +1,4 @@
-"""Batches that are not waited for: their unanswered pairs are released, or the whole batch is closed.
+"""Batches that nobody waits for any more: their unanswered pairs are released, or the whole batch is closed.
 
 A released pair no longer counts as open and may be asked again, under a new id; a late answer to it is taken all the
 same. A closed batch is not open either, its pairs are not asked again, and answers to it are set aside.

@@ -59,7 +59,7 @@ class RenameReport:
 
 
 class CanRename:
-    """Calls annotators of a campaign otherwise.
+    """Renames annotators of a campaign.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class CanRename:
         reason: Unicode = NOT_SAID,
         dry_run: bool = False,
     ) -> RenameReport:
-        """Call an annotator otherwise, or say whose answers without a name are.
+        """Rename an annotator, or say whose the answers without a name are.
 
         Parameters
         ----------

@@ -114,7 +114,7 @@ class Store:
             self._kept = None
 
     def version(self) -> int:
-        """A number that changes when somebody else wrote; of a store that is kept open."""
+        """A number that changes when another process has written; only for a store that is kept open."""
         ((number,),) = self._rows("PRAGMA data_version")
         return int(number)
 
@@ -134,11 +134,11 @@ class Store:
         return [{"number": n, "asked": at, "design": by, **json.loads(more)} for n, at, by, more in rows]
 
     def answers(self) -> list[Answer]:
-        """Every answer that was told and not taken back, in order of telling, under the names of now."""
+        """Every answer that was told and not taken back, in order of telling, under present names."""
         return self.names().apply(Answer(*row) for row in self._rows(STANDING))
 
     def names(self) -> Names:
-        """Who is called what now."""
+        """The renamings that stand, as present names."""
         with self._connection() as db:
             return standing_names(db)
 
@@ -220,7 +220,7 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Telling]:
-        """What :meth:`telling` gives, to look at only: nothing must be written with it."""
+        """The same as :meth:`telling`, for reading only."""
         with self._connection() as db:
             yield Telling(db)
 

@@ -244,7 +244,7 @@ def take(
 
 
 class _Ballot:
-    """What stands of a campaign's answers while votes are cast."""
+    """The answers of a campaign, kept up to date while votes are added."""
 
     def __init__(self, answers: Sequence[Answer], names: Names) -> None:
         self._names = names
@@ -320,7 +320,7 @@ def _answer(vote: Vote, question: Question, outcome: float, number: int) -> Answ
 
 
 def _new_questions(told: Told, asked: dict[tuple[int, int], Question], tag: str, seed: int) -> list[Question]:
-    """A question for each pair that was not asked, as long as there is no other."""
+    """A question for each pair that does not have one yet."""
     counts = Counter(_pair(vote.first, vote.second) for vote in told.votes)
     # As the first vote has them.
     ends = {_pair(vote.first, vote.second): (vote.first, vote.second) for vote in reversed(told.votes)}

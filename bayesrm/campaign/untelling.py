@@ -79,7 +79,7 @@ class CanUntell:
         reason: Unicode = NOT_SAID,
         dry_run: bool = False,
     ) -> UntellReport:
-        """Take answers back: those of which all that is given holds.
+        """Take back the answers that match every condition given.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a filled-in file as a whole lets one suspect, which no row shows: rows that are not there, a sorted column."""
+"""Faults that only a whole file shows: missing rows, or a column that was sorted apart from the others."""
 
 from __future__ import annotations
 

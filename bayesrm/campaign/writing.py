@@ -77,11 +77,11 @@ class Telling:
         self._db = db
 
     def names(self) -> Names:
-        """Who is called what now."""
+        """The renamings that stand, as present names."""
         return standing_names(self._db)
 
     def answers(self) -> list[Answer]:
-        """Every answer told before and not taken back, under the names of now."""
+        """Every answer told before and not taken back, under present names."""
         return self.names().apply(Answer(*row) for row in self._db.execute(STANDING))
 
     def closed(self) -> dict[int, Closing]:
@@ -96,7 +96,7 @@ class Telling:
         return {row[0]: Release(*row) for row in rows}
 
     def retracted(self) -> list[tuple[Answer, Retraction]]:
-        """The answers that were taken back, in order of taking back, under the names of now."""
+        """The answers that were taken back, in order of taking back, under present names."""
         rows = self._db.execute(
             f"SELECT {ANSWER}, retraction.answer, retracted, by, reason, scope FROM answer "
             "JOIN retraction ON retraction.answer = answer.id ORDER BY retraction.id"
@@ -213,7 +213,7 @@ class Telling:
         return True
 
     def questions(self) -> list[Question]:
-        """All questions, in order of asking, under the names of now."""
+        """All questions, in order of asking, under present names."""
         return self.names().assigned(read_questions(self._db))
 
     def add_unasked(self, batch: int, design: str, questions: Sequence[Question]) -> None:

@@ -70,7 +70,7 @@ def main() -> NoReturn:
 
 
 def _of_the_system(error: OSError) -> str:
-    """What the system does not let anybody do, and with which file."""
+    """The operating system's refusal in a sentence, with the file that it is about."""
     reason = error.strerror or str(error) or type(error).__name__
     where = "" if error.filename is None else f" {_short(str(error.filename))}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -106,13 +106,13 @@ def full_width(table: View) -> int:
 
 
 def keeps(folder: Path) -> None:
-    """Remember that the command keeps in a folder what it has finished, for whoever stops it."""
+    """Remember the folder in which the command keeps its finished work, for the message after Ctrl-C."""
     global _kept
     _kept = folder
 
 
 def how_to_go_on() -> str:
-    """What somebody is told who has stopped the command."""
+    """The message after Ctrl-C: what is kept, and how to go on."""
     if _kept is None:
         return "stopped before it was done."
     if not _kept.exists():

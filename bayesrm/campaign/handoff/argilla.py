@@ -220,7 +220,7 @@ def _has_question(record: dict[str, Any]) -> bool:
 
 
 def _others(record: dict[str, Any]) -> list[str]:
-    """Questions beside ours that a record has responses to."""
+    """Other questions that a record has responses to."""
     responses = record.get("responses")
     names = list(responses) if isinstance(responses, dict) else []
     for one in responses if isinstance(responses, list) else []:

@@ -163,7 +163,7 @@ def _rendered(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _items(sheet: Sheet) -> dict[str, Any]:
-    """What is sorted, of a list; nothing of a pair."""
+    """The items to sort, for a list; none for a pair."""
     items = [{"id": name, "title": name, "html": _html(text)} for name, text in sheet.lettered.items()]
     return _rendered({"prompt": sheet.prompt}) | {"items": items} if items else {}
 
@@ -274,7 +274,7 @@ def _of_task(place: str, task: Any, controls: Mapping[str, str]) -> Iterator[Par
 def _of_results(
     place: str, data: dict[str, Any], results: Any, who: Any, times: dict[str, Any], controls: Mapping[str, str]
 ) -> ParsedAnswer | Broken:
-    """What the results of one annotation say together."""
+    """The answer that the results of one annotation give together."""
     said: list[Any] = []
     for result in results if isinstance(results, list) else []:
         if isinstance(result, dict) and str(result.get("from_name", "preference")) not in controls:

@@ -61,7 +61,7 @@ class Spreadsheet(HandOff):
         return suffix in (".csv", ".tsv", ".txt") or _table(data) is not None
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
-        """A row for each question; columns are found by their names, or by what stands in them."""
+        """An answer for each row; columns are found by their names, or by their content."""
         table = _table(data)
         if table is None:
             raise InvalidInputError(

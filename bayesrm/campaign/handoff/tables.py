@@ -83,7 +83,7 @@ def find_table(text: str, names: frozenset[str], whole: bool = False) -> Table |
 
 
 def find_by_ids(text: str) -> Table | None:
-    """The table with the most ids of questions in one column, below a header in whatever language."""
+    """The table that has the most ids of questions in one column; its header can be in any language."""
     best: tuple[int, Table | None] = (0, None)
     for delimiter in _delimiters(text):
         rows = _rows(text, delimiter)

@@ -42,11 +42,11 @@ class Ahead:
         self._changed.set()
 
     def changed(self) -> None:
-        """Prepare anew: a question or an answer came, or a fit."""
+        """Start again: there is a new question, answer or fit."""
         self._changed.set()
 
     def end(self) -> None:
-        """Prepare no more, and wait until nothing is being prepared."""
+        """Stop, and wait until the thread has ended."""
         self._ended.set()
         self._changed.set()
         if self._thread.is_alive():

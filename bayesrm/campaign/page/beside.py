@@ -74,7 +74,7 @@ class Fitter:
 
     @property
     def own(self) -> tuple[object, ...]:
-        """What every process has for itself, and is not sent."""
+        """The objects that each process has for itself; they are not sent."""
         return self._campaign.pool, self.plan
 
     def fit(self, number: int) -> Fitted:
@@ -127,7 +127,7 @@ class FitterBeside:
         return came
 
     def end(self) -> None:
-        """Fit no more; what is being fitted is given up."""
+        """Stop; a fit that is under way is abandoned."""
         with self._starting:
             self._ended = True
             if self._process.pid is not None:
@@ -144,7 +144,7 @@ class FitterBeside:
 
 
 def _work(connection: Connection, directory: Path, pool_path: Path, device: str | None, request: Request) -> None:
-    """Fit whenever a number comes, until nobody is there who sends one."""
+    """Make a fit for each number received, until the sender is gone."""
     if hasattr(os, "nice"):  # not on Windows
         os.nice(NICENESS)
     torch.set_num_threads(1)
@@ -173,7 +173,7 @@ class _Writer(pickle.Pickler):
         self._own = own
 
     def persistent_id(self, value: object) -> int | None:
-        """Its place among what every process has."""
+        """The index of an object that each process has for itself; None for any other."""
         return next((place for place, mine in enumerate(self._own) if value is mine), None)
 
 
@@ -185,5 +185,5 @@ class _Reader(pickle.Unpickler):
         self._own = own
 
     def persistent_load(self, place: Any) -> object:
-        """What is at that place."""
+        """The object of this process at an index."""
         return self._own[place]

@@ -60,11 +60,11 @@ class Chooser(ABC):
 
     @abstractmethod
     def begin(self, desk: Desk) -> None:
-        """Take a place at a desk, whose lock is held whenever the rest is called."""
+        """Start working for a desk, which holds its lock during every later call."""
 
     @abstractmethod
     def end(self) -> None:
-        """Leave the desk; nothing runs beside it when this returns. Its lock is not held."""
+        """Stop; nothing runs beside the desk when this returns. The desk does not hold its lock."""
 
     @abstractmethod
     def left(self) -> int:
@@ -221,7 +221,7 @@ class Desk:
         return True
 
     def pause(self, who: str) -> None:
-        """Let go what somebody has on the screen."""
+        """Release the question that an annotator has on the screen."""
         with self._writing() as telling:
             self._release(telling, self._names.of(who))
 
@@ -249,7 +249,7 @@ class Desk:
             )
 
     def screens(self) -> list[tuple[Question, str]]:
-        """What is on whose screen, what is there for longest first."""
+        """Which question is on whose screen, oldest first."""
         with self.lock:
             shown = sorted((until, name, who) for name, own in self._screens.items() for who, until in own.items())
             return [(self._asked[name], who) for _, name, who in shown]

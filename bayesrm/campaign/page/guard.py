@@ -1,4 +1,4 @@
-"""What every request has to be, and every response carries, whatever the page does.
+"""Checks of every request, and headers of every response.
 
 Requests come from the page itself: the ``Host`` is one that the page is served under (against names of others that are
 made to point here), and what changes anything names the page as its ``Origin``. Responses allow nothing that is not

@@ -65,7 +65,7 @@ class Links:
                 json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False)
 
     def annotator(self, secret: str) -> str | None:
-        """Whose secret it is; every one of them is compared, so that the time says nothing."""
+        """The annotator with this secret; all secrets are compared, so that the time taken reveals nothing."""
         found = [name for name, own in self.annotators.items() if _same(own, secret)]
         return found[0] if found else None
 

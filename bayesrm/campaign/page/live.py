@@ -78,7 +78,7 @@ class LiveChooser(Chooser):
         self._ahead.begin()
 
     def end(self) -> None:
-        """Fit no more, and wait until nothing runs beside the page."""
+        """Stop fitting, and wait until nothing runs beside the page."""
         self._ended.set()
         self._wanted.set()
         self._beside.end()
@@ -87,7 +87,7 @@ class LiveChooser(Chooser):
             self._fitting.join()
 
     def left(self) -> int:
-        """Of as many as were requested."""
+        """How many of the requested pairs are left to ask."""
         return max(0, min(self._request.size - self._made, len(self._live)))
 
     def ask(self, telling: Telling) -> Question | None:
@@ -155,7 +155,7 @@ class LiveChooser(Chooser):
         self._ahead.changed()
 
     def _look(self) -> tuple[Live, dict[Key, Preferences]]:
-        """What may come next: answers to the pairs on screens, the likelier side of each first, the oldest before."""
+        """The answers to prepare for: pairs on screens, oldest first, and the likelier side of each first."""
         with self._desk.lock:
             live = self._live
             shown = [each for each in self._desk.screens() if not each[0].is_list] if self.left() else []
@@ -173,7 +173,7 @@ class LiveChooser(Chooser):
         }
 
     def _sides(self, question: Question, who: str, verdict: str) -> list[Answer]:
-        """What somebody may say who finds one better: that, or by how many points of the scale."""
+        """The answers that prefer one side: that it is better, or by how many points of the scale."""
         answer = Answer(question.id, who, verdict)
         if self._points is None:
             return [answer]

@@ -1,4 +1,4 @@
-"""What the owner of a campaign sees of it while others answer; nothing of it can be changed there."""
+"""The owner's read-only view of a campaign while others answer."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _pace(answers: list[Answer]) -> float | None:
 
 
 def _shared(name: str, answers: list[Answer]) -> tuple[int, float]:
-    """On how many questions somebody can be compared with others, and on how many of these they are the same."""
+    """How many questions an annotator shares with others, and on how many of them the answers are the same."""
     own = {a.question: OUTCOMES[a.verdict] for a in answers if a.annotator == name and a.verdict in OUTCOMES}
     others: dict[str, list[float]] = {}
     for answer in answers:

@@ -1,4 +1,4 @@
-"""From what somebody chose on the page or in the terminal to an answer of the store, whatever was asked."""
+"""Turns a choice on the page or in the terminal into an answer of the store."""
 
 from __future__ import annotations
 

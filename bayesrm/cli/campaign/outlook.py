@@ -1,4 +1,4 @@
-"""What the commands print of a fit: quality now and later, and what follows from the answers."""
+"""Prints what a fit found: quality now and later, and what follows from the answers."""
 
 from __future__ import annotations
 

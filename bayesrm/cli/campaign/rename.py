@@ -34,7 +34,7 @@ def rename(
     dry_run: DryRun = False,
     pool: Moved = None,
 ) -> None:
-    """Call an annotator otherwise, or say whose answers without a name are. Rows keep the name that was told.
+    """Rename an annotator, or say whose the answers without a name are. Rows keep the name that was told.
 
     A name that is replaced holds for files that are told later under the old one, too. Answers without a name are
     somebody's only as far as they were told, and so are those of a file or batch.

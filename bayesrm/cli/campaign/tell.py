@@ -49,7 +49,7 @@ def tell(
         bool,
         typer.Option(
             "--again",
-            help="Take answers that were taken back, and such as somebody else gave in the same way.",
+            help="Also take answers that were taken back, and files equal to another person's.",
         ),
     ] = False,
     dry_run: DryRun = False,

@@ -74,7 +74,7 @@ def answer_in_terminal(desk: Desk, who: str) -> int:
 
 
 def read_side(grades: int = 0) -> tuple[str, None, int | None]:
-    """What a key means of a pair, on a scale of so many grades where there is one."""
+    """The answer of a key to a pair, or a grade where the campaign has a scale."""
     from bayesrm.campaign.grades import scale
 
     key = read_key()
@@ -85,7 +85,7 @@ def read_side(grades: int = 0) -> tuple[str, None, int | None]:
 
 
 def read_order() -> tuple[str, str | None, None]:
-    """What a line means of a list: an order, or a command."""
+    """The ranking or the command that a line is."""
     line = sys.stdin.readline()
     words = line.strip().lower() if line else "quit"
     if line and not words:

@@ -32,7 +32,7 @@ def untell(
     dry_run: DryRun = False,
     pool: Moved = None,
 ) -> None:
-    """Take answers back: those of which all that is named here holds. Each option can be repeated.
+    """Take back the answers that match every option given. Each option can be repeated.
 
     They no longer count, and stay in the store with who took them back, when and why. The file they came with can be
     told again; in other files, such as a later export of the same tool, answers of an annotator, to a batch or to a
