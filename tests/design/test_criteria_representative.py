@@ -20,6 +20,7 @@ from bayesrm.design.criteria.epig import EPIG
 from bayesrm.design.criteria.moments import Moments
 from bayesrm.design.criteria.r_idea import InformationLessDiscrepancy
 from bayesrm.design.objectives.targets import by_prompt
+from bayesrm.design.selectors import greedy
 from bayesrm.design.selectors.greedy import Greedy
 from bayesrm.errors import CapabilityError, InvalidInputError
 
@@ -149,6 +150,22 @@ def test_r_idea_is_brute_force_and_lies_between_its_parts(wide, few):
     assert [_positions(few, batch) for batch in ends] == [_positions(few, batch) for batch in alone]
     with pytest.raises(InvalidInputError, match="at least 0, got -1"):
         InformationLessDiscrepancy(-1.0)
+
+
+@pytest.mark.parametrize("design", ["moments", "r-idea"])
+def test_tiles_and_a_short_shortlist_choose_what_a_list_chooses(pool, wide, design, monkeypatch):
+    """Bounds of tiles leave out nothing that a list of the same pairs would take."""
+    implicit = brm.candidates(pool, "cross-prompt", prompts=None, size=None)
+    listed = brm.candidates(pool, pairs=_pairs(implicit))
+    whole = brm.select(wide, listed, design, 12)
+    monkeypatch.setattr(candidates_module, "SMALLEST_TILED", 2)
+    monkeypatch.setattr(greedy, "SHORTLIST", 8)
+    short = brm.select(wide, implicit, design, 12)
+    assert [(a, b) for a, b in zip(short.first, short.second, strict=True)] == [
+        (a, b) for a, b in zip(whole.first, whole.second, strict=True)
+    ]
+    np.testing.assert_allclose(short.gain, whole.gain, rtol=1e-7)
+    assert short.shortfall == pytest.approx(whole.shortfall, rel=1e-6)
 
 
 def test_near_ties_are_the_likeliest_wrong_orders_of_pairs_as_unsure_as_others(wide, pool):

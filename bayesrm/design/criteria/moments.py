@@ -15,12 +15,10 @@ Welling & Smola 2010, for the kernel of squares); the divergence in place of a d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm import rng
@@ -28,9 +26,8 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.information import pair_information
-from bayesrm.design.objectives.shares import SharesObjective
+from bayesrm.design.objectives.shares import SharesObjective, SquareMoments
 from bayesrm.design.search.ranking import top
-from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardPosterior, local_pairs
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 
@@ -63,40 +60,26 @@ def moment_matching(
     """The objective of the module, and in how many directions candidates differ: (Σ_j μ_j)² / Σ_j μ_j²."""
     rows = posterior.information_factor(candidates.pool, candidates.responses)
     if rows.shape[1] == 0:
-        nothing = rows.new_empty(0)
-        return SharesObjective(lambda pairs: rows.new_empty((len(pairs), 0)), nothing, nothing), 0.0
-    count = len(candidates)
+        rows = rows.new_zeros((len(rows), 1))
 
     def one(pairs: PairBlock) -> Tensor:
         return torch.ones(len(pairs), dtype=pairs.dtype, device=rows.device)
 
-    values, vectors = torch.linalg.eigh(pair_information(rows, one, candidates) / count)
+    values, vectors = torch.linalg.eigh(pair_information(rows, one, candidates) / len(candidates))
     values, vectors = values.flip(0).clamp(min=0.0), vectors.flip(1)
-    kept = min(axes, int((values > _LEAST * values[:1]).sum()))
+    kept = min(axes, int((values > _LEAST * values[0]).sum()))
     turned = rows @ vectors
     farthest = top(candidates, lambda pairs: pairs.squared_distance(turned), 1, rng.stream(0, "farthest"))
     longest = float(candidates.block_at(farthest).squared_distance(turned).max())
-    moments = _moments(turned, kept, longest)
-    rest = values[kept:].sum()
-    mean = torch.cat([values[:kept], rest[None], (longest - values.sum())[None].clamp(min=0.0)])
-    used = mean > _LEAST * mean.max()
+    room = (longest - values.sum()).clamp(min=0.0)
+    mean = torch.cat([values[:kept], values[kept:].sum()[None], room[None]])
+    mean = torch.where(mean > _LEAST * longest, mean, 0.0)
     before = mean.clone()
     asked = posterior.preferences
-    if len(asked):
+    if len(asked) and longest > 0:
         responses, first, second = local_pairs(asked)
-        past = posterior.information_factor(posterior.pool, responses) @ vectors
-        before += _moments(past, kept, longest)(ListedPairs(first, second)).sum(dim=0)
-    objective = SharesObjective(lambda pairs: moments(pairs)[:, used], mean[used], before[used])
-    return objective, float(values.sum() ** 2 / values.square().sum().clamp(min=1e-300))
-
-
-def _moments(
-    turned: Float[Tensor, "response axis"], kept: int, longest: float
-) -> Callable[[ListedPairs], Float[Tensor, "pair moment"]]:
-    def moments(pairs: ListedPairs) -> Tensor:
-        squares = difference(turned, pairs.first, pairs.second).square()
-        rest = squares[:, kept:].sum(dim=1, keepdim=True)
-        room = (longest - squares.sum(dim=1, keepdim=True)).clamp(min=0.0)
-        return torch.cat([squares[:, :kept], rest, room], dim=1)
-
-    return moments
+        past = SquareMoments(posterior.information_factor(posterior.pool, responses) @ vectors, kept, longest)
+        before += past.of(ListedPairs(first, second)).sum(dim=0)
+    before = torch.where(mean > 0, before, 1.0)
+    directions = float(values.sum() ** 2 / values.square().sum().clamp(min=1e-300))
+    return SharesObjective(SquareMoments(turned, kept, longest), mean, before), directions

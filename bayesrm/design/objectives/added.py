@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, PairFunction
-from bayesrm.posteriors.pairs import ListedPairs, PairBlock
+from bayesrm.design.objectives.base import Batch, Objective, PairFunction, Screened
+from bayesrm.posteriors.pairs import PairBlock, TiledPairs
+
+ROUNDED_UP = 1e-9
+"""Part of the largest bound in a tile that bounds are raised by, for tiles and lists to round as they like."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,14 @@ class _AddedBatch(Batch):
         one, other = self._one.score(), self._other.score()
 
         def gain(pairs: PairBlock) -> Tensor:
-            listed = ListedPairs(pairs.first, pairs.second)
-            return self._one.gain(one(listed)) + self._weight * self._other.gain(other(listed))
+            return self._one.gain(one(pairs)) + self._weight * self._other.gain(other(pairs))
 
-        return gain
+        def bound(tile: TiledPairs, threshold: float) -> Tensor:
+            whole = TiledPairs(tile.rows, tile.columns, torch.float64)
+            most = self._one.gain(one.bound(tile, 0.0).double()) + self._weight * self._other.gain(other(whole))
+            return most + ROUNDED_UP * most.abs().amax()
+
+        return Screened(gain, bound) if isinstance(one, Screened) else gain
 
     def track(self, pairs: PairBlock) -> None:
         self._one.track(pairs)

@@ -1,16 +1,18 @@
-r"""How well the sums of a batch's non-negative moments match given means, by the entropy of one relative to the other.
+r"""How well the sums of a batch's squared differences match given means: the entropy of one relative to the other.
 
-With moments s_m ∈ R^J whose sum over j is the same T for every pair, and means μ of them,
+Of a pair of difference v count v_1², …, v_J², what all other coordinates have together, and T − ‖v‖² with T at least
+the largest ‖v‖². With these moments s_m, whose sum is T for every pair, and means μ of them,
 
     f(C) = Σ_j (μ_j / T) log(1 + Σ_{m∈C} s_mj / a_j),
 
 where a_j > 0 counts what was there before. Up to a constant this is −KL(μ/T ‖ M/T) of the mean moments M of everything
-so far, so that for as many pairs f is largest where M = μ. It is concave in w and submodular, and gains are ≥ 0.
+so far, so that for as many pairs f is largest where M = μ. It is concave in w and submodular, and gains are ≥ 0. A
+moment of mean 0 is 0 of every pair, and has no share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +21,50 @@ from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Batch, Objective, PairFunction, batch_gains
-from bayesrm.posteriors.pairs import ListedPairs, PairBlock
+from bayesrm.models.features import difference
+from bayesrm.posteriors.pairs import PairBlock
 
 PAIRS_AT_ONCE = 2_048
+_TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class SquareMoments:
+    """s of pairs.
+
+    Parameters
+    ----------
+    rows
+        (response, coordinate) rows of which v are differences.
+    leading
+        J.
+    longest
+        T.
+    """
+
+    rows: Float[Tensor, "response coordinate"]
+    leading: int
+    longest: float
+
+    @property
+    def count(self) -> int:
+        """How many moments there are."""
+        return self.leading + 2
+
+    def of(self, pairs: PairBlock) -> Float[Tensor, "pair moment"]:
+        """All of some pairs at once."""
+        return torch.cat([*self.blocks(pairs), self.rows.new_empty((0, self.count))])
+
+    def blocks(self, pairs: PairBlock) -> Iterator[Float[Tensor, "pair moment"]]:
+        """Of some pairs after others; lengths come from one Gram product."""
+        rows = self.rows[:, : self.leading].contiguous()
+        length = pairs.squared_distance(self.rows).to(rows)
+        parts = (ends.split(PAIRS_AT_ONCE) for ends in (pairs.first, pairs.second, length))
+        for first, second, total in zip(*parts, strict=True):
+            squares = difference(rows, first, second).square_()
+            rest = (total - squares.sum(dim=1)).clamp_(min=0.0)
+            room = (self.longest - total).clamp_(min=0.0)
+            yield torch.cat([squares, rest[:, None], room[:, None]], dim=1)
 
 
 @dataclass(frozen=True)
@@ -31,14 +74,14 @@ class SharesObjective(Objective):
     Parameters
     ----------
     moments
-        From a list of pairs to their (pair, moment) s.
+        s.
     mean
         (moment,) μ.
     before
-        (moment,) a.
+        (moment,) a, above 0.
     """
 
-    moments: Callable[[ListedPairs], Float[Tensor, "pair moment"]]
+    moments: SquareMoments
     mean: Float[Tensor, "moment"]
     before: Float[Tensor, "moment"]
 
@@ -56,22 +99,20 @@ class SharesObjective(Objective):
 
     def slope(self, pairs: PairBlock) -> PairFunction:
         """Σ_j (μ_j / T) s_mj / S_j with S the sums of the batch and of what was before."""
-        return self._slope_at(self.before + self.moments(ListedPairs(pairs.first, pairs.second)).sum(dim=0))
+        return self._slope_at(self.before + self.moments.of(pairs).sum(dim=0))
 
-    def of(self, pairs: PairBlock, function: Callable[[Tensor], Tensor]) -> Float[Tensor, "pair"]:
-        """A function of pairs' moments, for some pairs at a time."""
-        ends = pairs.first.split(PAIRS_AT_ONCE), pairs.second.split(PAIRS_AT_ONCE)
-        parts = [function(self.moments(ListedPairs(*both))) for both in zip(*ends, strict=True)]
-        return torch.cat(parts) if parts else self.mean[:0]
+    def each(self, pairs: PairBlock, function: Callable[[Tensor], Tensor]) -> Float[Tensor, "pair"]:
+        """A function of the moments of pairs, block by block."""
+        return torch.cat([*map(function, self.moments.blocks(pairs)), self.mean[:0]])
 
     @property
     def share(self) -> Float[Tensor, "moment"]:
         """μ_j / T."""
-        return self.mean / self.mean.sum()
+        return self.mean / self.mean.sum().clamp(min=_TINY)
 
     def _slope_at(self, sums: Float[Tensor, "moment"]) -> PairFunction:
         price = self.share / sums
-        return lambda pairs: self.of(pairs, lambda moments: moments @ price)
+        return lambda pairs: self.each(pairs, lambda moments: moments @ price)
 
 
 class _SharesBatch(Batch):
@@ -82,10 +123,10 @@ class _SharesBatch(Batch):
 
     def score(self) -> PairFunction:
         sums = self._sums.clone()
-        return lambda pairs: self._objective.of(pairs, lambda moments: self._gains(moments, sums))
+        return lambda pairs: self._objective.each(pairs, lambda moments: self._gains(moments, sums))
 
     def track(self, pairs: PairBlock) -> None:
-        self._tracked = self._objective.moments(ListedPairs(pairs.first, pairs.second))
+        self._tracked = self._objective.moments.of(pairs)
 
     @property
     def tracked(self) -> Tensor:
