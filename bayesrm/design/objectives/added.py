@@ -62,12 +62,16 @@ class _AddedBatch(Batch):
         def gain(pairs: PairBlock) -> Tensor:
             return self._one.gain(one(pairs)) + self._weight * self._other.gain(other(pairs))
 
+        if not isinstance(one, Screened):
+            return gain
+        above = one.bound
+
         def bound(tile: TiledPairs, threshold: float) -> Tensor:
             whole = TiledPairs(tile.rows, tile.columns, torch.float64)
-            most = self._one.gain(one.bound(tile, 0.0).double()) + self._weight * self._other.gain(other(whole))
+            most = self._one.gain(above(tile, 0.0).double()) + self._weight * self._other.gain(other(whole))
             return most + ROUNDED_UP * most.abs().amax()
 
-        return Screened(gain, bound) if isinstance(one, Screened) else gain
+        return Screened(gain, bound)
 
     def track(self, pairs: PairBlock) -> None:
         self._one.track(pairs)
