@@ -94,6 +94,16 @@ def test_labels_told_again_to_an_empty_campaign_are_the_same(pool_folder, tmp_pa
     assert "fingerprint" in text
 
 
+def test_responses_for_argilla_have_what_its_client_takes(pool_folder, tmp_path):
+    """Its ``Record.from_dict`` refuses a response with anything more, such as when it was given."""
+    campaign = brm.Campaign.create(tmp_path / "one", pool_folder)
+    answered(campaign, size=10)
+    records = json.loads(campaign.export_labels("argilla")[0].read_text())
+    responses = [response for record in records for response in record["responses"]["preference"]]
+    assert len(responses) == len(campaign.preferences())
+    assert all(set(response) == {"value", "user_id", "status"} for response in responses)
+
+
 def test_labels_told_again_to_an_empty_campaign_give_the_same_posterior(pool_folder, tmp_path):
     campaign = brm.Campaign.create(tmp_path / "one", pool_folder, encoder="linear")
     answered(campaign)

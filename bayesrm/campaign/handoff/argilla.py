@@ -314,7 +314,8 @@ def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
     if not isinstance(record, dict):
         yield Broken(place, f"expected a record, got {'damage' if record is None else type(record).__name__}")
         return
-    question, names = record.get("external_id") or record.get("id"), _names(record)
+    question = record.get("external_id") or record.get("id")
+    names, times = (_by_user(record, name) for name in ("annotators", "answered"))
     fields = record.get("fields")
     texts = fields if isinstance(fields, dict) else record
     shown = {name: texts.get(name) for name, _ in _FIELDS}
@@ -352,17 +353,17 @@ def _of_record(place: str, record: Any) -> Iterator[ParsedAnswer | Broken]:
                 yield Broken(here, NO_RANKS)
                 continue
             value = words_of_ranks([(str(one.get("value")), float(one["rank"])) for one in value])
-        when = response.get("updated_at") or response.get("inserted_at")
         user = response.get("user_id")
+        when = times.get(str(user or "")) or response.get("updated_at") or response.get("inserted_at")
         yield parse_answer(here, question, value, names.get(str(user), user), when, shown=shown)
 
 
-def _names(record: dict[str, Any]) -> dict[str, str]:
-    """User id → name, in records that bayesrm campaign labels wrote."""
+def _by_user(record: dict[str, Any], name: str) -> dict[str, str]:
+    """User id → what some metadata say of them, in records that bayesrm campaign labels wrote, flattened or not."""
     metadata = record.get("metadata")
-    listed = metadata.get("annotators") if isinstance(metadata, dict) else None
+    listed = (metadata if isinstance(metadata, dict) else record).get(name)
     pairs = [str(entry).partition("=") for entry in listed] if isinstance(listed, list) else []
-    return {user: name for user, equals, name in pairs if equals}
+    return {user: said for user, equals, said in pairs if equals}
 
 
 def _responses(record: dict[str, Any]) -> list[Any]:

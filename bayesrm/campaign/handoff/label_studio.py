@@ -73,6 +73,8 @@ _CHOICE = '    <Choice value="{value}" hotkey="{key}"/>'
 _BUCKET = '    <Bucket name="place_{place}" title="{title}"/>'
 CONTROLS = {"preference": "selected", "otherwise": "choices", "ranking": "ranker"}
 """The controls that have the answer, and where in a result."""
+ANNOTATOR = "annotator"
+"""Under which name the meta of a result has who gave it, where that is not the user who imported it."""
 TEXTS = ("prompt", "left", "right", *LETTERS.lower())
 
 
@@ -95,7 +97,7 @@ class LabelStudio(HandOff):
         write_json(
             tasks,
             [
-                {"data": {"question": sheet.question.id} | sheet.texts | (_items(sheet) or _rendered(sheet.texts))}
+                {"data": {"question": sheet.question.id} | sheet.texts | (_items(sheet) or rendered(sheet.texts))}
                 for sheet in sheets
             ],
         )
@@ -158,14 +160,15 @@ def _ranker(members: int) -> str:
     return RANKING.format(buckets="\n".join(_BUCKET.format(place=place, title=title) for place, title in places))
 
 
-def _rendered(texts: Mapping[str, str]) -> dict[str, str]:
+def rendered(texts: Mapping[str, str]) -> dict[str, str]:
+    """What the configuration shows of some texts."""
     return {f"{name}_html": _html(text) for name, text in texts.items()}
 
 
 def _items(sheet: Sheet) -> dict[str, Any]:
     """The items to sort, for a list; none for a pair."""
     items = [{"id": name, "title": name, "html": _html(text)} for name, text in sheet.lettered.items()]
-    return _rendered({"prompt": sheet.prompt}) | {"items": items} if items else {}
+    return rendered({"prompt": sheet.prompt}) | {"items": items} if items else {}
 
 
 def _html(text: str) -> str:
@@ -262,7 +265,7 @@ def _of_task(place: str, task: Any, controls: Mapping[str, str]) -> Iterator[Par
         if not isinstance(annotation, dict):
             yield Broken(here, f"expected an annotation, got {type(annotation).__name__}")
             continue
-        who = annotation.get("completed_by")
+        who = _named(annotation.get("result")) or annotation.get("completed_by")
         if isinstance(who, dict):
             who = who.get("email") or who.get("id")
         if annotation.get("was_cancelled"):
@@ -329,6 +332,12 @@ def _of_buckets(ranker: Any, members: int) -> str:
 
 def _shown(data: dict[str, Any]) -> dict[str, Any]:
     return {name: data.get(name) for name in TEXTS}
+
+
+def _named(results: Any) -> Any:
+    """Who is named in the results themselves."""
+    metas = [result.get("meta") for result in _list(results) if isinstance(result, dict)]
+    return next((meta[ANNOTATOR] for meta in metas if isinstance(meta, dict) and meta.get(ANNOTATOR)), None)
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,7 +1,8 @@
 """Records of Argilla with submitted responses, and the settings of a dataset for them.
 
 Argilla knows users by UUIDs. Each annotator gets one that follows from their name; ``metadata.annotators`` has the
-names beside them, by which the records are read back.
+names beside them, and ``metadata.answered`` when each answered, by which the records are read back: its client takes no
+response that has more than a value, a user and a status.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ def _record(group: Sequence[LabelRow]) -> dict[str, Any]:
     one = group[0]
     left, right = (one.chosen, one.rejected) if one.chosen_is_left else (one.rejected, one.chosen)
     names = sorted({f"{_user(row.annotator)}={row.annotator}" for row in group if row.annotator})
+    times = sorted({f"{_user(row.annotator) or ''}={row.answered}" for row in group if row.answered})
     return {
         "id": one.question,
         "fields": {"prompt": one.prompt, "left": left, "right": right},
-        "metadata": {"batch": one.batch} | ({"annotators": names} if names else {}),
+        "metadata": {"batch": one.batch}
+        | ({"annotators": names} if names else {})
+        | ({"answered": times} if times else {}),
         "suggestions": {},
         "responses": {QUESTION: [_response(row) for row in group]},
         "vectors": {},
@@ -53,12 +57,8 @@ def _record(group: Sequence[LabelRow]) -> dict[str, Any]:
 
 def _response(row: LabelRow) -> dict[str, Any]:
     side = "tie" if row.winner == "tie" else "left" if row.chosen_is_left else "right"
-    user = _user(row.annotator) if row.annotator else None
-    response: dict[str, Any] = {"value": side, "user_id": user, "status": "submitted"}
-    if row.answered:
-        response["updated_at"] = row.answered
-    return response
+    return {"value": side, "user_id": _user(row.annotator), "status": "submitted"}
 
 
-def _user(annotator: str) -> str:
-    return str(uuid5(NAMESPACE_URL, f"bayesrm:{annotator}"))
+def _user(annotator: str) -> str | None:
+    return str(uuid5(NAMESPACE_URL, f"bayesrm:{annotator}")) if annotator else None

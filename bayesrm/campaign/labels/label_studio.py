@@ -1,4 +1,8 @@
-"""Tasks of Label Studio with annotations, to look at and go on with there."""
+"""Tasks of Label Studio with annotations, to look at and go on with there.
+
+Label Studio refuses a whole file with an e-mail of nobody who is a member of its project, and takes whoever imports a
+file for the author of annotations that name none. So names stand in the ``meta`` of results, which its exports keep.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bayesrm.campaign.handoff.label_studio import CONFIGURATION
+from bayesrm.campaign.handoff.label_studio import ANNOTATOR, CONFIGURATION, rendered
 from bayesrm.campaign.labels.base import LabelFormat
 from bayesrm.campaign.labels.rows import LabelRow, by_question
 from bayesrm.utils.files import replacing, write_json
@@ -19,8 +23,8 @@ class LabelStudioAnnotations(LabelFormat):
     suffix: ClassVar[str] = "label-studio.json"
     weighted: ClassVar[bool] = False
     next_step: ClassVar[str] = (
-        "Paste the .xml as the labelling interface of a project and import {file}; annotators that are named must be "
-        "members there by this e-mail address."
+        "Paste the .xml as the labelling interface of a project and import {file}. Annotations are yours there; who "
+        "gave them stands in their results, which exports keep and bayesrm campaign tell reads."
     )
 
     def write(self, rows: Sequence[LabelRow], path: Path) -> list[Path]:
@@ -35,31 +39,24 @@ class LabelStudioAnnotations(LabelFormat):
 def _task(group: Sequence[LabelRow]) -> dict[str, Any]:
     one = group[0]
     left, right = (one.chosen, one.rejected) if one.chosen_is_left else (one.rejected, one.chosen)
+    texts = {"prompt": one.prompt, "left": left, "right": right}
     return {
-        "data": {"question": one.question, "prompt": one.prompt, "left": left, "right": right},
+        "data": {"question": one.question} | texts | rendered(texts),
         "annotations": [_annotation(row) for row in group],
     }
 
 
 def _annotation(row: LabelRow) -> dict[str, Any]:
-    if row.winner == "tie":
-        result: dict[str, Any] = {
-            "from_name": "otherwise",
-            "to_name": "prompt",
-            "type": "choices",
-            "value": {"choices": ["tie"]},
-        }
-    else:
-        side = "left" if row.chosen_is_left else "right"
-        result = {
-            "from_name": "preference",
-            "to_name": "left",
-            "type": "pairwise",
-            "value": {"selected": side},
-        }
-    annotation: dict[str, Any] = {"result": [result], "was_cancelled": False}
+    said = "tie" if row.winner == "tie" else "left" if row.chosen_is_left else "right"
+    result: dict[str, Any] = {
+        "from_name": "preference",
+        "to_name": "prompt",
+        "type": "choices",
+        "value": {"choices": [said]},
+    }
     if row.annotator:
-        annotation["completed_by"] = {"email": row.annotator}
+        result["meta"] = {ANNOTATOR: row.annotator}
+    annotation: dict[str, Any] = {"result": [result], "was_cancelled": False}
     if row.answered:
         annotation["created_at"] = row.answered
     return annotation

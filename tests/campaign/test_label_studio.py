@@ -1,0 +1,81 @@
+"""Files that Label Studio 1.23.2 exported itself, after a browser answered our tasks on its own page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bayesrm.campaign.handoff.base import ParsedAnswer, Unclear
+from bayesrm.campaign.handoff.label_studio import CONFIGURATION, LabelStudio
+from bayesrm.campaign.labels.label_studio import LabelStudioAnnotations
+from bayesrm.campaign.labels.rows import LabelRow
+from bayesrm.campaign.tell import recognised
+
+EXPORTS = Path(__file__).parent / "label_studio_1_23"
+PAIRS = [("1", "left"), ("2", "right"), ("3", "tie"), ("4", "skip"), ("5", "skip"), ("6", "right")]
+"""Keys 1 to 4, the button that skips, and key 2 with Ctrl+Enter."""
+LISTS = [("1", "B > A > D > C"), ("2", "B"), ("3", "C ... A"), ("4", "A = B > C > D")]
+"""All four moved; one moved; the best and the worst; two into the same place."""
+GRADES = [("1", "left much better"), ("2", "about equal"), ("3", "right much better"), ("4", "cannot say")]
+
+
+def told(name: str) -> list[ParsedAnswer]:
+    """Words that only the campaign understands, of lists and of grades, are unclear to the form."""
+    found = LabelStudio().read((EXPORTS / name).read_bytes())
+    return [part.answer if isinstance(part, Unclear) else part for part in found]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXPORTS.iterdir()))
+def test_its_exports_are_recognised(name):
+    data = (EXPORTS / name).read_bytes()
+    assert recognised(data, Path(name)).name == "label-studio"
+
+
+@pytest.mark.parametrize("name", ["pairs.json", "pairs.min.json", "pairs.csv"])
+def test_pairs(name):
+    """The short forms leave out what was skipped by the button."""
+    answers = told(name)
+    said = PAIRS if name == "pairs.json" else [each for each in PAIRS if each[0] != "5"]
+    assert [(answer.question.rsplit("-", 1)[1], answer.side) for answer in answers] == said
+    assert {answer.annotator for answer in answers} == {"1"}
+    assert answers[0].answered == "2026-11-29T12:59:19.647467+00:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("lists.json", LISTS), ("lists.min.json", LISTS), ("lists.csv", LISTS), ("grades.json", GRADES)],
+)
+def test_lists_and_grades(name, said):
+    assert [(answer.question.rsplit("-", 1)[1], answer.words) for answer in told(name)] == said
+
+
+def test_labels_that_went_through_it_keep_their_annotators():
+    """It took our labels in, and wrote them out as its own user's."""
+    tasks = json.loads((EXPORTS / "labels.json").read_text())
+    assert {annotation["completed_by"] for task in tasks for annotation in task["annotations"]} == {1}
+    assert sorted((answer.side, answer.annotator) for answer in told("labels.json")) == [
+        ("left", "ana"), ("right", "ana"), ("right", "ana"), ("tie", "ana"),
+    ]  # fmt: skip
+
+
+def test_labels_have_what_the_interface_shows_and_answers_of_its_own_control(tmp_path):
+    """It refuses a file without a value that the interface names, and shows answers of its controls alone."""
+    common = {
+        "question": "q1", "prompt": "*p*", "messages": None, "annotator": "ana", "answered": None, "weight": 1.0,
+        "votes": 1, "vote_share": 1.0, "margin": None, "importance": 1.0, "batch": 1, "design": "random",
+    }  # fmt: skip
+    rows = [
+        LabelRow(chosen="a", rejected="b", winner="chosen", chosen_is_left=False, **common),
+        LabelRow(chosen="b", rejected="a", winner="tie", chosen_is_left=True, **common),
+    ]
+    path, interface = LabelStudioAnnotations().write(rows, tmp_path / "labels.json")
+    assert interface.read_text() == CONFIGURATION
+    (task,) = json.loads(path.read_text())
+    assert set(re.findall(r'value="\$(\w+)"', CONFIGURATION)) <= set(task["data"])
+    results = [result for annotation in task["annotations"] for result in annotation["result"]]
+    assert [result["value"]["choices"] for result in results] == [["right"], ["tie"]]
+    assert {(result["from_name"], result["to_name"]) for result in results} == {("preference", "prompt")}
+    assert not any("completed_by" in annotation for annotation in task["annotations"])
