@@ -12,7 +12,7 @@ same seed has the same candidates, fits and annotators for every design, so that
 
 1 − Spearman within test prompts is averaged over the three batches. Intervals are 95% by Student's t over seeds and
 test prompts, and no narrower than over seeds alone; stars are p < .05 after Holm's correction over all designs and
-settings of the table.
+settings of the table. In total means over the settings that a design has; a default needs all of them.
 """
 
 from __future__ import annotations
@@ -316,6 +316,8 @@ def table(cells: list[dict[str, object]]) -> str:
 
 def _can_be_default(found: dict[Key, np.ndarray], design: str) -> bool:
     own = [interval(cube) for key, cube in found.items() if key[2] == design]
+    if len(own) < len({key[:2] for key in found}):
+        return False
     return all(not part.low > 0 and np.isfinite(part.low) for part in own) and total(found, design).high < 0
 
 

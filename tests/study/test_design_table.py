@@ -85,6 +85,8 @@ def test_the_total_is_over_pools_and_a_default_is_nowhere_worse(study):
         assert study["total"](found, design).estimate == pytest.approx(expected, abs=0.005)
     text = study["table"](cells)
     assert text.endswith("better in total: good.\n")
+    pairs_only = cells + [{**line, "design": "pairs only"} for line in cells if line["design"] == "good"][:-4]
+    assert study["table"](pairs_only).endswith("better in total: good.\n"), "a default is known everywhere"
     good = next(line for line in text.splitlines() if line.startswith("| good"))
     assert good.count(" *") == 3
     assert "| even | " in text
