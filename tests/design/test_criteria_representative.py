@@ -19,10 +19,12 @@ from bayesrm.design.criteria.dueling import champions
 from bayesrm.design.criteria.epig import EPIG
 from bayesrm.design.criteria.moments import Moments
 from bayesrm.design.criteria.r_idea import InformationLessDiscrepancy
+from bayesrm.design.lists.information import ranking_share
 from bayesrm.design.objectives.targets import by_prompt
 from bayesrm.design.selectors import greedy
 from bayesrm.design.selectors.greedy import Greedy
 from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.posteriors.pairs import ListedPairs
 
 
 @pytest.fixture(scope="module")
@@ -263,10 +265,34 @@ def test_lists_can_be_chosen(wide, pool, design):
     assert batch.lists.shape == (3, 3)
 
 
-@pytest.mark.parametrize("design", ["moments", "r-idea"])
-def test_designs_of_pairs_say_so(wide, pool, design):
+def test_lists_of_moments_are_brute_force(wide, pool):
+    """A list counts for its pairs, each by the share of a comparison that a ranking tells of it."""
+    candidates = brm.candidates(pool, prompts=None, size=None)
+    objective = Moments().objective(wide, candidates)
+    reward = wide.reward_moments(pool, candidates.responses).mean
+    group = pool.group[candidates.responses]
+    lists = [c for prompt in np.unique(group) for c in combinations(np.flatnonzero(group == prompt).tolist(), 3)]
+
+    def counted(members):
+        share = ranking_share(reward[list(members)][None])[0]
+        ends = torch.tensor(list(combinations(range(3), 2))).T
+        pairs = ListedPairs(*(torch.tensor(members)[end] for end in ends))
+        return (share[ends[0], ends[1]][:, None] * objective.moments.of(pairs)).sum(dim=0)
+
+    moments, sums = torch.stack([counted(members) for members in lists]), objective.before.clone()
+    batch = brm.select(wide, candidates, "moments", 4, list_size=3)
+    for own, gain in zip(batch.lists, batch.gain, strict=True):
+        gains = torch.log1p(moments / sums) @ objective.share
+        best = int(gains.argmax())
+        assert sorted(own) == sorted(candidates.responses[list(lists[best])])
+        assert gain == pytest.approx(float(gains[best]), rel=1e-9)
+        sums, moments[best] = sums + moments[best], 0.0
+    assert batch.gain.sum() <= batch.bound
+
+
+def test_a_design_of_pairs_says_so(wide, pool):
     with pytest.raises(CapabilityError, match="knows pairs only"):
-        brm.select(wide, brm.candidates(pool), design, 3, list_size=3)
+        brm.select(wide, brm.candidates(pool), "r-idea", 3, list_size=3)
 
 
 def test_they_are_in_the_catalogue():

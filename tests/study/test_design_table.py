@@ -130,5 +130,5 @@ def test_it_runs_in_its_tiny_setting_and_goes_on_where_it_was(study, tmp_path, m
 def test_a_design_of_pairs_has_no_curve_of_lists(study):
     world = study["linear_world"](prompts=8, responses=5, dim=4)
     setting = study["Setting"]("lists", "within-prompt", 3, (4,))
-    assert study["measure"](world, setting, "moments", 0, "linear") is None
+    assert study["measure"](world, setting, "r-idea", 0, "linear") is None
     assert study["measure"](world, setting, "near-ties", 0, "linear") is not None

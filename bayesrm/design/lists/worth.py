@@ -22,8 +22,9 @@ from torch import Tensor
 from bayesrm.design.lists.information import grounded, ranking_share
 from bayesrm.design.objectives.base import InformationObjective, Objective, PairFunction
 from bayesrm.design.objectives.linear_optimality import LinearObjective
+from bayesrm.design.objectives.shares import SharesObjective
 from bayesrm.design.objectives.target_objective import TargetObjective
-from bayesrm.posteriors.pairs import ListedPairs
+from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 
 Members = Int64[Tensor, "prompt list member"]
 """Lists of each of some prompts, as places among its responses."""
@@ -207,14 +208,55 @@ class TargetWorth(ListWorth):
         self._across -= across.T @ (n @ x)
 
 
+class SharesWorth(ListWorth):
+    """How well squared differences match their means: of a list those of its pairs, each times its share ρ."""
+
+    def __init__(self, objective: SharesObjective, reward: Float[Tensor, "response"]) -> None:
+        rows = objective.moments.rows
+
+        def alike(pairs: PairBlock) -> Tensor:
+            return torch.ones(len(pairs), dtype=rows.dtype, device=rows.device)
+
+        super().__init__(rows, alike, reward)
+        self._moments, self._share = objective.moments, objective.share
+        self._sums = objective.before.clone()
+
+    def gains(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """Σ_j (μ_j / T) log(1 + s_j / S_j)."""
+        return torch.log1p(self._squares(prompts, members, f) / self._sums) @ self._share
+
+    def slopes(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
+        """Σ_j (μ_j / T) s_j / S_j."""
+        return self._squares(prompts, members, f) @ (self._share / self._sums)
+
+    def add(self, responses: Int64[Tensor, "member"]) -> None:
+        """Count its moments."""
+        prompts, members = self.look_at(responses[None]), torch.arange(len(responses))[None, None]
+        self._sums = self._sums + self._squares(prompts, members, self.information(prompts, members))[0, 0]
+
+    def _squares(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list moment"]:
+        """Σ_{i<j} ρ_ij s_ij, where Σ_{i<j} ρ_ij = (1ᵀF 1 + tr F) / 2 and Σ_{i<j} ρ_ij v_ij v_ijᵀ = Vᵀ F V."""
+        at = torch.arange(len(members))[:, None, None]
+        u = self._u[:, : self._moments.leading][prompts.rows]
+        v = u[at, members[..., :-1]] - u[at[..., 0], members[..., -1]][:, :, None]
+        squares = (v * (f @ v)).sum(dim=-2).clamp(min=0.0)
+        length = (f * _of_lists(prompts.gram, members)).sum(dim=(-1, -2))
+        pairs = (f.sum(dim=(-1, -2)) + f.diagonal(dim1=-2, dim2=-1).sum(dim=-1)) / 2
+        rest = (length - squares.sum(dim=-1)).clamp(min=0.0)
+        room = (pairs * self._moments.longest - length).clamp(min=0.0)
+        return torch.cat([squares, rest[..., None], room[..., None]], dim=-1)
+
+
 def list_worth(objective: Objective, reward: Float[Tensor, "response"]) -> ListWorth | None:
-    """What lists are worth to an objective of pairs; None where it is not made of a covariance."""
+    """What lists are worth to an objective of pairs; None where it is made of neither a covariance nor of squares."""
     if isinstance(objective, InformationObjective):
         return InformationWorth(objective.whitened, objective.weight, reward)
     if isinstance(objective, LinearObjective):
         return LinearWorth(objective.whitened, objective.weight, reward, objective.root())
     if isinstance(objective, TargetObjective):
         return TargetWorth(objective, reward)
+    if isinstance(objective, SharesObjective):
+        return SharesWorth(objective, reward)
     return None
 
 
