@@ -39,6 +39,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.draws import DrawsPosterior, shrunk_information
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.progress import bar
 
 MAX_TREE_DEPTH = 10
@@ -131,7 +132,7 @@ def _sampled(
         pool=pool,
         preferences=preferences,
         location=beta,
-        information_cholesky=shrunk_information(flat, location, mode.joint_cholesky)[q:, q:].contiguous(),
+        information=DenseFactor(shrunk_information(flat, location, mode.joint_cholesky)).last(q),
         prior_precision=precision,
         log_evidence=float("nan"),
         refit=partial(refit, sampling, seed),

@@ -22,6 +22,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.point import PointPosterior
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.linalg import cholesky_factor
 
 RIDGE = 1e-6
@@ -83,7 +84,7 @@ def _point(
         pool=pool,
         preferences=preferences,
         location=beta,
-        information_cholesky=cholesky_factor(information),
+        information=DenseFactor(cholesky_factor(information)),
         prior_precision=precision,
         log_evidence=float("nan"),
         refit=refit,

@@ -39,6 +39,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.gaussian import GaussianPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Preferences, ResponsePool, compact
+from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.linalg import cholesky_factor
 from bayesrm.utils.progress import bar
 
@@ -118,8 +119,8 @@ def _variational(
         laplace,
         location=beta,
         nuisance=nu,
-        joint_cholesky=cholesky,
-        information_cholesky=cholesky[q:, q:].contiguous(),
+        joint=DenseFactor(cholesky),
+        information=DenseFactor(cholesky).last(q),
         prior_precision=precision,
     )
     # The ascent is noisy: where it has not helped, its start is the answer.

@@ -83,6 +83,7 @@ def labelled_differences(
         torch.from_numpy(preferences.outcome).to(device),
         torch.from_numpy(weight).to(device),
         Context.of(preferences, device),
+        features if len(used) < min(len(preferences), model.features) else None,
     )
 
 

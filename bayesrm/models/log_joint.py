@@ -38,12 +38,16 @@ class LabelledDifferences:
         (comparison,) y_k and v_k.
     context
         What else is known of the comparisons.
+    responses
+        (response, feature) those of the responses compared, where they are fewer than comparisons and features: what
+        spans the differences.
     """
 
     difference: Float[Tensor, "comparison feature"]
     outcome: Float[Tensor, "comparison"]
     weight: Float[Tensor, "comparison"]
     context: Context = field(default_factory=Context)
+    responses: Float[Tensor, "response feature"] | None = None
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class DrawsPosterior(LastLayerPosterior):
     def entropy(self) -> float:
         """Entropy of the Gaussian with the shrunk covariance, in nats: at least that of the draws' own distribution."""
         d = len(self.location)
-        return d / 2 * math.log(2 * math.pi * math.e) - float(self.information_cholesky.diagonal().log().sum())
+        return d / 2 * math.log(2 * math.pi * math.e) - self.information.half_log_det
 
     def latent_draws(self, draws: int, generator: np.random.Generator) -> LatentDraws:
         """The draws as they are, or fewer, evenly spaced in each chain; never more than there are."""

@@ -1,7 +1,7 @@
 r"""Posteriors whose rewards are linear in fixed features: r = φᵀβ.
 
 What they share: features, a location of β and of the nuisance parameters ν, and an information matrix
-Λ = I/σ² + Σ_k w_k z_k z_kᵀ of β with its Cholesky factor L. For a Gaussian posterior Λ is the (marginal) precision;
+Λ = I/σ² + Σ_k w_k z_k z_kᵀ of β with a factor F, Λ = F Fᵀ. For a Gaussian posterior Λ is the (marginal) precision;
 for draws the inverse of their covariance; for a point the Fisher information that frequentist designs use.
 """
 
@@ -35,6 +35,7 @@ from bayesrm.posteriors.predictive import Predictive, predictive
 from bayesrm.posteriors.unexplained import Unexplained
 from bayesrm.types import Preferences, ResponsePool, require_within
 from bayesrm.utils.checked import Count, Seed, checked
+from bayesrm.utils.factors import Factor
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class LastLayerPosterior(RewardPosterior):
         What it was fitted with; the encoder is trained and no longer changes.
     location
         (feature,) the point or the mean of β, float64.
-    information_cholesky
-        (feature, feature) lower-triangular L with Λ = L Lᵀ, float64.
+    information
+        F, see :mod:`bayesrm.utils.factors`.
     prior_precision
         (feature,) diagonal of the prior's precision, 1/σ².
     log_evidence
@@ -92,7 +93,7 @@ class LastLayerPosterior(RewardPosterior):
     pool: ResponsePool
     preferences: Preferences
     location: Float[Tensor, "feature"]
-    information_cholesky: Float[Tensor, "feature feature"]
+    information: Factor
     prior_precision: Float[Tensor, "feature"]
     log_evidence: float
     refit: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior]
@@ -102,6 +103,11 @@ class LastLayerPosterior(RewardPosterior):
     laplace: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior] | None = field(
         default=None, kw_only=True
     )
+
+    @property
+    def information_cholesky(self) -> Float[Tensor, "feature feature"]:
+        """Lower-triangular L with Λ = L Lᵀ, float64."""
+        return self.information.cholesky
 
     @property
     @abstractmethod
@@ -150,13 +156,13 @@ class LastLayerPosterior(RewardPosterior):
     def information_factor(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"]
     ) -> Float[Tensor, "response rank"]:
-        """u = L⁻¹φ."""
+        """u = F⁻¹φ."""
         return self.whitened(pool, responses)
 
     def whitened(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None
     ) -> Float[Tensor, "response feature"]:
-        """Rows L⁻¹φ of some responses of a pool (default: of all)."""
+        """Rows F⁻¹φ of some responses of a pool (default: of all)."""
         index = np.arange(len(pool)) if responses is None else responses
         known = None if self._known_whitened is None else self._known_whitened.of(pool, index)
         return self.whiten(self.features(pool, index)) if known is None else known
@@ -166,8 +172,8 @@ class LastLayerPosterior(RewardPosterior):
         return None if self.known is None else replace(self.known, features=self.whiten(self.known.features))
 
     def whiten(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response feature"]:
-        """Rows L⁻¹φ."""
-        return torch.linalg.solve_triangular(self.information_cholesky, features.T, upper=False).T.contiguous()
+        """Rows F⁻¹φ."""
+        return self.information.whiten(features)
 
     @checked
     def condition(self, preferences: Preferences) -> LastLayerPosterior:
@@ -218,12 +224,13 @@ class LastLayerPosterior(RewardPosterior):
         if index is not None:
             centred = self.features(self.pool, index) - self._mean_features
             parts = parts.with_rewards(drawn.latent[..., len(self.nuisance) :] @ centred.T, index)
-        information = self.information_cholesky @ self.information_cholesky.T
         return parts.tree(
             self.preferences,
             stats=drawn.stats,
             log_q=None if drawn.log_q is None else drawn.log_q.cpu().numpy(),
-            approximation=Gaussian(torch.cat([self.nuisance, self.location]), self.latent_factor, information),
+            approximation=Gaussian(
+                torch.cat([self.nuisance, self.location]), self.latent_factor, self.information.matrix
+            ),
             prior_precision=self.prior_precision.cpu().numpy(),
             log_likelihood=log_likelihood,
             attributes={

@@ -16,7 +16,7 @@ from bayesrm.types import ResponsePool
 
 
 class PointPosterior(LastLayerPosterior):
-    """All mass at one β; ``information_cholesky`` is its Fisher information, not a precision."""
+    """All mass at one β; ``information`` is of its Fisher information, not a precision."""
 
     provides: ClassVar[frozenset[str]] = frozenset({"features"})
 

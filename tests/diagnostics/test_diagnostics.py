@@ -29,6 +29,7 @@ from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.evaluation.metrics import expected_calibration_error
 from bayesrm.inference.laplace import Laplace
 from bayesrm.inference.nuts import Nuts
+from bayesrm.utils.factors import DenseFactor
 
 
 def make_tree(beta: np.ndarray, inference: str = "laplace", **stats: np.ndarray) -> xr.DataTree:
@@ -161,8 +162,11 @@ class HalfCovariance(Laplace):
 
     def fit(self, *arguments):
         posterior = super().fit(*arguments)
-        broken = {"information_cholesky": posterior.information_cholesky * 2**0.5}
-        return replace(posterior, joint_cholesky=posterior.joint_cholesky * 2**0.5, **broken)
+        broken = (
+            DenseFactor(part * 2**0.5) for part in (posterior.information_cholesky, posterior.joint_cholesky)
+        )
+        information, joint = broken
+        return replace(posterior, information=information, joint=joint)
 
 
 @pytest.fixture(scope="module")

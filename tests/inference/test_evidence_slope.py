@@ -18,6 +18,7 @@ from bayesrm.models.features import labelled_differences
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.nuisance import NuisanceSpace
+from bayesrm.utils.factors import DenseFactor
 
 CPU = torch.device("cpu")
 
@@ -57,7 +58,7 @@ def _slope(joint: LogJoint, mode: Mode, given_nuisance: bool) -> torch.Tensor:
         # The rows of β in the factor of the joint precision have its block of β as their product.
         rows, q = mode.joint_cholesky[joint.nuisance.size :], joint.nuisance.size
         factor = torch.linalg.cholesky(rows @ rows.T)
-        mode = replace(mode, joint_cholesky=torch.block_diag(torch.eye(q, dtype=torch.float64), factor))
+        mode = replace(mode, joint=DenseFactor(torch.block_diag(torch.eye(q, dtype=torch.float64), factor)))
     squares, determined, moving = evidence_slope(joint, mode)
     assert float(moving.abs().max()) > 1e-3, "the third term counts"
     return squares - determined - moving

@@ -14,6 +14,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.design.objectives.linear_optimality import LinearObjective
+from bayesrm.design.objectives.narrow import seen_by
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 
@@ -29,4 +30,5 @@ class AOptimal(Criterion):
         posterior = with_features(posterior)
         axes = torch.eye(len(posterior.location), dtype=torch.float64, device=posterior.location.device)
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
-        return LinearObjective(whitened, fisher_weight(posterior, candidates), posterior.whiten(axes))
+        rows, aimed = seen_by(whitened, posterior.whiten(axes))
+        return LinearObjective(rows, fisher_weight(posterior, candidates), aimed)

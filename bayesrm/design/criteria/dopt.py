@@ -12,6 +12,7 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.narrow import narrow
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 
@@ -26,6 +27,5 @@ class DOptimal(Criterion):
         """Features whitened by the prior, posterior-averaged Fisher weights."""
         posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
-        return InformationObjective(
-            features / posterior.prior_precision.sqrt(), fisher_weight(posterior, candidates)
-        )
+        (rows,) = narrow(features / posterior.prior_precision.sqrt())
+        return InformationObjective(rows, fisher_weight(posterior, candidates))

@@ -21,6 +21,7 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.narrow import narrow
 from bayesrm.design.objectives.target_objective import TargetLoss, TargetObjective
 from bayesrm.design.objectives.targets import TargetLogits, target_logits
 from bayesrm.posteriors.base import RewardPosterior
@@ -49,7 +50,8 @@ class EPIG(Criterion):
         targets = self.aimed(posterior, candidates)
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
         loss = _Information(targets.weight)
-        return TargetObjective(whitened, fisher_weight(posterior, candidates), targets.whitened, loss)
+        rows, aimed = narrow(whitened, targets.whitened)
+        return TargetObjective(rows, fisher_weight(posterior, candidates), aimed, loss)
 
     def aimed(self, posterior: RewardPosterior, candidates: CandidateSet) -> TargetLogits:
         """The targets."""

@@ -16,6 +16,7 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.narrow import narrow
 from bayesrm.design.objectives.target_objective import TargetLoss, TargetObjective
 from bayesrm.design.objectives.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
@@ -47,7 +48,8 @@ class GOptimal(Criterion):
         targets = candidate_pairs(candidates, self.size) if self.targets is None else self.targets
         aimed = target_logits(posterior, candidates, targets, self.size).whitened
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
-        return TargetObjective(whitened, fisher_weight(posterior, candidates), aimed, _Largest())
+        rows, aimed = narrow(whitened, aimed)
+        return TargetObjective(rows, fisher_weight(posterior, candidates), aimed, _Largest())
 
 
 class _Largest(TargetLoss):

@@ -12,6 +12,7 @@ from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.narrow import narrow
 from bayesrm.posteriors.base import RewardPosterior
 
 
@@ -22,5 +23,5 @@ class PastAwareDOptimal(Criterion):
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Responses whitened by the posterior, posterior-averaged Fisher weights."""
-        whitened = posterior.information_factor(candidates.pool, candidates.responses)
+        (whitened,) = narrow(posterior.information_factor(candidates.pool, candidates.responses))
         return InformationObjective(whitened, fisher_weight(posterior, candidates))

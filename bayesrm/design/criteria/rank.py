@@ -16,6 +16,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.decisions import ChoiceLoss
 from bayesrm.design.objectives.fisher_weight import fisher_weight
+from bayesrm.design.objectives.narrow import narrow
 from bayesrm.design.objectives.target_objective import TargetObjective
 from bayesrm.design.objectives.targets import TargetLogits, target_logits
 from bayesrm.posteriors.base import RewardPosterior
@@ -51,4 +52,5 @@ def choice_objective(
     """The value of learning more of target logits whose signs are decided on."""
     whitened = posterior.information_factor(candidates.pool, candidates.responses)
     loss = ChoiceLoss(targets.mean, targets.whitened.square().sum(dim=1), share)
-    return TargetObjective(whitened, fisher_weight(posterior, candidates), targets.whitened, loss)
+    rows, aimed = narrow(whitened, targets.whitened)
+    return TargetObjective(rows, fisher_weight(posterior, candidates), aimed, loss)

@@ -14,6 +14,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.design.objectives.linear_optimality import LinearObjective
+from bayesrm.design.objectives.narrow import seen_by
 from bayesrm.design.objectives.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
@@ -41,4 +42,5 @@ class VOptimal(Criterion):
         targets = candidate_pairs(candidates, self.size) if self.targets is None else self.targets
         aimed = target_logits(posterior, candidates, targets, self.size).whitened
         whitened = posterior.information_factor(candidates.pool, candidates.responses)
-        return LinearObjective(whitened, fisher_weight(posterior, candidates), aimed / len(aimed) ** 0.5)
+        rows, aimed = seen_by(whitened, aimed / len(aimed) ** 0.5)
+        return LinearObjective(rows, fisher_weight(posterior, candidates), aimed)

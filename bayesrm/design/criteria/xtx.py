@@ -12,6 +12,7 @@ import torch
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import InformationObjective, Objective, PairWeight
+from bayesrm.design.objectives.narrow import narrow
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 
@@ -26,8 +27,9 @@ class DesignMatrix(Criterion):
         """Features whitened by the prior, all weights 1."""
         posterior = with_features(posterior)
         features = posterior.features(candidates.pool, candidates.responses)
+        (rows,) = narrow(features / posterior.prior_precision.sqrt())
         return InformationObjective(
-            features / posterior.prior_precision.sqrt(),
+            rows,
             PairWeight(
                 lambda pairs: torch.ones(len(pairs), dtype=pairs.dtype, device=features.device), largest=1.0
             ),

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.fitting.newton import Mode
+from bayesrm.inference.fitting.span import span_of
 from bayesrm.models.log_joint import LogJoint
 
 
@@ -37,13 +38,33 @@ def evidence_slope(
     mode
         Its mode; nuisance parameters are held there, and Σ is the marginal covariance.
     """
-    values = joint.nuisance.values(mode.nuisance)
-    location, precision = joint.prior(values)
-    away = mode.beta - location
+    span = span_of(joint)
+    if span is not None:
+        rows = mode.information.whiten((span.root_prior[:, None] * span.basis).T)
+        covariance = rows @ rows.T
+        away, u = _moving(span.joint, mode.nuisance, span.inside(mode.beta), covariance)
+        away, u = span.basis @ away, span.basis @ u
+        identity = torch.eye(len(covariance)).to(covariance)
+        determined = ((span.basis @ (identity - covariance)) * span.basis).sum(dim=1)
+        return away.square(), determined, away * u
     covariance = torch.cholesky_inverse(mode.cholesky)
+    away, u = _moving(joint, mode.nuisance, mode.beta, covariance)
+    _, precision = joint.prior(joint.nuisance.values(mode.nuisance))
+    return precision * away.square(), 1 - precision * covariance.diagonal(), precision * away * u
+
+
+def _moving(
+    joint: LogJoint,
+    nuisance: Float[Tensor, "nuisance"],
+    beta: Float[Tensor, "feature"],
+    covariance: Float[Tensor, "feature feature"],
+) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
+    """β̂ − μ and u."""
+    values = joint.nuisance.values(nuisance)
+    location, _ = joint.prior(values)
     likelihood, data = joint.likelihood.given(values, joint.data.context), joint.data
     with torch.inference_mode(False), torch.enable_grad():
-        z, logit = data.difference, (data.difference @ mode.beta).detach().clone().requires_grad_(True)
+        z, logit = data.difference, (data.difference @ beta).detach().clone().requires_grad_(True)
         information = likelihood.information(z, logit, data.outcome, data.weight)
         if information.requires_grad:
             volume = (covariance * information).sum()
@@ -53,5 +74,4 @@ def evidence_slope(
             (curvature,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)
             volume = -(data.weight * (z @ covariance * z).sum(dim=1) * curvature).sum()
         (by_logit,) = torch.autograd.grad(volume, logit, materialize_grads=True)
-    u = covariance @ (data.difference.T @ by_logit)
-    return precision * away.square(), 1 - precision * covariance.diagonal(), precision * away * u
+    return beta - location, covariance @ (data.difference.T @ by_logit)

@@ -25,8 +25,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.fitting.newton import Mode, maximise
+from bayesrm.inference.fitting.span import span_of
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.nuisance import NuisanceSpace
+from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.linalg import cholesky_factor
 
 MAX_STEPS = 60
@@ -41,6 +43,9 @@ LONGEST = 2.0
 def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = None) -> Mode:
     """The Gaussian approximation of (ν, β): the exact mode without nuisance parameters, else one inside the other.
 
+    Where features are many more than labels it is found in the span of the labels, see
+    :mod:`bayesrm.inference.fitting.span`.
+
     Parameters
     ----------
     joint
@@ -51,11 +56,18 @@ def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = No
     """
     latent = start.latent if isinstance(start, Mode) else start
     q = joint.nuisance.size
+    span = span_of(joint)
+    if span is not None:
+        nu, beta = joint.split(joint.start() if latent is None else latent)
+        inside = span.inside(beta)
+        begin = replace(start, beta=inside) if isinstance(start, Mode) else torch.cat([nu, inside])
+        return span.outside(find_mode(span.joint, begin))
     if q == 0:
         return maximise(joint, latent)
     at = _inside(joint, *joint.split(joint.start() if latent is None else latent))
     if isinstance(start, Mode):
-        covariance = torch.cholesky_inverse(start.joint_cholesky)[:q, :q]
+        rows = start.joint.whiten(torch.eye(len(start.joint), dtype=torch.float64, device=at.nu.device)[:q])
+        covariance = rows @ rows.T
         information = torch.cholesky_inverse(cholesky_factor(covariance))
     else:
         information = _positive(_curvature(joint, at))
@@ -167,6 +179,6 @@ def _joint_mode(joint: LogJoint, at: _Inside) -> Mode:
     return replace(
         at.mode,
         nuisance=at.nu,
-        joint_cholesky=cholesky,
+        joint=DenseFactor(cholesky),
         log_evidence=at.value + q / 2 * math.log(2 * math.pi) - determined,
     )

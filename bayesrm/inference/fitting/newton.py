@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.models.log_joint import LogJoint
+from bayesrm.utils.factors import DenseFactor, Factor
 from bayesrm.utils.linalg import cholesky_factor
 
 MAX_STEPS = 100
@@ -39,24 +41,32 @@ class Mode:
         (nuisance,) unconstrained nuisance parameters ν̂.
     beta
         (feature,) β̂.
-    joint_cholesky
-        (latent, latent) Cholesky factor of Λ, nuisance parameters before β. Its last rows and columns are the
-        factor of the *marginal* precision of β, the Schur complement.
+    joint
+        The factor of Λ, nuisance parameters before β.
     log_likelihood, log_evidence
         At the mode, in nats.
     """
 
     nuisance: Float[Tensor, "nuisance"]
     beta: Float[Tensor, "feature"]
-    joint_cholesky: Float[Tensor, "latent latent"]
+    joint: Factor
     log_likelihood: float
     log_evidence: float
+
+    @cached_property
+    def information(self) -> Factor:
+        """Of the *marginal* precision of β."""
+        return self.joint.last(len(self.nuisance))
+
+    @property
+    def joint_cholesky(self) -> Float[Tensor, "latent latent"]:
+        """The Cholesky factor of Λ. Its last rows and columns are that of the marginal precision of β."""
+        return self.joint.cholesky
 
     @property
     def cholesky(self) -> Float[Tensor, "feature feature"]:
         """L with L Lᵀ the marginal precision of β."""
-        q = len(self.nuisance)
-        return self.joint_cholesky[q:, q:]
+        return self.information.cholesky
 
     @property
     def latent(self) -> Float[Tensor, "latent"]:
@@ -90,10 +100,10 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
         # Where f is flat, the last step may come to where it is no maximum any more: then it goes on from there.
         if converged and damping <= ROUNDING:
             break
-    cholesky = cholesky_factor(information)
-    log_evidence = value + len(x) / 2 * math.log(2 * math.pi) - float(cholesky.diagonal().log().sum())
+    factor_at_mode = DenseFactor(cholesky_factor(information))
+    log_evidence = value + len(x) / 2 * math.log(2 * math.pi) - factor_at_mode.half_log_det
     nu, beta = joint.split(x)
-    return Mode(nu, beta, cholesky, float(joint.log_likelihood(x)), log_evidence)
+    return Mode(nu, beta, factor_at_mode, float(joint.log_likelihood(x)), log_evidence)
 
 
 def _off_saddle(

@@ -307,8 +307,8 @@ def log_predictive(model: RewardModel, mode: Mode, data: LabelledDifferences) ->
     """
     values = model.nuisance_space(data.context, mode.beta.device).values(mode.nuisance)
     likelihood = model.likelihood.given(values, data.context)
-    spread = torch.linalg.solve_triangular(mode.cholesky, data.difference.T, upper=False)
-    log_prob = likelihood.expected_log_prob(data.difference @ mode.beta, spread.square().sum(dim=0), data.outcome)
+    variance = mode.information.whiten(data.difference).square().sum(dim=1)
+    log_prob = likelihood.expected_log_prob(data.difference @ mode.beta, variance, data.outcome)
     return data.weight * log_prob
 
 

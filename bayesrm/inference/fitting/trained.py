@@ -64,4 +64,10 @@ def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferen
 
 def select_blocks(data: LabelledDifferences, columns: list[slice]) -> LabelledDifferences:
     """Without the other features."""
-    return replace(data, difference=torch.cat([data.difference[:, at] for at in columns], dim=1))
+    difference = torch.cat([data.difference[:, at] for at in columns], dim=1)
+    rows = data.responses
+    return replace(
+        data,
+        difference=difference,
+        responses=None if rows is None else torch.cat([rows[:, at] for at in columns], dim=1),
+    )
