@@ -17,7 +17,7 @@ more easily on mixed coordinates than on very unequal ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,11 +25,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bayesrm.types import ResponsePool
+from bayesrm.utils.span import FEWEST, TIMES
 
 SPECTRUM_ROWS = 16_384
 """Responses, in whole prompts, that the covariance of a larger pool is taken from."""
 NOTHING = 1e-12
-"""A variance within prompts of standardised columns that is rounding."""
+"""A variance within prompts of standardised columns that is rounding, also as a part of the largest."""
 NEGLIGIBLE = 1e-3
 """Trailing directions that together hold less than this part of the prior variance of a reward are left out of linear
 features."""
@@ -67,6 +68,10 @@ class WithinPromptSpectrum(nn.Module):
 
     def fit(self, pool: ResponsePool, standardize: nn.Module) -> None:
         """Take V and λ from the pool, or from evenly spaced prompts of a large one."""
+        if len(pool) * TIMES <= pool.dim and pool.dim >= FEWEST:
+            for rows in _all_centred(pool, standardize, self.rotation.device):
+                self.learn_from(rows)
+            return
         for covariance in within_prompt_covariance(pool, standardize, [slice(0, pool.dim)], self.rotation.device):
             self.learn(covariance)
 
@@ -74,7 +79,17 @@ class WithinPromptSpectrum(nn.Module):
         """Take V and λ from the covariance within prompts."""
         eigenvalues, rotation = torch.linalg.eigh(covariance)
         self.rotation.copy_(fix_signs(rotation).flip(1))
-        self.eigenvalues.copy_(eigenvalues.flip(0).clamp(min=1e-12 * float(eigenvalues[-1])))
+        self.eigenvalues.copy_(eigenvalues.flip(0).clamp(min=NOTHING * float(eigenvalues[-1])))
+
+    def learn_from(self, rows: Float[Tensor, "response embedding"]) -> None:
+        """Take V and λ from fewer rows X than dimensions, C = XᵀX, by their singular values."""
+        leading = torch.linalg.svd(rows, full_matrices=False)
+        # Householder's reflections complete V; what is orthogonal to all rows has no variance.
+        rotation = torch.linalg.qr(leading.Vh.T, mode="complete").Q
+        eigenvalues = torch.zeros_like(self.eigenvalues)
+        eigenvalues[: len(leading.S)] = leading.S.square().to(eigenvalues)
+        self.rotation.copy_(fix_signs(rotation))
+        self.eigenvalues.copy_(eigenvalues.clamp(min=NOTHING * float(eigenvalues[0])))
 
     def set_power(self, power: float) -> None:
         """Scale by λ^{a/2} for linear features, by λ^{a/4} for a network."""
@@ -173,12 +188,9 @@ def within_prompt_covariance(
     """C of each block of columns, from the pool or evenly spaced prompts of a large one; none where nothing varies."""
     totals = [torch.zeros((at.stop - at.start,) * 2, dtype=torch.float64) for at in columns]
     freedom = 0
-    members = [member for member in pool.members if len(member) > 1]
-    keep = max(1, int(len(members) * min(1.0, SPECTRUM_ROWS / max(1, sum(map(len, members))))))
     waiting: list[Tensor] = []
-    for at in np.linspace(0, len(members) - 1, keep).round().astype(int) if members else ():
-        rows = standardize(torch.from_numpy(pool.rows(members[at])).to(device))
-        waiting.append((rows - rows.mean(dim=0)).double().cpu())
+    for rows in _centred(pool, standardize, device):
+        waiting.append(rows)
         freedom += len(rows) - 1
         if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
             _add_products(totals, waiting, columns)
@@ -186,6 +198,28 @@ def within_prompt_covariance(
     if freedom == 0 or max(float(total.diagonal().max()) for total in totals) <= 0.0:
         return []
     return [total / freedom for total in totals]
+
+
+def _centred(
+    pool: ResponsePool, standardize: Callable[[Tensor], Tensor], device: torch.device
+) -> Iterator[Float[Tensor, "response embedding"]]:
+    """Rows x − x̄_prompt of each prompt with two responses or more, or of evenly spaced ones of a large pool."""
+    members = [member for member in pool.members if len(member) > 1]
+    keep = max(1, int(len(members) * min(1.0, SPECTRUM_ROWS / max(1, sum(map(len, members))))))
+    for at in np.linspace(0, len(members) - 1, keep).round().astype(int) if members else ():
+        rows = standardize(torch.from_numpy(pool.rows(members[at])).to(device))
+        yield (rows - rows.mean(dim=0)).double().cpu()
+
+
+def _all_centred(
+    pool: ResponsePool, standardize: Callable[[Tensor], Tensor], device: torch.device
+) -> list[Float[Tensor, "response embedding"]]:
+    """X with C = XᵀX, of a small pool; none where nothing varies."""
+    parts = list(_centred(pool, standardize, device))
+    freedom = sum(len(part) - 1 for part in parts)
+    if freedom == 0 or max(float(part.abs().max()) for part in parts) <= 0.0:
+        return []
+    return [torch.cat(parts) / freedom**0.5]
 
 
 def _add_products(totals: list[Tensor], waiting: list[Tensor], columns: Sequence[slice]) -> None:

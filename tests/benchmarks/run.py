@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from blocks import fits_of_auto, kernel_over_all_pairs
 from inference import laplace_against_laplace_torch, nuts_against_plain_pyro
+from many_features import fit_and_choose
 from rich.console import Console
 from rich.table import Table
 
@@ -217,6 +218,11 @@ def _time_lists(prompts: int, each: int, lists: int, d: int) -> dict[str, Any]:
     )
 
 
+def features_many_more_than_labels() -> dict[str, Any]:
+    """3,000 features of 200 responses: in the span of the labels, against matrices of all features."""
+    return {"features": 3000, "responses": 200, "labels": 100} | alternate(*fit_and_choose(), repeats=1)
+
+
 def auto_on_ten_blocks() -> dict[str, Any]:
     """encoder="auto" on seven layers and covariates, 1,000 labels, against the last layer alone."""
     return alternate(*fits_of_auto(), 3)
@@ -351,6 +357,7 @@ BENCHMARKS = (
     greedy_over_all_pairs_with_a_kernel,
     lists_over_all_prompts,
     auto_on_ten_blocks,
+    features_many_more_than_labels,
     gradient_against_autograd,
     greedy_against_determinants,
     greedy_at_full_size,

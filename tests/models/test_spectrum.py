@@ -9,7 +9,7 @@ import torch
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.fitting.prior_scale import SHARE_ACROSS, SHARE_WITHIN
-from bayesrm.models.spectrum import DEFAULT_POWER, WithinPromptSpectrum
+from bayesrm.models.spectrum import DEFAULT_POWER, WithinPromptSpectrum, within_prompt_covariance
 from bayesrm.models.standardize import Standardize
 from bayesrm.posteriors.base import PlainPairs
 
@@ -348,3 +348,31 @@ def test_scales_are_asked_for_block_by_block():
         brm.RewardModel(4, inputs="white")
     with pytest.raises(InvalidInputError, match="spectrum power of at least 0, got -1"):
         brm.RewardModel(4, "auto", spectrum_power=-1.0)
+
+
+def test_a_pool_of_few_responses_has_the_spectrum_of_its_covariance():
+    """Singular values of the rows, in place of the eigenvalues of a 300 × 300 matrix of rank 15."""
+    r = np.random.default_rng(0)
+    rows = r.normal(size=(20, 300)) * np.geomspace(1, 0.1, 300)
+    pool = brm.ResponsePool(rows.astype(np.float32), np.arange(20) // 4)
+    got, wanted = (WithinPromptSpectrum(300) for _ in range(2))
+    got.fit(pool, torch.nn.Identity())
+    (covariance,) = within_prompt_covariance(pool, torch.nn.Identity(), [slice(0, 300)], torch.device("cpu"))
+    wanted.learn(covariance)
+    torch.testing.assert_close(got.eigenvalues, wanted.eigenvalues, rtol=1e-9, atol=1e-13)
+    torch.testing.assert_close(got.rotation[:, :15], wanted.rotation[:, :15], rtol=0, atol=1e-6)
+    torch.testing.assert_close(got.rotation.T @ got.rotation, torch.eye(300), rtol=0, atol=1e-5)
+    x = torch.from_numpy(pool.embeddings)
+    for spectrum in (got, wanted):
+        spectrum.set_power(2.0)
+    torch.testing.assert_close(got(x) @ got.directions, wanted(x) @ wanted.directions, rtol=0, atol=1e-4)
+
+
+def test_few_responses_that_do_not_vary_within_prompts_leave_the_embeddings_as_they_are():
+    """As with a covariance of zeros."""
+    pool = brm.ResponsePool(
+        np.repeat(np.random.default_rng(0).normal(size=(5, 300)), 4, axis=0), np.arange(20) // 4
+    )
+    spectrum = WithinPromptSpectrum(300)
+    spectrum.fit(pool, torch.nn.Identity())
+    assert not spectrum.informative
