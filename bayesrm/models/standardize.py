@@ -1,11 +1,14 @@
 """Embeddings standardised with the statistics of a pool, so that a prior scale means the same for every pool.
 
-A dimension that is constant in the pool is dead: it becomes zero, also on new data. What lies far outside of the usual
+A dimension that is constant in the pool is dead: it becomes zero, also on new data; and so is one that varies a million
+times less than others of its block, which is rounding, as of an embedding that was projected. One dimension alone above
+all others, such as a time in seconds, makes no rounding of them. What lies far outside of the usual
 range of a dimension is clipped, see :mod:`bayesrm.models.robust`.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +22,8 @@ from bayesrm.utils.remembered import remembered
 
 STATISTICS_ROWS = 16_384
 """Responses that the statistics of a larger pool are taken from: a standard deviation good to 0.6%."""
+ROUNDING = 1e-6
+"""A standard deviation below this part of the largest one is rounding."""
 FLOAT32_NOISE = 2.5e-7
 """A standard deviation below this part of the mean is the rounding of a constant."""
 RANGE_ROWS = 2_048
@@ -58,7 +63,13 @@ class Standardize(nn.Module):
     def fit(self, pool: ResponsePool) -> None:
         """Take mean, standard deviation and limits from the pool, or from evenly spaced blocks of a large one."""
         widths = tuple((at.start, at.stop) for at in self._columns)
-        mean, inverse, limits = remembered(pool, ("standardize", widths), lambda: self._statistics(pool))
+        mean, inverse, limits, small = remembered(pool, ("standardize", widths), lambda: self._statistics(pool))
+        if small:
+            warnings.warn(
+                f"{small} of {len(mean)} dimensions of the embeddings vary a million times less than others and are "
+                "left out as rounding: if they mean something, multiply them so that they vary as much",
+                stacklevel=2,
+            )
         self.mean.copy_(torch.from_numpy(mean))
         self.inverse_scale.copy_(torch.from_numpy(inverse))
         self.lower = self.upper = None
@@ -67,7 +78,8 @@ class Standardize(nn.Module):
 
     def _statistics(
         self, pool: ResponsePool
-    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None, int]:
+        """Mean, 1/sd, limits, and how many dimensions are left out although they are no constants, if few are."""
         total = np.zeros(pool.dim)
         squares = np.zeros(pool.dim)
         count = 0
@@ -82,15 +94,25 @@ class Standardize(nn.Module):
             count += len(rows)
         shift = total / count
         scale = np.sqrt(np.maximum(squares / count - shift**2, 0.0))
-        largest = np.concatenate([np.full(at.stop - at.start, scale[at].max()) for at in self._columns])
-        dead = (scale <= 1e-6 * np.maximum(largest, 1e-30)) | (scale <= FLOAT32_NOISE * np.abs(centre))
-        return centre + shift, np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale)), limits
+        largest = np.concatenate([np.full(at.stop - at.start, _largest(scale[at])) for at in self._columns])
+        constant = scale <= np.maximum(FLOAT32_NOISE * np.abs(centre), 1e-36)
+        dead = constant | (scale <= ROUNDING * largest)
+        small = int((dead & ~constant).sum())
+        inverse = np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale))
+        # Where most are, it is an embedding of few directions, and they are its rounding.
+        return centre + shift, inverse, limits, small if small < (~dead).sum() else 0
 
     def forward(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
         """Clip and standardise."""
         if self.lower is not None and self.upper is not None:
             embeddings = torch.maximum(torch.minimum(embeddings, self.upper), self.lower)
         return (embeddings - self.mean) * self.inverse_scale
+
+
+def _largest(scale: np.ndarray) -> float:
+    """The largest one, or the second where the first is alone so far above all."""
+    first, second = np.sort(np.append(scale, 0.0))[-1:-3:-1]
+    return float(second if 0 < second <= ROUNDING * first else first)
 
 
 def _clipped(rows: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
