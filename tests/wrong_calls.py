@@ -25,11 +25,15 @@ import xarray as xr
 
 import bayesrm as brm
 from bayesrm.campaign.asking import Request
+from bayesrm.design import CRITERIA, SELECTORS
 from bayesrm.design.base import Criterion, Selector
 from bayesrm.design.criteria.bald import BALD
 from bayesrm.design.criteria.epig import EPIG
 from bayesrm.design.selectors.top import Top
 from bayesrm.errors import BayesRMError
+from bayesrm.inference import INFERENCES
+from bayesrm.models.encoders import ENCODERS
+from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.base import Likelihood
 
 ABSTRACT = {
@@ -164,6 +168,11 @@ class World:
         yield of("save_pool", path=Fresh, pool=w.pool, golden=w.golden)
         yield of("save_reward_model", path=Fresh, posterior=w.posterior)
         yield of("select", posterior=w.posterior, candidates=w.candidates, design="bald", size=2)
+        for parts in (CRITERIA, SELECTORS, INFERENCES, LIKELIHOODS, ENCODERS):
+            given = {"dim": 3} if parts is ENCODERS else {}
+            for part in [parts[name] for name in list(parts)]:
+                if inspect.signature(part).parameters:
+                    yield Call(part.__name__, lambda part=part: part, given, w)
 
         rows, names = np.array([0]), ["log_characters"]
         yield on("ResponsePool.take", lambda: w.pool, index=rows)
@@ -348,6 +357,7 @@ text = some(str)
 
 
 SENSE: dict[str, Sense] = {
+    "additive": some(bool),
     "agreement": lambda value: value is None or _is_same_of_pairs(value),
     "annotator": array("iuUO", 1, None, str, brm.Annotator),
     "annotators": listed(text),
@@ -359,8 +369,11 @@ SENSE: dict[str, Sense] = {
     "blocks": some(None, Mapping),
     "budget": whole(1, None),
     "candidates": whole(0, None, brm.CandidateSet),
+    "chains": whole(1),
     "certificate": lambda value: value is None or callable(value) or isinstance(value, int | float | np.integer),
     "choice": array("iu", 1, None),
+    "clusters": whole(1),
+    "configurations": whole(1),
     "cost": lambda value: value is None or callable(value) or array("fiu", 1)(value),
     "covariates": lambda value: some(None, Mapping)(value) or listed(text)(value),
     "criterion": some(Criterion),
@@ -371,6 +384,7 @@ SENSE: dict[str, Sense] = {
     "draws": whole(1),
     "embedding": some(None, Mapping),
     "encoder": lambda value: value == "linear" or value is None,
+    "features": whole(1),
     "exclude": some(None, *pairs_like),
     "file": path(),
     "files": listed(path()),
@@ -379,18 +393,21 @@ SENSE: dict[str, Sense] = {
     "form": some(None),
     "gain": array("fiu", 1),
     "golden": array("fiub", 1, None),
+    "grades": whole(2),
     "held_out": some(None, brm.Preferences),
     "hidden": listed(whole(1)),
     "history": some(None),
     "inclusion": array("fiu", 1, None),
     "index": array("iu", 1, brm.Preferences),
     "inference": lambda value: value in (None, "laplace"),
+    "input_blocks": some(None, Mapping),
     "inputs": some(None),
     "labels": lambda value: some(None, brm.Preferences)(value) or whole(1)(value) or listed(whole(1))(value),
     "likelihood": some(None, Likelihood),
     "level": real(0),
     "list_size": whole(2, None),
     "lists": array("iu", 2, None),
+    "members": whole(2),
     "metrics": some(Mapping),
     "min_within": whole(0),
     "model": some(None, brm.RewardModel),
@@ -403,6 +420,7 @@ SENSE: dict[str, Sense] = {
     "others": some(*pairs_like),
     "out": path(None),
     "outcome": array("fiub", 1),
+    "particles": whole(1),
     "pairs": some(None, *pairs_like, brm.ListSelection),
     "part": some(type),
     "path": path(),
@@ -410,6 +428,7 @@ SENSE: dict[str, Sense] = {
     "per_response": whole(1, None),
     "pool": some(None, brm.ResponsePool),
     "posterior": some(None, brm.RewardPosterior, xr.DataTree),
+    "power": real(0),
     "preferences": some(brm.Preferences),
     "prior_mean": some(None, Mapping),
     "prior_scale": real(0, None),
@@ -418,7 +437,9 @@ SENSE: dict[str, Sense] = {
     "prompt_intercept": some(None, bool),
     "prompts": lambda value: whole(0, None)(value) or array("iu", 1, brm.Preferences)(value),
     "questions": listed(text),
+    "radius": real(0),
     "rankings": lambda value: not len(value) or value == [[0, 1]],
+    "rate": lambda value: value is None or 0 < value < 1,
     "reference": some(None, brm.RewardPosterior, xr.DataTree),
     "request": whole(1),
     "responses": array("iu", 1, None, brm.Preferences),
@@ -440,9 +461,13 @@ SENSE: dict[str, Sense] = {
     "test": lambda value: value is None or (isinstance(value, tuple) and isinstance(value[0], brm.ResponsePool)),
     "test_share": real(0),
     "texts": some(None),
+    "threshold": real(1, None),
+    "thresholds": some(None),
+    "tie": real(0, None),
     "ties": some(None),
     "users": some(None, Mapping),
     "votes": some(brm.Votes),
+    "warmup": whole(1),
     "weight": array("fiu", 1, None),
     "without": listed(text),
     "workers": whole(1),

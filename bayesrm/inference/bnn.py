@@ -44,6 +44,7 @@ from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.networks import NetworkDraws, State, inputs
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.progress import bar
 
 MAX_STEPS = 2000
@@ -71,7 +72,8 @@ class BayesianNetwork(Inference):
 
     name: ClassVar[str] = "bnn"
 
-    def __init__(self, draws: int = 50) -> None:
+    @checked
+    def __init__(self, draws: Count = 50) -> None:
         if draws < 2:
             raise InvalidInputError(f"expected at least 2 draws, got {draws}")
         self.draws = draws

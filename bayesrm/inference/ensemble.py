@@ -31,6 +31,7 @@ from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.networks import NetworkDraws, State, network_differences, stack
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 
 class Ensemble(Inference):
@@ -44,7 +45,8 @@ class Ensemble(Inference):
 
     name: ClassVar[str] = "ensemble"
 
-    def __init__(self, members: int = 10) -> None:
+    @checked
+    def __init__(self, members: Count = 10) -> None:
         if members < 2:
             raise InvalidInputError(f"expected an ensemble of at least 2 members, got {members}")
         self.members = members

@@ -30,6 +30,7 @@ from bayesrm.inference.fitting.randomised_map import randomised_map
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.networks import NetworkDraws, State, network_differences
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 
 class MCDropout(Inference):
@@ -45,7 +46,8 @@ class MCDropout(Inference):
 
     name: ClassVar[str] = "mc-dropout"
 
-    def __init__(self, rate: float = 0.1, draws: int = 50) -> None:
+    @checked
+    def __init__(self, rate: float = 0.1, draws: Count = 50) -> None:
         if not 0 < rate < 1:
             raise InvalidInputError(f"expected a dropout rate between 0 and 1, got {rate}")
         if draws < 2:

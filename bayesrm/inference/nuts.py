@@ -39,6 +39,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.draws import DrawsPosterior, shrunk_information
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.progress import bar
 
@@ -83,7 +84,8 @@ class Nuts(Inference):
 
     name: ClassVar[str] = "nuts"
 
-    def __init__(self, chains: int = 4, draws: int = 500, warmup: int = 500, workers: int = 1) -> None:
+    @checked
+    def __init__(self, chains: Count = 4, draws: Count = 500, warmup: Count = 500, workers: Count = 1) -> None:
         self.sampling = Sampling(chains, draws, warmup, workers)
 
     def fit(

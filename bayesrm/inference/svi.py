@@ -39,6 +39,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.gaussian import GaussianPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Preferences, ResponsePool, compact
+from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.linalg import cholesky_factor
 from bayesrm.utils.progress import bar
@@ -72,7 +73,8 @@ class Svi(Inference):
 
     name: ClassVar[str] = "svi"
 
-    def __init__(self, joint: bool = False, particles: int = 2) -> None:
+    @checked
+    def __init__(self, joint: bool = False, particles: Count = 2) -> None:
         if particles < 1:
             raise InvalidInputError(f"expected at least 1 particle, got {particles}")
         self.joint, self.particles = joint, particles

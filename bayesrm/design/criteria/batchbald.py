@@ -19,8 +19,10 @@ from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.joint_entropy import CEILING, JointEntropyObjective
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.utils.checked import Count, Seed, checked
 
 
+@checked
 @dataclass(frozen=True)
 class BatchBALD(Criterion):
     """Most joint information of the batch's answers, from posterior draws; cannot pass the log of their number.
@@ -39,9 +41,9 @@ class BatchBALD(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     ceiling: ClassVar[float] = CEILING
 
-    draws: int = 100
-    configurations: int = 1024
-    seed: int = 0
+    draws: Count = 100
+    configurations: Count = 1024
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.draws < 2 or self.configurations < 1:

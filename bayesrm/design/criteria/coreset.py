@@ -27,11 +27,13 @@ from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.utils.checked import Count, Positive, checked
 
 CLUSTERED = 5_000
 PAIRS_AT_ONCE = 4_096
 
 
+@checked
 @dataclass(frozen=True)
 class Coreset(Criterion):
     """The paper's coreset: pairs sampled by how far one pair can matter to a logistic regression on all of them.
@@ -48,8 +50,8 @@ class Coreset(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient-sample"
 
-    radius: float = 3.0
-    clusters: int = 10
+    radius: Positive = 3.0
+    clusters: Count = 10
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Bounds on sensitivities; they are no nats."""

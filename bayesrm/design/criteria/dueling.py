@@ -22,8 +22,10 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.utils.checked import Count, Seed, checked
 
 
+@checked
 @dataclass(frozen=True)
 class Dueling(Criterion):
     """Best response under one posterior draw against best under another: for choosing good ones, not for ranking all.
@@ -40,8 +42,8 @@ class Dueling(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "gradient-sample"
 
-    draws: int = 256
-    seed: int = 0
+    draws: Count = 256
+    seed: Seed = 0
 
     def seeded(self, seed: int) -> Dueling:
         """With other draws."""

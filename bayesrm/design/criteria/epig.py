@@ -26,8 +26,10 @@ from bayesrm.design.objectives.target_objective import TargetLoss, TargetObjecti
 from bayesrm.design.objectives.targets import TargetLogits, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class EPIG(Criterion):
     """Most information about the answers to target pairs, by default random ones within prompts.
@@ -43,7 +45,7 @@ class EPIG(Criterion):
     name: ClassVar[str] = "epig"
 
     targets: Pairs | ResponsePool | None = None
-    size: int = 256
+    size: Count = 256
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The mean information about the targets, in nats."""

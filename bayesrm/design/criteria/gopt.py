@@ -21,11 +21,13 @@ from bayesrm.design.objectives.target_objective import TargetLoss, TargetObjecti
 from bayesrm.design.objectives.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 POWER = 32
 _TINY = 1e-300
 
 
+@checked
 @dataclass(frozen=True)
 class GOptimal(Criterion):
     """Least variance of the candidate whose logit is the least certain.
@@ -41,7 +43,7 @@ class GOptimal(Criterion):
     name: ClassVar[str] = "gopt"
 
     targets: Pairs | ResponsePool | None = None
-    size: int = 256
+    size: Count = 256
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The fall of the norm of the targets' variances."""

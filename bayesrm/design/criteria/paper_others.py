@@ -38,6 +38,7 @@ from bayesrm.models.likelihoods.base import binary_entropy
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.utils.checked import Count, Positive, Seed, checked
 
 CLUSTERED = 20_000
 """The paper's number of candidates; of a larger set, a random sample of this size is clustered."""
@@ -76,6 +77,7 @@ class PaperBatchBALD(BatchBALD):
     ceiling: ClassVar[float] = math.inf
 
 
+@checked
 @dataclass(frozen=True)
 class PaperCoreset(Criterion):
     """The coreset as the paper's code has it: radius 1, ten clusters after one iteration, features as they are.
@@ -92,9 +94,9 @@ class PaperCoreset(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"features"})
     default_selector: ClassVar[str] = "gradient-sample"
 
-    clusters: int = 10
-    radius: float = 1.0
-    seed: int = 0
+    clusters: Count = 10
+    radius: Positive = 1.0
+    seed: Seed = 0
 
     def seeded(self, seed: int) -> PaperCoreset:
         """With other starts of k-means++."""

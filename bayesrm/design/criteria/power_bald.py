@@ -17,8 +17,10 @@ from bayesrm.design.objectives.answer_entropy import answer_information
 from bayesrm.design.objectives.base import Objective, PairFunction, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.utils.checked import Positive, checked
 
 
+@checked
 @dataclass(frozen=True)
 class PowerBALD(Criterion):
     """Pairs sampled with odds proportional to what BALD says that their answers tell.
@@ -33,7 +35,7 @@ class PowerBALD(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "gradient-sample"
 
-    power: float = 1.0
+    power: Positive = 1.0
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """BALD's sum, whose gradient as the selector sees it is to the power b."""

@@ -21,8 +21,10 @@ from bayesrm.design.objectives.target_objective import TargetObjective
 from bayesrm.design.objectives.targets import TargetLogits, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class RankRegret(Criterion):
     """Least regret from ordering the responses to a prompt by their mean rewards.
@@ -38,7 +40,7 @@ class RankRegret(Criterion):
     name: ClassVar[str] = "rank"
 
     targets: Pairs | ResponsePool | None = None
-    size: int = 256
+    size: Count = 256
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The mean regret, in logits, that a batch is expected to save a target pair."""

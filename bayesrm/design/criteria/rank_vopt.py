@@ -14,8 +14,10 @@ from bayesrm.design.criteria.vopt import VOptimal
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.objectives.targets import within_prompts
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.utils.checked import checked
 
 
+@checked
 @dataclass(frozen=True)
 class RankVOptimal(VOptimal):
     """Least variance of the logits of pairs within prompts, whatever the candidates."""

@@ -24,8 +24,10 @@ from bayesrm.design.objectives.targets import TargetLogits, best_and_rivals, tar
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Comparisons, Pairs, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class BestOfNRegret(Criterion):
     """Least regret from taking the response of highest mean reward to each prompt.
@@ -41,7 +43,7 @@ class BestOfNRegret(Criterion):
     name: ClassVar[str] = "regret"
 
     targets: ResponsePool | None = None
-    size: int = 256
+    size: Count = 256
 
     def with_targets(self, targets: Pairs | ResponsePool) -> Criterion:
         """At the prompts of another pool."""

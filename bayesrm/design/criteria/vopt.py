@@ -18,8 +18,10 @@ from bayesrm.design.objectives.narrow import seen_by
 from bayesrm.design.objectives.targets import candidate_pairs, target_logits
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
+from bayesrm.utils.checked import Count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class VOptimal(Criterion):
     """Least variance of the logits of the candidates, or of other target pairs.
@@ -35,7 +37,7 @@ class VOptimal(Criterion):
     name: ClassVar[str] = "vopt"
 
     targets: Pairs | ResponsePool | None = None
-    size: int = 2_000
+    size: Count = 2_000
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The fall of the mean variance of the targets."""

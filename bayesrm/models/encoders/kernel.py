@@ -32,6 +32,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder, Evidence
 from bayesrm.models.encoders.layers import own_preparation, spectral_directions
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.grouped import less_group_means
 from bayesrm.utils.linalg import cholesky_factor
 from bayesrm.utils.remembered import remembered
@@ -146,12 +147,13 @@ class Kernel(Encoder):
     name: ClassVar[str] = "kernel"
     default_inputs: ClassVar[str] = "within-prompt"
 
+    @checked
     def __init__(
         self,
-        dim: int,
+        dim: Count,
         shape: str = "rbf",
         additive: bool = False,
-        features: int = MOST_FEATURES,
+        features: Count = MOST_FEATURES,
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:

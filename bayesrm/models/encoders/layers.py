@@ -20,9 +20,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bayesrm.models.encoders.base import Encoder
+from bayesrm.errors import InvalidInputError
+from bayesrm.models.encoders.base import INPUTS, Encoder
 from bayesrm.models.spectrum import NOTHING, fix_signs, within_prompt_covariance
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.remembered import remembered
 
 MIXED = "mixed"
@@ -86,8 +88,9 @@ class Layers(Encoder):
     name: ClassVar[str] = "layers"
     default_inputs: ClassVar[str] = "within-prompt"
 
+    @checked
     def __init__(
-        self, dim: int, inputs: str = "within-prompt", input_blocks: Mapping[str, slice] | None = None
+        self, dim: Count, inputs: str = "within-prompt", input_blocks: Mapping[str, slice] | None = None
     ) -> None:
         blocks = {"embedding": slice(0, dim)} if not input_blocks else dict(input_blocks)
         columns = blocks | ({MIXED: slice(0, dim)} if len(blocks) > 1 else {})
@@ -108,6 +111,8 @@ class Layers(Encoder):
 
 def own_preparation(inputs: str) -> str:
     """How an encoder that has spectra of its own prepares embeddings before: standardised, unless they are raw."""
+    if inputs not in INPUTS:
+        raise InvalidInputError(f"unknown inputs {inputs!r}: there are {', '.join(INPUTS)}")
     return "raw" if inputs == "raw" else "standardized"
 
 

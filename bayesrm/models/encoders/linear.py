@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.spectrum import linear_features
+from bayesrm.utils.checked import Count, checked
 
 
 class Linear(Encoder):
@@ -14,7 +15,8 @@ class Linear(Encoder):
 
     name: ClassVar[str] = "linear"
 
+    @checked
     def __init__(
-        self, dim: int, inputs: str = "standardized", input_blocks: Mapping[str, slice] | None = None
+        self, dim: Count, inputs: str = "standardized", input_blocks: Mapping[str, slice] | None = None
     ) -> None:
         super().__init__(dim, linear_features(dim, input_blocks), inputs, input_blocks)

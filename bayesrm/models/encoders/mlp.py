@@ -9,6 +9,7 @@ from torch import nn
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder
+from bayesrm.utils.checked import Count, checked
 
 HIDDEN = (64, 64, 64)
 """The paper's hidden layers."""
@@ -27,10 +28,11 @@ class MLP(Encoder):
 
     name: ClassVar[str] = "mlp"
 
+    @checked
     def __init__(
         self,
-        dim: int,
-        hidden: Sequence[int] = HIDDEN,
+        dim: Count,
+        hidden: Sequence[Count] = HIDDEN,
         inputs: str = "standardized",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:

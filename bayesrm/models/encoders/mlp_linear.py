@@ -9,6 +9,7 @@ from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.mlp import HIDDEN, mlp_body
 from bayesrm.models.encoders.with_linear import WithLinearFeatures
 from bayesrm.models.spectrum import linear_features
+from bayesrm.utils.checked import Count, checked
 
 
 class MLPLinear(Encoder):
@@ -25,10 +26,11 @@ class MLPLinear(Encoder):
     name: ClassVar[str] = "mlp+linear"
     default_inputs: ClassVar[str] = "within-prompt"
 
+    @checked
     def __init__(
         self,
-        dim: int,
-        hidden: Sequence[int] = HIDDEN,
+        dim: Count,
+        hidden: Sequence[Count] = HIDDEN,
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:

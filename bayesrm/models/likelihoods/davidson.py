@@ -22,6 +22,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.finite import FiniteOutcomes
+from bayesrm.utils.checked import checked
 
 
 class Davidson(Likelihood):
@@ -37,6 +38,7 @@ class Davidson(Likelihood):
     name: ClassVar[str] = "davidson"
     outcomes: ClassVar[tuple[float, ...]] = (0.0, 0.5, 1.0)
 
+    @checked
     def __init__(self, tie: float | None = None) -> None:
         if tie is not None and not 0 < tie < math.inf:
             raise InvalidInputError(f"expected a finite tie parameter above 0, got {tie}")

@@ -26,6 +26,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
+from bayesrm.utils.checked import checked
 
 PRIOR_LOGIT, PRIOR_SPREAD = -1.5, 1.0
 """Mean and standard deviation of logit(2ε) under the prior: ε is 0.09 in its middle, 0.02 to 0.27 with 90%."""
@@ -42,6 +43,7 @@ class Flips(Likelihood):
 
     name: ClassVar[str] = "flips"
 
+    @checked
     def __init__(self, rate: float | None = None) -> None:
         if rate is not None and not 0 < rate < 0.5:
             raise InvalidInputError(

@@ -34,6 +34,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.finite import FiniteOutcomes, shares
+from bayesrm.utils.checked import Count, checked
 
 MOST_GRADES = 11
 FIRST_STEP, STEP = 0.5, 1.0
@@ -60,7 +61,8 @@ class Graded(Likelihood):
     name: ClassVar[str] = "graded"
     outcomes: tuple[float, ...]  # type: ignore[misc]
 
-    def __init__(self, grades: int = 7, thresholds: Sequence[float] | None = None) -> None:
+    @checked
+    def __init__(self, grades: Count = 7, thresholds: Sequence[float] | None = None) -> None:
         if not 2 <= grades <= MOST_GRADES:
             raise InvalidInputError(f"expected between 2 and {MOST_GRADES} grades, got {grades}")
         self.grades = int(grades)

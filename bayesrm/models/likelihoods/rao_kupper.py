@@ -25,6 +25,7 @@ from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.models.likelihoods.finite import FiniteOutcomes, shares
+from bayesrm.utils.checked import checked
 
 
 class RaoKupper(Likelihood):
@@ -40,6 +41,7 @@ class RaoKupper(Likelihood):
     name: ClassVar[str] = "rao-kupper"
     outcomes: ClassVar[tuple[float, ...]] = (0.0, 0.5, 1.0)
 
+    @checked
     def __init__(self, threshold: float | None = None) -> None:
         if threshold is not None and not 1 < threshold < math.inf:
             raise InvalidInputError(
