@@ -52,10 +52,13 @@ def require_possible(configuration: CampaignSettings, pool: ResponsePool) -> Non
 def labels_digest(labels: Preferences) -> str:
     """What tells labels from others."""
     digest = hashlib.sha256()
-    for column in (labels.first, labels.second, labels.outcome, labels.weight, labels.choice):
-        if column is None:
-            continue
-        digest.update(np.ascontiguousarray(column).tobytes())
+    for column in (labels.first, labels.second, labels.outcome, labels.weight):
+        if column is not None:
+            digest.update(np.ascontiguousarray(column).tobytes())
+    # With their name, so that they are not taken for weights, which have had none from the first campaigns on.
+    if labels.choice is not None:
+        digest.update(b"choice")
+        digest.update(np.ascontiguousarray(labels.choice).tobytes())
     names: list[Any] = [] if labels.annotator is None else labels.annotator.tolist()
     digest.update(json.dumps(names).encode())
     return digest.hexdigest()

@@ -35,21 +35,12 @@ def test_every_command_is_tried(desk):
     assert {name for name, _ in commands()} - set(desk.calls()) == PAGES_OF_NAMES
 
 
+@pytest.mark.parametrize("mistake", [Desk.wrong, Desk.damaged], ids=["a wrong value", "a damaged file of ours"])
 @given(random=st.randoms(use_true_random=False))
-@settings(max_examples=30, **BOUNDED)
+@settings(max_examples=28, **BOUNDED)
 @pytest.mark.filterwarnings("ignore")
-def test_a_wrong_value_of_an_option_ends_in_one_sentence(desk, random):
-    arguments = desk.wrong(random)
-    with inside(desk.folder):
-        ended = run(*arguments)
-    assert ended.fine, f"{arguments}: status {ended.status}, {ended.said}"
-
-
-@given(random=st.randoms(use_true_random=False))
-@settings(max_examples=25, **BOUNDED)
-@pytest.mark.filterwarnings("ignore")
-def test_a_damaged_file_of_ours_ends_in_one_sentence(desk, random):
-    arguments = desk.damaged(random)
+def test_a_mistake_ends_in_one_sentence(desk, mistake, random):
+    arguments = mistake(desk, random)
     with inside(desk.folder):
         ended = run(*arguments)
     assert ended.fine, f"{arguments}: status {ended.status}, {ended.said}"

@@ -296,3 +296,15 @@ def _give_head(folder: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     weights = {"linear.weight": torch.randn(5, 16, generator=generator), "linear.bias": torch.ones(5)}
     save_file(weights, folder / "2_Dense" / "model.safetensors")
+
+
+def test_a_saved_prior_mean_that_is_no_number_is_refused(tmp_path):
+    """As a file that was written by hand, or damaged, may have it."""
+    r = np.random.default_rng(0)
+    pool = brm.ResponsePool(r.normal(size=(24, 3)), np.arange(24) // 4, covariates={"judge": r.normal(size=24)})
+    model = brm.RewardModel(pool, "linear", prior_mean={"judge": 1.0}, prior_scale={"features": 1.0, "judge": 1.0})
+    brm.save_reward_model(tmp_path / "model", brm.fit(model, pool, brm.Preferences.none()))
+    card = tmp_path / "model" / "reward_model.json"
+    card.write_text(card.read_text().replace('"judge": 1.0', '"judge": NaN', 1))
+    with pytest.raises(InvalidInputError, match="expected finite prior means, got"):
+        brm.load_reward_model(tmp_path / "model")
