@@ -24,6 +24,8 @@ STATISTICS_ROWS = 16_384
 """Responses that the statistics of a larger pool are taken from: a standard deviation good to 0.6%."""
 ROUNDING = 1e-6
 """A standard deviation below this part of the largest one is rounding."""
+FEW = 0.02
+"""Not more than this part of the dimensions is left out as rounding without a word."""
 FLOAT32_NOISE = 2.5e-7
 """A standard deviation below this part of the mean is the rounding of a constant."""
 RANGE_ROWS = 2_048
@@ -79,7 +81,7 @@ class Standardize(nn.Module):
     def _statistics(
         self, pool: ResponsePool
     ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray] | None, int]:
-        """Mean, 1/sd, limits, and how many dimensions are left out although they are no constants, if few are."""
+        """Mean, 1/sd, limits, and how many dimensions are left out although they are no constants, if that is told."""
         total = np.zeros(pool.dim)
         squares = np.zeros(pool.dim)
         count = 0
@@ -99,8 +101,10 @@ class Standardize(nn.Module):
         dead = constant | (scale <= ROUNDING * largest)
         small = int((dead & ~constant).sum())
         inverse = np.where(dead, 0.0, 1.0 / np.where(dead, 1.0, scale))
-        # Where most are, it is an embedding of few directions, and they are its rounding.
-        return centre + shift, inverse, limits, small if small < (~dead).sum() else 0
+        # Where most are, it is an embedding of few directions, and they are its rounding; a trained encoder has one or
+        # two of hundreds that it never used.
+        told = FEW * len(scale) < small < (~dead).sum()
+        return centre + shift, inverse, limits, small if told else 0
 
     def forward(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
         """Clip and standardise."""

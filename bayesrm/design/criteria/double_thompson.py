@@ -26,10 +26,12 @@ from bayesrm.design.criteria.dueling import champions
 from bayesrm.design.objectives.base import Objective, SumObjective
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.utils.checked import Count, Seed, checked
 
 _CLEAR = 1e-12
 
 
+@checked
 @dataclass(frozen=True)
 class DoubleThompson(Criterion):
     """The best response to a prompt under one posterior draw against the best under another, all prompts alike.
@@ -46,8 +48,8 @@ class DoubleThompson(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "gradient-sample"
 
-    draws: int = 256
-    seed: int = 0
+    draws: Count = 256
+    seed: Seed = 0
 
     def seeded(self, seed: int) -> DoubleThompson:
         """With other draws."""

@@ -14,8 +14,10 @@ from bayesrm.design.criteria.epig import EPIG
 from bayesrm.design.objectives.targets import TargetLogits, by_prompt, target_pool
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import checked
 
 
+@checked
 @dataclass(frozen=True)
 class StratifiedEPIG(EPIG):
     """Most information about the answers to target pairs, of which every prompt has as many."""

@@ -30,11 +30,13 @@ from bayesrm.design.objectives.shares import SharesObjective, SquareMoments
 from bayesrm.design.search.ranking import top
 from bayesrm.posteriors.base import RewardPosterior, local_pairs
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
+from bayesrm.utils.checked import Count, checked
 
 _LEAST = 1e-12
 """Axes with less than this part of the largest mean square are rounding."""
 
 
+@checked
 @dataclass(frozen=True)
 class Moments(Criterion):
     """Representative pairs: in squares along the principal axes they are what all candidates are, past labels counted.
@@ -47,7 +49,7 @@ class Moments(Criterion):
 
     name: ClassVar[str] = "moments"
 
-    axes: int = 64
+    axes: Count = 64
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """How near the moments come to those of all candidates; no nats of information."""

@@ -21,8 +21,10 @@ from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.fisher_weight import fisher_weight
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.utils.checked import Count, checked
 
 
+@checked
 @dataclass(frozen=True)
 class InformationLessDiscrepancy(Criterion):
     """Most information, less how far questions are from representative ones: after R-IDeA, for models that are wrong.
@@ -38,7 +40,7 @@ class InformationLessDiscrepancy(Criterion):
     name: ClassVar[str] = "r-idea"
 
     weight: float = 1.0
-    axes: int = 64
+    axes: Count = 64
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < float("inf"):
