@@ -13,6 +13,6 @@ def chance_sentence(names: Iterable[str]) -> str:
     if default not in set(names) or not CRITERIA[default].at_random:
         return ""
     return (
-        f"Pairs of {default}, the default, are chosen at random: no design measured so far is better than that in "
-        "total without being clearly worse on some pool."
+        f"Pairs of {default}, the default, are chosen at random: no design measured so far is shown to be better than "
+        "that without being clearly worse on some pool."
     )
