@@ -6,13 +6,15 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int64
 from pydantic import model_validator
 
 from bayesrm import rng
+from bayesrm.campaign.assigning import assign
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.design.base import Design
 from bayesrm.design.candidates.constraints import Constraints
@@ -67,6 +69,15 @@ class Request(AskSettings):
                 raise InvalidInputError(
                     f"expected an annotator's name with a quota of at least 1, got {name}={quota}"
                 )
+        if self.second_answers and (self.list_size > 2 or self.overlap > 1 or not self.plan.criterion.uses_labels):
+            raise InvalidInputError(
+                "second answers are weighed against new pairs that a design chose by what they teach: leave out "
+                "--second-answers, or --list, --overlap and designs that choose at random"
+            )
+        if self.second_answers and len(self.annotators) == 1:
+            raise InvalidInputError(
+                "expected at least two annotators for second answers, got one: name more with --annotator"
+            )
         if self.cost is not None and not self.plan.criterion.uses_labels:
             raise InvalidInputError(
                 f"the design {self.plan.criterion.name} chooses at random and cannot weigh gains against costs: choose "
@@ -98,8 +109,30 @@ class Request(AskSettings):
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What is known of the answers to a selection before they are given.
+
+    Parameters
+    ----------
+    teaches
+        (pair, annotator) what an answer of each annotator teaches; None where nobody knows.
+    left_out, twice
+        Positions of pairs that give way, and of those that are answered twice in their place.
+    """
+
+    teaches: Float[np.ndarray, "pair annotator"] | None = None
+    left_out: Int64[np.ndarray, "left"] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+    twice: Int64[np.ndarray, "twice"] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+
+
 def questions_of(
-    selection: Selection | ListSelection, request: Request, tag: str, batch: int, seed: int
+    selection: Selection | ListSelection,
+    request: Request,
+    tag: str,
+    batch: int,
+    seed: int,
+    answers: Answers | None = None,
 ) -> list[Question]:
     """Questions about the selected pairs or lists, in random order and with random sides, or places in their list.
 
@@ -109,11 +142,15 @@ def questions_of(
     if isinstance(selection, ListSelection):
         return _lists_of(selection, request, tag, batch, seed)
     generator = rng.stream(seed, "questions", batch)
-    order = generator.permutation(len(selection))
-    first_is_left = generator.random(len(selection)) < 0.5
-    several = generator.permutation(len(selection)) < round(request.overlap_share * len(selection))
+    answers = Answers() if answers is None else answers
+    kept = np.setdiff1d(np.arange(len(selection)), answers.left_out)
+    order = kept[generator.permutation(len(kept))]
+    first_is_left = generator.random(len(kept)) < 0.5
+    several = generator.permutation(len(kept)) < round(request.overlap_share * len(kept))
     wanted = np.where(several, request.overlap, 1)
-    assigned = _assign(wanted, request.annotators, generator)
+    wanted[np.isin(order, answers.twice)] = 2
+    teaches = None if answers.teaches is None else answers.teaches[order]
+    assigned = assign(wanted, request.annotators, generator, teaches)
     asked = np.stack([selection.first[order], selection.second[order], first_is_left]).astype("<i8")
     mark = short_digest(tag, batch, hashlib.sha256(asked.tobytes()).hexdigest())
     return [
@@ -138,7 +175,7 @@ def _lists_of(selection: ListSelection, request: Request, tag: str, batch: int, 
     members = generator.permuted(selection.lists[order], axis=1)
     several = generator.permutation(len(selection)) < round(request.overlap_share * len(selection))
     wanted = np.where(several, request.overlap, 1)
-    assigned = _assign(wanted, request.annotators, generator)
+    assigned = assign(wanted, request.annotators, generator)
     mark = short_digest(tag, batch, hashlib.sha256(members.astype("<i8").tobytes()).hexdigest())
     return [
         Question(
@@ -177,37 +214,6 @@ def nothing_left(request: Request, questions: Iterable[Question], answers: Itera
     return NoCandidatesError(
         f"no candidates are left: every {pairs} was asked or has identical embeddings; {waiting}{across}"
     )
-
-
-def _assign(
-    wanted: np.ndarray, annotators: Mapping[str, int | None], generator: np.random.Generator
-) -> Sequence[tuple[str, ...]]:
-    """Different annotators for each question, whoever has the most left of their quota or the fewest questions."""
-    if not annotators:
-        return [()] * len(wanted)
-    names = list(annotators)
-    quota = np.array([np.inf if annotators[name] is None else annotators[name] for name in names], dtype=float)
-    if quota.sum() < wanted.sum():
-        raise InvalidInputError(
-            f"expected quotas for the {int(wanted.sum())} answers of this batch, and they add up to "
-            f"{int(quota.sum())}: raise them, or ask for fewer pairs"
-        )
-    given = np.zeros(len(names))
-    assigned: list[tuple[str, ...]] = [()] * len(wanted)
-    # Those that several are to answer come first, as long as most annotators have some left.
-    for place in np.argsort(-wanted, kind="stable"):
-        free = np.flatnonzero(given < quota)
-        if len(free) < wanted[place]:
-            raise InvalidInputError(
-                f"expected quotas that leave {wanted[place]} annotators for each pair, and they are used up before: "
-                "raise the smaller ones, or ask for fewer pairs"
-            )
-        used = np.where(np.isinf(quota), given / max(1, wanted.sum()), given / quota)
-        ranked = sorted(free, key=lambda who: (used[who], generator.random()))
-        chosen = ranked[: wanted[place]]
-        given[chosen] += 1
-        assigned[place] = tuple(sorted(names[who] for who in chosen))
-    return assigned
 
 
 def _fields(criterion: object) -> tuple[Any, ...]:

@@ -216,7 +216,8 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
             selection = select_lists(plan, posterior, pairs, request.size, request.list_size, child)
         else:
             selection = plan.select(posterior, pairs, min(request.size, len(pairs)), child)
-        questions = questions_of(selection, request, self.settings["tag"], batch, seed)
+        answers = self._answers_to(selection, request, posterior) if isinstance(selection, Selection) else None
+        questions = questions_of(selection, request, self.settings["tag"], batch, seed, answers)
         described = request.describe(plan, constraints)
         if isinstance(selection, Selection) and selection.inclusion is not None:
             weights = dict(zip(zip(selection.first, selection.second, strict=True), selection.weight, strict=True))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from bayesrm import rng
+from bayesrm.campaign.asking import Answers, Request
 from bayesrm.campaign.fitting import labels_digest, model_of
+from bayesrm.campaign.records import Question
 from bayesrm.campaign.store import Store
+from bayesrm.design.answers import better_twice, first_and_second, information_by_annotator, knows_annotators
 from bayesrm.design.candidates.costs import costs_of
 from bayesrm.design.room import Room, room
+from bayesrm.design.selection import Selection
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.runs.settings import CampaignSettings
 from bayesrm.types import Comparisons, Preferences, ResponsePool
 from bayesrm.utils.checked import checked
+from bayesrm.utils.wording import counted, one_or_many
 
 
 class CanLookAhead(ABC):
@@ -38,7 +46,7 @@ class CanLookAhead(ABC):
     pool: ResponsePool
     settings: dict[str, Any]
     configuration: CampaignSettings
-    _last_fit: tuple[tuple[str, str], RewardPosterior] | None = None
+    _fits: dict[str, tuple[str, RewardPosterior]] | None = None
 
     @property
     @abstractmethod
@@ -75,6 +83,33 @@ class CanLookAhead(ABC):
         seed = rng.child(int(self.settings["seed"]), "room")
         return room(posterior, self.pool, self.asked(), self.targets, seed, list_size)
 
+    def teaching(self, request: Request, questions: Sequence[Question]) -> list[str]:
+        """Whose answers to these questions teach how much, and whether some are better answered twice, in sentences."""
+        said = []
+        if request.second_answers:
+            twice = sum(question.wanted > 1 for question in questions)
+            said.append(
+                f"{counted(twice, 'pair')} {one_or_many(twice, 'is', 'are')} asked of two annotators: there a second "
+                "answer is expected to teach more than one to the least telling new pairs."
+                if twice
+                else "No pair is asked of two annotators: an answer to any new pair is expected to teach more than a "
+                "second one."
+            )
+        names = list(request.annotators)
+        posterior = self._fitted(self.preferences(), rankings=False) if len(names) > 1 else None
+        if posterior is None or request.list_size > 2 or not knows_annotators(posterior):
+            return said
+        pairs = Comparisons(*np.array([(question.first, question.second) for question in questions]).T)
+        mean = information_by_annotator(posterior, self.pool, pairs, names).mean(axis=0)
+        best = int(mean.argmax())
+        others = [f"{name} {mean[at] / mean[best]:.0%}" for at, name in enumerate(names) if at != best]
+        said.append(
+            f"Of what an answer by {names[best]} is expected to teach here, one by the others teaches: "
+            f"{', '.join(others)}. Quotas (--annotator NAME=QUOTA) say who answers how many; who answers which is "
+            "chosen by that."
+        )
+        return said
+
     @checked
     def costs(self, words: str) -> Float[np.ndarray, "response"]:
         """What each response costs to read: "length", its characters, or what an .npy file says.
@@ -94,10 +129,28 @@ class CanLookAhead(ABC):
         pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
         return Comparisons(pairs[:, 0], pairs[:, 1])
 
+    def _answers_to(self, selection: Selection, request: Request, posterior: RewardPosterior) -> Answers:
+        """Who teaches most by which pairs, and which are better answered twice."""
+        if not isinstance(posterior, LastLayerPosterior):
+            return Answers()
+        answers = Answers()
+        if request.annotators and knows_annotators(posterior):
+            teaches = information_by_annotator(posterior, self.pool, selection, list(request.annotators))
+            answers = replace(answers, teaches=teaches)
+        if request.second_answers:
+            left_out, twice = better_twice(*first_and_second(posterior, self.pool, selection))
+            answers = replace(answers, left_out=left_out, twice=twice)
+        return answers
+
     def _fitted(self, labels: Preferences, rankings: bool) -> RewardPosterior:
-        """The posterior of these labels, of the last fit where that was to the same: a fit takes seconds."""
+        """The posterior of these labels, of a fit that was made to the same: it takes seconds.
+
+        The last one of each likelihood is remembered.
+        """
         model = model_of(self.configuration, self.pool, labels, rankings)
-        key = (model.likelihood.name, labels_digest(labels))
-        if self._last_fit is None or self._last_fit[0] != key:
-            self._last_fit = key, self.fit(model, labels=labels)
-        return self._last_fit[1]
+        digest = labels_digest(labels)
+        self._fits = {} if self._fits is None else self._fits
+        before = self._fits.get(model.likelihood.name)
+        if before is None or before[0] != digest:
+            self._fits[model.likelihood.name] = before = digest, self.fit(model, labels=labels)
+        return before[1]

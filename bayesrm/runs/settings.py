@@ -317,6 +317,9 @@ class AskSettings(BatchSettings):
         "Share of the pairs that several annotators answer; other pairs have one annotator.",
         recorded="always",
     )
+    second_answers: bool = setting(
+        False, "Ask some pairs of two annotators in place of other pairs, where a second answer teaches more."
+    )
     prompts: CountOrAll = setting(
         None, "Prompts drawn for the batch, whose pairs are candidates; default all.", recorded="always"
     )

@@ -142,8 +142,8 @@ def test_options_of_a_batch_arrive(command, pool, tmp_path, monkeypatch):
         "targets": tmp_path / "others", "scope": "cross-prompt", "prompts": 12, "candidates": 80, "per_prompt": 3,
         "per_response": 2, "min_within": 2, "cost": "length",
     }  # fmt: skip
-    # Lists are within prompts; their own test asks for them.
-    assert set(asked) | {"identical", "list_size"} == set(AskSettings.model_fields)
+    # Lists are within prompts, and second answers stand in for an overlap: their own tests ask for them.
+    assert set(asked) | {"identical", "list_size", "second_answers"} == set(AskSettings.model_fields)
     options = [str(word) for name, value in asked.items() for word in (f"--{name.replace('_', '-')}", value)]
     people = ["--annotator", "ann", "--annotator", "bob=4"]
     requests = []

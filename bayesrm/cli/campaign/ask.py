@@ -80,18 +80,24 @@ def ask(
         request = from_options(Request, settings | {"annotators": people, "list_size": list_})
         if list_ > 2:
             require_rankings(to)
-        if request.overlap > 1 and not people and not form.identifies_annotators:
+        if (request.overlap > 1 or request.second_answers) and not people and not form.identifies_annotators:
             raise InvalidInputError(
                 f"an overlap needs the names of annotators, which a {to} file does not have: add "
                 "--annotator NAME for each of them, or use a tool that has users"
             )
         questions = campaign.ask(request)
         batch = questions[0].batch
-        few = "" if len(questions) == request.size else f" (no more are left, {request.size} were wanted)"
+        few = (
+            ""
+            if sum(question.wanted for question in questions) >= request.size
+            else f" (no more are left, {request.size} were wanted)"
+        )
         about = counted(len(questions), "pair")
         if list_ > 2:
             about = f"{counted(len(questions), 'list')} of {list_} responses"
         say(f"Batch {batch} asks about {about}{few}.")
+        for sentence in campaign.teaching(request, questions):
+            say(sentence)
         found = campaign.room(list_ if list_ > 2 else MEMBERS)
         for sentence in [] if found is None else found.sentences():
             say(sentence)
