@@ -68,17 +68,23 @@ class Ahead:
             self._prepared = live, prepared
             try:
                 for key, label in [*answers.items(), (None, None)]:
-                    if self._changed.is_set():
+                    later = self._after(live, label)
+                    if later is None:
                         break
-                    prepared[key] = _after(live, label)
+                    prepared[key] = later
             except InvalidInputError as error:
                 logger.debug("nothing is prepared: %s", error)
 
-
-def _after(live: Live, label: Preferences | None) -> Live:
-    later = live.copy()
-    if label is not None:
-        later.tell(label)
-    if len(later):
-        later.next()
-    return later
+    def _after(self, live: Live, label: Preferences | None) -> Live | None:
+        """The session after an answer, with its next pair found; None where something else came meanwhile."""
+        if self._changed.is_set():
+            return None
+        later = live.copy()
+        if label is not None:
+            later.tell(label)
+        # Whoever waits for what came has the processor: the longer part is not begun.
+        if self._changed.is_set():
+            return None
+        if len(later):
+            later.next()
+        return later
