@@ -10,6 +10,7 @@ import pytest
 import bayesrm as brm
 from bayesrm.campaign.asking import Request
 from bayesrm.campaign.grades import outcome_of_points
+from bayesrm.campaign.page.ahead import Ahead
 from bayesrm.campaign.page.desk import Desk
 from bayesrm.campaign.page.live import REFIT_AFTER, LiveChooser
 from bayesrm.campaign.store import Store
@@ -232,3 +233,20 @@ def test_caps_are_about_batches(asked):
     campaign = asked(0)
     with pytest.raises(InvalidInputError, match="without caps"):
         LiveChooser(campaign, Request(per_prompt=1))
+
+
+def test_preparing_ends_where_it_is_ended_just_after_it_settled(monkeypatch):
+    """What ends it must not be taken for a change that was seen."""
+    ahead = Ahead(lambda: (None, {}))
+    monkeypatch.setattr(ahead, "_after", lambda live, label: None)
+
+    def settle(timeout: float) -> bool:
+        ahead._ended.set()
+        ahead._changed.set()
+        return False
+
+    monkeypatch.setattr(ahead._ended, "wait", settle)
+    ahead._thread.daemon = True
+    ahead.begin()
+    ahead._thread.join(5)
+    assert not ahead._thread.is_alive()

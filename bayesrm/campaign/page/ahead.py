@@ -60,9 +60,10 @@ class Ahead:
     def _prepare(self) -> None:
         while True:
             self._changed.wait()
-            if self._ended.wait(SETTLING):
-                return
+            self._ended.wait(SETTLING)
             self._changed.clear()
+            if self._ended.is_set():  # looked at after clearing, which may have cleared what ended it
+                return
             live, answers = self._look()
             prepared: dict[Key | None, Live] = {}
             self._prepared = live, prepared
