@@ -55,7 +55,6 @@ def require_parquet(path: Path, columns: Sequence[str] | None = None) -> None:
             for one in chunks
             if any("DICTIONARY" in name for name in one.encodings)
             and one.physical_type == "BYTE_ARRAY"
-            and "." not in one.path_in_schema
             and one.num_values * one.total_uncompressed_size > most
         }
     if not repeated:
@@ -64,9 +63,20 @@ def require_parquet(path: Path, columns: Sequence[str] | None = None) -> None:
     with pq.ParquetFile(path, memory_map=True, read_dictionary=names) as file:
         found = 0
         for batch in file.iter_batches(columns=names):
-            found += sum(_written_out(column) for column in batch.columns)
+            found += sum(_written_out(leaf) for column in batch.columns for leaf in _leaves(column))
             if found > most:
                 raise too_large(path)
+
+
+def _leaves(column: pa.Array) -> list[pa.Array]:
+    """What a column of lists or records is made of, in the end."""
+    if isinstance(column, pa.StructArray):
+        return [leaf for part in column.flatten() for leaf in _leaves(part)]
+    if isinstance(column, pa.MapArray):
+        return [*_leaves(column.keys), *_leaves(column.items)]
+    if isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        return _leaves(column.flatten())
+    return [column]
 
 
 def _written_out(column: pa.Array) -> int:

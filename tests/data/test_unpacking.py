@@ -90,8 +90,15 @@ TEXT = "long " * 20_000
 
 @pytest.mark.parametrize(
     "column",
-    [np.zeros(2_000_000), [TEXT] * 500, [[7] * 1000] * 2000, [TEXT[:-1] + letter for letter in "ab"] * 250],
-    ids=["numbers", "one text", "lists", "two texts"],
+    [
+        np.zeros(2_000_000),
+        [TEXT] * 500,
+        [[7] * 1000] * 2000,
+        [TEXT[:-1] + letter for letter in "ab"] * 250,
+        [[TEXT] * 10] * 50,
+        [[{"role": "user", "content": TEXT}]] * 500,
+    ],
+    ids=["numbers", "one text", "lists", "two texts", "lists of texts", "messages"],
 )
 def test_a_small_parquet_file_of_large_columns_is_refused_before_it_is_read(tmp_path, column, monkeypatch):
     path = tmp_path / "texts.parquet"
@@ -108,7 +115,9 @@ def test_parquet_files_as_they_are_written_are_read(tmp_path):
     random = np.random.default_rng(0)
     texts = [f"{random.integers(1e9)} and some words more" for _ in range(30_000)]
     path = tmp_path / "texts.parquet"
-    pq.write_table(pa.table({"prompt": texts, "response": texts[::-1], "kind": ["chat"] * len(texts)}), path)
+    messages = [[{"role": "user", "content": text}] for text in texts]
+    columns = {"prompt": texts, "response": texts[::-1], "kind": ["chat"] * len(texts), "messages": messages}
+    pq.write_table(pa.table(columns), path)
     unpacking.require_parquet(path)
     assert pq.read_table(path).nbytes > 2**20
 
