@@ -129,7 +129,7 @@ def axis_label(value: object) -> Label:
         return value
     if isinstance(value, list | tuple):
         return "×".join(map(str, value))
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _places(configurations: Sequence[dict[str, Any]]) -> list[dict[str, Label]]:

@@ -35,6 +35,8 @@ DRAWS = 100
 """Posterior draws that each cell of a study keeps, where it does not say."""
 AXES, SHARED = "axes", "shared"
 _LONGEST_NAME = 200
+MOST_SEEDS = 10_000
+"""More runs of each cell are a number of something else."""
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _PLACE_OF_POOLS = ("pool", "test")
 
@@ -225,7 +227,7 @@ def _read(path: Path) -> _Declaration:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"{path} is no valid TOML: {error}") from error
 
 
@@ -235,7 +237,7 @@ def _axis(path: Path, key: str, name: str, values: Any) -> dict[Label, Mapping[s
         raise InvalidInputError(
             f"{path}: {key}: pools are given on the command line, or made by the script's pools()"
         )
-    if name == "seed" and isinstance(values, int) and not isinstance(values, bool) and values > 0:
+    if name == "seed" and isinstance(values, int) and not isinstance(values, bool) and 0 < values <= MOST_SEEDS:
         values = list(range(values))
     if isinstance(values, Mapping) and values:
         values = _with_shared(path, key, name, values)
@@ -265,7 +267,7 @@ def _with_shared(path: Path, key: str, name: str, values: Mapping[str, Any]) -> 
     if not file.exists():
         raise InvalidInputError(f"{path}: {key}.{SHARED}: there is no {file}")
     there = _parse(file)
-    strange = [label for label in asked if label not in there] if isinstance(asked, list) else [asked]
+    strange = [label for label in asked if label not in [*there]] if isinstance(asked, list) else [asked]
     if strange or not asked:
         raise InvalidInputError(f"{path}: {key}.{SHARED}: expected a list of {', '.join(there)}, got {asked!r}")
     own = {label: settings for label, settings in values.items() if label != SHARED}
@@ -278,7 +280,7 @@ def _changed(
     """An axis in another setting: labels of a table, another table, or other values."""
     if not isinstance(declared, Mapping) or isinstance(values, Mapping):
         return _axis(path, key, name, values)
-    strange = [label for label in values if label not in full] if isinstance(values, list) else [values]
+    strange = [label for label in values if label not in [*full]] if isinstance(values, list) else [values]
     if strange or not values:
         raise InvalidInputError(f"{path}: {key}: expected a list of {', '.join(map(str, full))}, got {values!r}")
     return {label: full[label] for label in values}
