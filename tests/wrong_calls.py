@@ -367,6 +367,7 @@ SENSE: dict[str, Sense] = {
     "axes": whole(1),
     "batch": whole(1, None),
     "batch_size": whole(1),
+    "replay.batch_size": whole(1, None),
     "batches": listed(whole(1)),
     "blocks": some(None, Mapping),
     "budget": whole(1, None),
