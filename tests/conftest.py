@@ -152,6 +152,14 @@ def short_variational(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NUTS draws four chains of fifty where nobody says how many: for tests that are not about what it draws."""
+    from bayesrm.inference.nuts import Nuts
+
+    monkeypatch.setattr(Nuts.__init__, "__defaults__", (4, 50, 50, 1))
+
+
+@pytest.fixture
 def command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:

@@ -127,8 +127,9 @@ def headroom_verdict(trajectory: xr.Dataset) -> str:
     if HEADROOM not in trajectory:
         return ""
     shares = trajectory[HEADROOM]
-    at_random = shares.sel(design=[name for name in shares["design"].values if name == BASELINE])
-    shares = at_random if bool(at_random.notnull().any()) else shares
+    if "design" in shares.dims:
+        at_random = shares.sel(design=[name for name in shares["design"].values if name == BASELINE])
+        shares = at_random if bool(at_random.notnull().any()) else shares
     means = shares.mean("seed").values
     means = means[~np.isnan(means)]
     if not len(means):

@@ -31,7 +31,8 @@ def test_full_setting_is_valid(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tiny_study(name, tmp_path, short_training):
+@pytest.mark.usefixtures("short_training", "short_variational", "short_sampling")
+def test_tiny_study(name, tmp_path):
     out = tmp_path / name
     results = run_study(load_study(name, tiny=True), out)
     assert results.failures == {}
