@@ -153,10 +153,14 @@ def short_variational(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NUTS draws four chains of fifty where nobody says how many: for tests that are not about what it draws."""
-    from bayesrm.inference.nuts import Nuts
+    """NUTS makes at most fifty draws a chain, after fifty: for tests that are not about what it draws."""
+    from bayesrm.inference import nuts
 
-    monkeypatch.setattr(Nuts.__init__, "__defaults__", (4, 50, 50, 1))
+    def sampling(chains: int, draws: int, warmup: int, workers: int) -> nuts.Sampling:
+        return sampled(chains, min(draws, 50), min(warmup, 50), workers)
+
+    sampled = nuts.Sampling
+    monkeypatch.setattr(nuts, "Sampling", sampling)
 
 
 @pytest.fixture
