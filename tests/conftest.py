@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ import bayesrm as brm
 
 if TYPE_CHECKING:
     from bayesrm.campaign.records import Question
+    from bayesrm.inference import nuts
+    from bayesrm.inference.fitting.newton import Mode
+    from bayesrm.models.log_joint import LogJoint
+    from bayesrm.posteriors.last_layer import LatentDraws
 
 
 check_shapes()
@@ -156,11 +160,12 @@ def short_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
     """NUTS makes at most fifty draws a chain, after fifty: for tests that are not about what it draws."""
     from bayesrm.inference import nuts
 
-    def sampling(chains: int, draws: int, warmup: int, workers: int) -> nuts.Sampling:
-        return sampled(chains, min(draws, 50), min(warmup, 50), workers)
+    def few(joint: LogJoint, mode: Mode, sampling: nuts.Sampling, seed: int) -> LatentDraws:
+        short = replace(sampling, draws=min(sampling.draws, 50), warmup=min(sampling.warmup, 50))
+        return sample(joint, mode, short, seed)
 
-    sampled = nuts.Sampling
-    monkeypatch.setattr(nuts, "Sampling", sampling)
+    sample = nuts.sample
+    monkeypatch.setattr(nuts, "sample", few)
 
 
 @pytest.fixture
