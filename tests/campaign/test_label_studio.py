@@ -52,6 +52,20 @@ def test_lists_and_grades(name, said):
     assert [(answer.question.rsplit("-", 1)[1], answer.words) for answer in told(name)] == said
 
 
+def test_a_task_whose_page_showed_another_text_is_told_by_what_was_shown():
+    """Two tasks that damage made one: the texts are the first one's, page and answer the second one's."""
+    tasks = json.loads((EXPORTS / "pairs.json").read_text())
+    one, two = (task["data"] for task in tasks[:2])
+    assert one["right"] != two["right"]
+    one["right_html"] = one["right_html"][:4] + two["right_html"][4:]
+    shown = [answer.shown for answer in LabelStudio().read(json.dumps(tasks).encode())]
+    plain = [answer.shown for answer in told("pairs.json")]
+    assert shown[1:] == plain[1:]
+    assert plain[0]["right"] == one["right"]
+    assert shown[0] == plain[0] | {"right": shown[0]["right"]}
+    assert shown[0]["right"].split()[-1] == two["right"].strip("`").split()[-1]
+
+
 def test_labels_that_went_through_it_keep_their_annotators():
     """It took our labels in, and wrote them out as its own user's."""
     tasks = json.loads((EXPORTS / "labels.json").read_text())

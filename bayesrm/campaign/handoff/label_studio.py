@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -76,6 +77,7 @@ CONTROLS = {"preference": "selected", "otherwise": "choices", "ranking": "ranker
 ANNOTATOR = "annotator"
 """Under which name the meta of a result has who gave it, where that is not the user who imported it."""
 TEXTS = ("prompt", "left", "right", *LETTERS.lower())
+_TAG = re.compile(r"<[^>]*>")
 
 
 class LabelStudio(HandOff):
@@ -331,7 +333,22 @@ def _of_buckets(ranker: Any, members: int) -> str:
 
 
 def _shown(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: data.get(name) for name in TEXTS}
+    return {name: _on_page(data.get(name), data.get(f"{name}_html")) for name in TEXTS}
+
+
+def _on_page(text: Any, page: Any) -> Any:
+    """A text of a task, or what its page showed instead: in a damaged file the two are of different tasks."""
+    if not isinstance(text, str) or not isinstance(page, str) or _letters(page) == _letters(_html(text)):
+        return text
+    return _plain(page)
+
+
+def _letters(page: str) -> str:
+    return "".join(filter(str.isalnum, _plain(page)))
+
+
+def _plain(page: str) -> str:
+    return html.unescape(_TAG.sub("", page))
 
 
 def _named(results: Any) -> Any:
