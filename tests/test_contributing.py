@@ -21,6 +21,8 @@ HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 DRIVER = """
 import runpy, shlex, sys
 from bayesrm.cli import main
+from bayesrm.inference.fitting import training
+training.MAX_STEPS = 12
 runpy.run_path("use.py")
 print("=== commands", flush=True)
 for line in open("commands.txt"):

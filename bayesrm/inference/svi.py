@@ -25,7 +25,6 @@ from pyro.infer.autoguide import init_to_sample
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.fitting.elbo_descent import ElboDescent
 from bayesrm.inference.fitting.guides import FullGuide, LowRankGuide, site_order
@@ -75,8 +74,6 @@ class Svi(Inference):
 
     @checked
     def __init__(self, joint: bool = False, particles: Count = 2) -> None:
-        if particles < 1:
-            raise InvalidInputError(f"expected at least 1 particle, got {particles}")
         self.joint, self.particles = joint, particles
 
     def fit(

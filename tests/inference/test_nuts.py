@@ -13,7 +13,7 @@ import bayesrm as brm
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.fitting.newton import maximise
-from bayesrm.inference.nuts import Nuts, WhitenedPotential
+from bayesrm.inference.nuts import Nuts, Sampling, WhitenedPotential
 from bayesrm.posteriors import draws as draws_module
 from bayesrm.posteriors.draws import shrunk_information
 
@@ -181,8 +181,12 @@ def test_degenerate_labels_give_finite_posteriors(world, case, inference, short_
 
 @pytest.mark.parametrize("settings", [{"chains": 0}, {"draws": 1}, {"warmup": 0}, {"workers": 0}])
 def test_settings_are_checked(settings):
-    with pytest.raises(InvalidInputError, match=f"expected {next(iter(settings))} of at least"):
+    with pytest.raises(
+        InvalidInputError, match=f"expected {next(iter(settings))} (of at least|to be a whole number)"
+    ):
         Nuts(**settings)
+    with pytest.raises(InvalidInputError, match=f"expected {next(iter(settings))} of at least"):
+        Sampling(**settings)
 
 
 # --- draws as a posterior ----------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def test_training_on_the_elbo_raises_it(world, monkeypatch):
 
 
 def test_particles_are_checked():
-    with pytest.raises(InvalidInputError, match="at least 1 particle, got 0"):
+    with pytest.raises(InvalidInputError, match=r"expected particles to be a whole number from 1 to .*, got 0"):
         Svi(particles=0)
 
 

@@ -128,7 +128,7 @@ def test_a_linear_covariate_is_as_good_as_a_dimension_of_the_embedding(world: ob
 
 @pytest.mark.parametrize("name", sorted(INFERENCES))
 @pytest.mark.parametrize("encoder", ["mlp", "linear"])
-@pytest.mark.usefixtures("short_training")
+@pytest.mark.usefixtures("short_training", "short_variational")
 def test_every_inference(told: brm.ResponsePool, world: object, name: str, encoder: str) -> None:
     if (name, encoder) == ("mc-dropout", "linear"):
         pytest.skip("there is nothing to drop")

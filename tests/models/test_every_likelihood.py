@@ -26,6 +26,7 @@ def _answered(world, name: str) -> brm.Preferences:
     return brm.Preferences(first, second, outcome, annotator=np.where(np.arange(len(first)) % 2, "ann", "bob"))
 
 
+@pytest.mark.usefixtures("short_variational")
 @pytest.mark.parametrize("name", sorted(LIKELIHOODS))
 def test_every_inference_fits_it(world, name):
     labels = _answered(world, name)

@@ -157,5 +157,5 @@ def test_additive_kernels_have_a_scale_each_and_are_saved(curved, tmp_path):
 def test_bad_settings_are_one_sentence():
     with pytest.raises(InvalidInputError, match="unknown kernel 'cubic': there are rbf, matern32, matern52"):
         Kernel(3, shape="cubic")
-    with pytest.raises(InvalidInputError, match="at least one feature"):
+    with pytest.raises(InvalidInputError, match=r"expected features to be a whole number from 1 to .*, got 0"):
         Kernel(3, features=0)

@@ -46,11 +46,8 @@ class BatchBALD(Criterion):
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if self.draws < 2 or self.configurations < 1:
-            raise InvalidInputError(
-                "expected at least 2 draws and at least 1 configuration, "
-                f"got {self.draws} and {self.configurations}"
-            )
+        if self.draws < 2:
+            raise InvalidInputError(f"expected at least 2 draws, got {self.draws}")
 
     def seeded(self, seed: int) -> BatchBALD:
         """With other draws."""

@@ -159,8 +159,6 @@ class Kernel(Encoder):
     ) -> None:
         if shape not in SHAPES:
             raise InvalidInputError(f"unknown kernel {shape!r}: there are {', '.join(SHAPES)}")
-        if features < 1:
-            raise InvalidInputError(f"expected at least one feature of a kernel, got {features}")
         names = [f"kernel {name}" for name in input_blocks or ()] if additive else []
         super().__init__(dim, Kernels(shape, dim, names or ["kernel"]), own_preparation(inputs), input_blocks)
         self.inputs = inputs
