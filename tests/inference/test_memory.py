@@ -95,14 +95,14 @@ print(peak() - before)
 
 
 def test_evaluation_of_many_responses_is_streamed(tmp_path):
-    """300,000 responses of dimension 1,024 are 0.6 GB as they lie on the disk, and 1.2 GB as float32."""
+    """150,000 responses of dimension 1,024 are 0.3 GB as they lie on the disk, and 0.6 GB as float32."""
     if shutil.disk_usage(tmp_path).free < 2 * GIGABYTE:
         pytest.skip("not enough room on the disk for the pool")
-    prompts, responses, dim = 6_000, 50, 1024
+    prompts, responses, dim = 3_000, 50, 1024
     random = np.random.default_rng(0)
     embeddings = np.tile(random.standard_normal((responses, dim)).astype(np.float16), (prompts, 1))
     golden = random.standard_normal(prompts * responses)
     brm.save_pool(
         tmp_path / "pool", brm.ResponsePool(embeddings, np.repeat(np.arange(prompts), responses)), golden
     )
-    assert printed_by(EVALUATION, tmp_path / "pool") < 0.35 * GIGABYTE
+    assert printed_by(EVALUATION, tmp_path / "pool") < 0.3 * GIGABYTE

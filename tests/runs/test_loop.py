@@ -53,6 +53,7 @@ def test_a_run_learns_and_reports_its_trajectory(world):
     np.testing.assert_array_equal(tree["constant_data"]["first"], asked["first"])
 
 
+@pytest.mark.usefixtures("short_training")
 @pytest.mark.parametrize("inference", ["plugin", "laplace"])
 def test_the_same_seed_gives_the_same_result_to_the_bit(world, inference):
     model = brm.RewardModel(8, "mlp", hidden=(4,))
@@ -116,6 +117,7 @@ def test_a_folder_that_is_older_than_digests_of_whole_pools_goes_on_and_says_wha
     xr.testing.assert_identical(longer["selection"].to_dataset(), run(world, rounds=2)["selection"].to_dataset())
 
 
+@pytest.mark.usefixtures("short_training")
 def test_an_annotator_needs_nothing_but_label(world):
     pool, golden, _ = world
 
