@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +62,7 @@ def replay(
     from bayesrm.data.votes import VOTES
     from bayesrm.evaluation.summary import headroom_verdict
     from bayesrm.reports.runs import REPORT_FILE, render
+    from bayesrm.runs.replay import findings
     from bayesrm.utils.files import replacing
 
     opened = brm.load_pool(pool)
@@ -96,9 +96,7 @@ def replay(
     for design in last["design"].values:
         view.add_row(str(design), *(f"{float(last[name].sel(design=design)):.3f}" for name in metrics))
     show(view)
-    if tree.attrs["ceiling"] == tree.attrs["ceiling"]:
-        say(f"People agree with the majority of the others on {tree.attrs['ceiling']:.0%} of held-out votes.")
-    for sentence in json.loads(tree.attrs["sentences"]).values():
+    for sentence in findings(tree):
         say(sentence)
     said = headroom_verdict(trajectory)
     if said:

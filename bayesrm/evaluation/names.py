@@ -20,5 +20,7 @@ METRIC_NAMES = {
     "log_loss": ("log loss, nats", "lower"),
     "brier": ("Brier score", "lower"),
     "ece": ("expected calibration error", "lower"),
+    "vote_log_loss": ("log loss of held-out votes, nats", "lower"),
+    "vote_accuracy": ("accuracy of held-out votes", "higher"),
 }
 """Metric → its name in full and which direction is better."""

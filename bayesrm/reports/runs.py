@@ -29,6 +29,7 @@ from bayesrm.evaluation.summary import (
 from bayesrm.plots.runs import learning_curves, svg
 from bayesrm.runs.checksums import changed_files
 from bayesrm.runs.combine import combine, run_folders
+from bayesrm.runs.replay import findings
 from bayesrm.utils.files import replacing
 from bayesrm.utils.wording import counted
 
@@ -69,6 +70,9 @@ def render(results: xr.DataTree, title: str, changed: Sequence[str] = ()) -> str
     trajectory = results["trajectory"].to_dataset()
     configurations: list[dict[str, Any]] = json.loads(results.attrs["configurations"])
     evaluated = "one_minus_spearman" in trajectory
+    replayed = findings(results) if "ceiling" in results.attrs else []
+    votes = tuple(name for name in ("vote_log_loss", "vote_accuracy") if name in trajectory)
+    drawn = (*votes, "one_minus_spearman", *(() if votes else ("best_of_n",)))
     qualities = tuple(name for name in ("log_loss", "ece") if name in trajectory)
     table = final_table(trajectory) if evaluated else None
     template = Environment(
@@ -77,7 +81,7 @@ def render(results: xr.DataTree, title: str, changed: Sequence[str] = ()) -> str
     return template.render(
         title=title,
         changed=changed,
-        verdict=verdict(table) if table is not None else "These runs had no test set, so nothing was measured.",
+        verdict=_verdict(table, replayed),
         columns=[] if table is None else _metric_headers(table),
         rows=[] if table is None else [_row(row, table) for _, row in table.iterrows()],
         common="" if table is None else _common(table),
@@ -88,12 +92,19 @@ def render(results: xr.DataTree, title: str, changed: Sequence[str] = ()) -> str
         alone={
             name.replace("_", " "): f"{value:.3f}" for name, value in rankings_without_labels(trajectory).items()
         },
-        curves=svg(learning_curves(trajectory)) if evaluated else "",
+        curves=svg(learning_curves(trajectory, drawn)) if evaluated or votes else "",
         quality=svg(learning_curves(trajectory, qualities)) if qualities else "",
         progress=_progress(trajectory, configurations),
         settings=_shared_settings(configurations),
         versions=json.loads(results.attrs["versions"]),
     )
+
+
+def _verdict(table: pd.DataFrame | None, replayed: Sequence[str]) -> str:
+    """Which design is ahead; of recorded votes what each would have saved."""
+    if replayed:
+        return " ".join(replayed)
+    return verdict(table) if table is not None else "These runs had no test set, so nothing was measured."
 
 
 def _metric_headers(table: pd.DataFrame) -> list[str]:
@@ -137,7 +148,8 @@ def _names(trajectory: xr.Dataset) -> list[str]:
 
 
 def _progress(trajectory: xr.Dataset, configurations: list[dict[str, Any]]) -> str:
-    rounds = trajectory["one_minus_spearman"] if "one_minus_spearman" in trajectory else trajectory["gain"]
+    measured = next(name for name in ("one_minus_spearman", "vote_log_loss", "gain") if name in trajectory)
+    rounds = trajectory[measured]
     done = int((~rounds.isnull()).sum())
     labels = int(trajectory["labels"].max())
     runs, evaluated = counted(len(configurations), "run"), counted(done, "round")

@@ -166,6 +166,15 @@ def replay(
     return tree
 
 
+def findings(tree: xr.DataTree) -> list[str]:
+    """What a replay found, in sentences: the ceiling that disagreement sets, and what each design would have saved."""
+    found: list[str] = list(json.loads(tree.attrs["sentences"]).values())
+    if not np.isnan(tree.attrs["ceiling"]):
+        share = f"{tree.attrs['ceiling']:.0%}"
+        found.insert(0, f"People agree with the majority of the others on {share} of held-out votes.")
+    return found
+
+
 def ceiling(votes: Votes) -> float:
     """How often a decided vote agrees with the majority of the others on its pair; NaN where none has others."""
     ends = np.sort(np.stack([votes.first, votes.second], axis=1), axis=1)

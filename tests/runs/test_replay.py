@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
@@ -119,7 +120,11 @@ def test_by_command(recorded, tmp_path, command):
     )  # fmt: skip
     assert (status, err) == (0, "")
     assert "On your 300 votes, pa-dopt" in out
-    assert (tmp_path / "replayed" / "report.html").exists()
+    page = (tmp_path / "replayed" / "report.html").read_text()
+    (saved,) = (line for line in out.splitlines() if line.startswith("On your 300 votes, pa-dopt"))
+    assert saved in html.unescape(page)
+    assert "log loss of held-out votes" in page
+    assert "golden preference probability" not in page, "there are no golden rewards"
     status, _, err = command("replay", tmp_path / "pool", "--votes", tmp_path / "none.csv")
     assert status == 2
     assert "does not exist" in err
