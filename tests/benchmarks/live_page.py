@@ -1,10 +1,11 @@
-"""How long an annotator waits for the next pair in live mode, while full fits run beside the page without a break.
+"""How long an annotator waits for the next pair in live mode, while full fits run beside the page.
 
-    python tests/benchmarks/live_page.py [--answers 150] [--thinking 0.5] [--out live_page.json]
+    python tests/benchmarks/live_page.py [--answers 150] [--thinking 0.5] [--without-a-break] [--out live_page.json]
 
 Three annotators answer over HTTP after half a second, or as long as is said: from 20,000 explicit pairs, and from all
 12.5 million pairs of 5,000 responses. The time is from sending an answer to having the next question: the answer is
-on disk, the posterior refitted exactly, all candidates scored and the new question kept.
+on disk, the posterior refitted exactly, all candidates scored and the new question kept. Full fits begin when enough
+answers came, as for users; or one after another without a break, which makes what was prepared useless each time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ PEOPLE = ("ana", "bo", "cy")
 RESPONSES, DIMENSION = 5_000, 64
 
 
-def wait_times(folder: Path, candidates: int, answers: int, thinking: float) -> dict[str, object]:
+def wait_times(
+    folder: Path, candidates: int, answers: int, thinking: float, without_a_break: bool
+) -> dict[str, object]:
     """Seconds from an answer to the next question, over all annotators."""
     random = np.random.default_rng(0)
     embeddings = random.standard_normal((RESPONSES, DIMENSION)).astype(np.float32)
@@ -63,7 +66,8 @@ def wait_times(folder: Path, candidates: int, answers: int, thinking: float) -> 
 
     def keep_fitting() -> None:
         while not done.wait(0.01):
-            chooser._wanted.set()
+            if without_a_break:
+                chooser._wanted.set()
 
     def annotate(who: str) -> None:
         own = np.random.default_rng(PEOPLE.index(who))
@@ -120,13 +124,16 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answers", type=int, default=150)
     parser.add_argument("--thinking", type=float, default=0.5, help="Seconds that an annotator reads, on average.")
+    parser.add_argument("--without-a-break", action="store_true", help="Full fits one after another.")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
     for name, candidates in (("explicit", 20_000), ("implicit", 0)):
         with tempfile.TemporaryDirectory() as temporary:
-            found[name] = wait_times(Path(temporary), candidates, asked.answers, asked.thinking)
+            found[name] = wait_times(
+                Path(temporary), candidates, asked.answers, asked.thinking, asked.without_a_break
+            )
         print(name, json.dumps(found[name]), flush=True)
     if asked.out is not None:
         asked.out.write_text(json.dumps(found, indent=2) + "\n")
