@@ -31,7 +31,7 @@ from bayesrm.evaluation.learning_curves import needed
 
 SEEDS, BUDGET, BATCH = 5, 120, 20
 PROMPTS, DIM = 240, 8
-TWINS = 1e-3
+TWINS = 0.02
 """How far apart twins lie."""
 WORLDS = ("idle", "pa-dopt")
 
@@ -48,7 +48,7 @@ class Telling(brm.Criterion):
     def objective(self, posterior, candidates):
         """1 for pairs whose logit is not certain."""
         moments = posterior.reward_moments(candidates.pool, candidates.responses)
-        return SumObjective(lambda pairs: (moments.of(pairs).variance > (100 * TWINS) ** 2).to(torch.float64))
+        return SumObjective(lambda pairs: (moments.of(pairs).variance > (10 * TWINS) ** 2).to(torch.float64))
 
 
 def world(name: str, replay: int) -> tuple[brm.ResponsePool, brm.Votes]:
