@@ -6,7 +6,7 @@ Each FOLDER has the pools ``pool`` and ``test`` with golden rewards. Pairs and l
 batches, up to 120, 240 and 480 texts, by a design and at random, of an annotator of temperature 2. Printed: mean
 1 − Spearman within test prompts, and the ratio of texts that lists and pairs need for the same 1 − Spearman: texts at
 which the curve of pairs reaches what the lists have, interpolated on log scales (past its ends by its nearest slope),
-and a 90% interval over seeds by resampling them.
+and a 90% interval over seeds by resampling them. What stands in --out is not computed again.
 """
 
 from __future__ import annotations
@@ -83,17 +83,21 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.monotonic()
+    there = options.out is not None and options.out.exists()
+    lines = [json.loads(line) for line in options.out.read_text().splitlines()] if there else []
+    known = {(line["folder"], line["design"], line["size"], line["seed"]): line["found"] for line in lines}
     table: dict[tuple[Path, str, int], list[list[float]]] = defaultdict(list)
     for seed, folder in product(range(options.seeds), options.folders):
         for design, size in product(("random", options.design), SIZES):
-            if time.monotonic() - start > 60 * options.minutes:
-                break
-            found = curve(folder, size, design, seed, options.encoder)
-            table[folder, design, size].append(found)
-            if options.out is not None:
-                line = {"folder": folder.name, "design": design, "size": size, "seed": seed, "found": found}
-                with open(options.out, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
+            found = known.get((folder.name, design, size, seed))
+            if found is None and time.monotonic() - start < 60 * options.minutes:
+                found = curve(folder, size, design, seed, options.encoder)
+                if options.out is not None:
+                    line = {"folder": folder.name, "design": design, "size": size, "seed": seed, "found": found}
+                    with open(options.out, "a", encoding="utf-8") as file:
+                        file.write(json.dumps(line) + "\n")
+            if found is not None:
+                table[folder, design, size].append(found)
     for folder, design in product(options.folders, ("random", options.design)):
         seeds = min(len(table[folder, design, size]) for size in SIZES)
         pairs = np.array(table[folder, design, 2][:seeds])
