@@ -24,6 +24,9 @@ STATISTICS_ROWS = 16_384
 """Responses that the statistics of a larger pool are taken from: a standard deviation good to 0.6%."""
 ROUNDING = 1e-6
 """A standard deviation below this part of the largest one is rounding."""
+ALONE = 1e-3
+"""Where the second largest standard deviation is below this part of the largest one, the second is what others are held
+against."""
 FEW = 0.02
 """Not more than this part of the dimensions is left out as rounding without a word."""
 FLOAT32_NOISE = 2.5e-7
@@ -116,7 +119,7 @@ class Standardize(nn.Module):
 def _largest(scale: np.ndarray) -> float:
     """The largest one, or the second where the first is alone so far above all."""
     first, second = np.sort(np.append(scale, 0.0))[-1:-3:-1]
-    return float(second if 0 < second <= ROUNDING * first else first)
+    return float(second if 0 < second <= ALONE * first else first)
 
 
 def _clipped(rows: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:

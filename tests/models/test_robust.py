@@ -48,6 +48,12 @@ def test_one_column_of_huge_numbers_makes_no_rounding_of_the_others(factor):
     np.testing.assert_allclose(_standardized([1.0, factor, 1.0, 1.0]), _standardized([1.0] * 4), atol=1e-4)
 
 
+@pytest.mark.parametrize("factor", [1e4, 1e6, 1e8])
+def test_nor_of_those_that_vary_less_than_the_others(factor):
+    """By a factor of a hundred, as the dimensions of an encoder do."""
+    assert (_standardized([1.0, factor, 0.1, 0.01]).std(axis=0) > 0.9).all()
+
+
 def test_a_column_of_tiny_numbers_is_left_out_and_said():
     """A constant, however large or small it is, is left out without a word."""
     with pytest.warns(UserWarning, match="1 of 4 dimensions of the embeddings vary a million times less"):
