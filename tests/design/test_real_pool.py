@@ -9,7 +9,7 @@ import pytest
 
 import bayesrm as brm
 
-LABELS, SEEDS = 500, 3
+LABELS, SEEDS = 500, 2
 
 
 @pytest.fixture(scope="module")
