@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,13 @@ def _make_world(
     probability = 1 / (1 + np.exp(golden[second] - golden[first]))
     outcome = (rng.random(comparisons) < probability).astype(float)
     return World(brm.ResponsePool(embeddings, prompt), golden, brm.Preferences(first, second, outcome))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_runtest_setup() -> None:
