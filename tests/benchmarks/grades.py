@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ratios import ratios
 
 import bayesrm as brm
 from bayesrm.models.likelihoods.graded import Graded
@@ -32,7 +33,6 @@ BUDGETS = (50, 100, 200, 400, 800)
 SCALES = (2, 3, 5, 7)
 THRESHOLDS = (0.5, 1.5, 2.5)
 TEMPERATURE = 2.0
-RESAMPLES = 400
 
 
 def answers(folder: Path, pool: brm.ResponsePool, seed: int, scale: int, recorded: bool) -> brm.Preferences:
@@ -59,32 +59,6 @@ def answers(folder: Path, pool: brm.ResponsePool, seed: int, scale: int, recorde
     above = np.array(THRESHOLDS[: scale // 2])
     edges = np.concatenate([-above[::-1], above])
     return brm.Preferences(first, second, np.searchsorted(edges, latent) / (scale - 1))
-
-
-def labels_of_plain(plain: np.ndarray, reached: float) -> float:
-    """The number of plain answers at which their falling curve reaches a value, by its nearest slope past its ends."""
-    x, y = np.log(BUDGETS), np.log(np.minimum.accumulate(plain))
-    y = y - 1e-9 * np.arange(len(y))
-    at = int(np.clip(np.searchsorted(-y, -np.log(reached)) - 1, 0, len(y) - 2))
-    slope = min((y[at + 1] - y[at]) / (x[at + 1] - x[at]), -0.05)
-    return float(np.exp(x[at] + (np.log(reached) - y[at]) / slope))
-
-
-def ratios(graded: np.ndarray, plain: np.ndarray) -> list[str]:
-    """At each budget labels of grades over plain answers for the same 1 − Spearman, with an interval over seeds."""
-    r = np.random.default_rng(0)
-    draws = [np.arange(len(plain)), *r.integers(len(plain), size=(RESAMPLES, len(plain)))]
-    values = np.array(
-        [
-            [
-                budget / labels_of_plain(plain[own].mean(0), graded[own].mean(0)[k])
-                for k, budget in enumerate(BUDGETS)
-            ]
-            for own in draws
-        ]
-    )
-    low, high = np.quantile(values[1:], [0.05, 0.95], axis=0)
-    return [f"{values[0, k]:.2f} ({low[k]:.2f} to {high[k]:.2f})" for k in range(len(BUDGETS))]
 
 
 def main() -> None:
@@ -121,7 +95,7 @@ def main() -> None:
             if not seeds:
                 continue
             own, plain = (np.array([found[name, of, s] for s in seeds]) for of in (scale, 2))
-            beside = "" if scale == 2 else f"; ratio of labels {', '.join(ratios(own, plain))}"
+            beside = "" if scale == 2 else f"; ratio of labels {', '.join(ratios(own, plain, BUDGETS))}"
             means = ", ".join(f"{value:.3f}" for value in own.mean(axis=0))
             print(f"{name}, {scale} points, {len(seeds)} seeds: {means}{beside}")
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ratios import ratios
 
 import bayesrm as brm
 
@@ -44,32 +45,6 @@ def curve(folder: Path, size: int, design: str, seed: int, encoder: str) -> list
         posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
         found.append(brm.evaluate(posterior, test, test_golden)["one_minus_spearman"])
     return found
-
-
-def texts_of_pairs(pairs: np.ndarray, reached: float) -> float:
-    """The texts at which the falling curve of pairs reaches a value."""
-    x, y = np.log(BUDGETS), np.log(np.minimum.accumulate(pairs))
-    y = y - 1e-9 * np.arange(len(y))
-    at = int(np.clip(np.searchsorted(-y, -np.log(reached)) - 1, 0, len(y) - 2))
-    slope = min((y[at + 1] - y[at]) / (x[at + 1] - x[at]), -0.05)
-    return float(np.exp(x[at] + (np.log(reached) - y[at]) / slope))
-
-
-def ratios(lists: np.ndarray, pairs: np.ndarray) -> list[str]:
-    """At each budget texts of lists over texts of pairs, of mean curves, with an interval over seeds."""
-    random = np.random.default_rng(0)
-    draws = [np.arange(len(lists)), *random.integers(len(lists), size=(400, len(lists)))]
-    values = np.array(
-        [
-            [
-                budget / texts_of_pairs(pairs[own].mean(0), lists[own].mean(0)[k])
-                for k, budget in enumerate(BUDGETS)
-            ]
-            for own in draws
-        ]
-    )
-    low, high = np.quantile(values[1:], [0.05, 0.95], axis=0)
-    return [f"{values[0, k]:.2f} ({low[k]:.2f} to {high[k]:.2f})" for k in range(len(BUDGETS))]
 
 
 def main() -> None:
@@ -104,7 +79,7 @@ def main() -> None:
         for size in SIZES if seeds else ():
             lists = np.array(table[folder, design, size][:seeds])
             mean = ", ".join(f"{value:.3f}" for value in lists.mean(axis=0))
-            beside = "" if size == 2 else f"; ratio of texts {', '.join(ratios(lists, pairs))}"
+            beside = "" if size == 2 else f"; ratio of texts {', '.join(ratios(lists, pairs, BUDGETS))}"
             print(f"{folder.name}, {design}, lists of {size}, {seeds} seeds: {mean}{beside}")
 
 
