@@ -338,13 +338,18 @@ def _shown(data: dict[str, Any]) -> dict[str, Any]:
 
 def _on_page(text: Any, page: Any) -> Any:
     """A text of a task, or what its page showed instead: in a damaged file the two are of different tasks."""
-    if not isinstance(text, str) or not isinstance(page, str) or _letters(page) == _letters(_html(text)):
+    if not isinstance(text, str) or not isinstance(page, str):
         return text
-    return _plain(page)
+    on_page = _plain(page)
+    letters = _letters(on_page)
+    # Rendering takes most of a millisecond, and Markdown leaves the letters of most texts as they are.
+    if letters == _letters(text) or letters == _letters(_plain(_html(text))):
+        return text
+    return on_page
 
 
-def _letters(page: str) -> str:
-    return "".join(filter(str.isalnum, _plain(page)))
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
 
 
 def _plain(page: str) -> str:
