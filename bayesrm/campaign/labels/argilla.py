@@ -40,7 +40,7 @@ class ArgillaRecords(LabelFormat):
 
 def _record(group: Sequence[LabelRow]) -> dict[str, Any]:
     one = group[0]
-    left, right = (one.chosen, one.rejected) if one.chosen_is_left else (one.rejected, one.chosen)
+    left, right = one.left_and_right
     names = sorted({f"{_user(row.annotator)}={row.annotator}" for row in group if row.annotator})
     times = sorted({f"{_user(row.annotator) or ''}={row.answered}" for row in group if row.answered})
     return {
@@ -56,8 +56,7 @@ def _record(group: Sequence[LabelRow]) -> dict[str, Any]:
 
 
 def _response(row: LabelRow) -> dict[str, Any]:
-    side = "tie" if row.winner == "tie" else "left" if row.chosen_is_left else "right"
-    return {"value": side, "user_id": _user(row.annotator), "status": "submitted"}
+    return {"value": row.side, "user_id": _user(row.annotator), "status": "submitted"}
 
 
 def _user(annotator: str) -> str | None:

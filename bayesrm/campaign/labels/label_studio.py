@@ -38,7 +38,7 @@ class LabelStudioAnnotations(LabelFormat):
 
 def _task(group: Sequence[LabelRow]) -> dict[str, Any]:
     one = group[0]
-    left, right = (one.chosen, one.rejected) if one.chosen_is_left else (one.rejected, one.chosen)
+    left, right = one.left_and_right
     texts = {"prompt": one.prompt, "left": left, "right": right}
     return {
         "data": {"question": one.question} | texts | rendered(texts),
@@ -47,12 +47,11 @@ def _task(group: Sequence[LabelRow]) -> dict[str, Any]:
 
 
 def _annotation(row: LabelRow) -> dict[str, Any]:
-    said = "tie" if row.winner == "tie" else "left" if row.chosen_is_left else "right"
     result: dict[str, Any] = {
         "from_name": "preference",
         "to_name": "prompt",
         "type": "choices",
-        "value": {"choices": [said]},
+        "value": {"choices": [row.side]},
     }
     if row.annotator:
         result["meta"] = {ANNOTATOR: row.annotator}

@@ -90,6 +90,16 @@ class LabelRow:
     batch: int
     design: str
 
+    @property
+    def left_and_right(self) -> tuple[str, str]:
+        """The responses as they stood."""
+        return (self.chosen, self.rejected) if self.chosen_is_left else (self.rejected, self.chosen)
+
+    @property
+    def side(self) -> str:
+        """The answer as it was given: "left", "right" or "tie"."""
+        return "tie" if self.winner == "tie" else "left" if self.chosen_is_left else "right"
+
     def reversed(self) -> LabelRow:
         """With both responses in the other order."""
         margin = None if self.margin is None else -self.margin
