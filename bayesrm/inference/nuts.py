@@ -5,8 +5,9 @@ With the mode x̂ and Λ = L Lᵀ the negative Hessian of the log joint f there,
     x = x̂ + L⁻ᵀ ε,        U(ε) = −f(x̂ + L⁻ᵀ ε),
 
 where the posterior is close to Normal(0, I): the mass matrix is the identity and only the step size is adapted.
-Encoder and prior scale are those of Laplace. Chains are independent, each with a seed of its own, so draws are the
-same to the bit in one process or in several.
+Where features are many more than labels it moves in the span of the labels alone, and what is orthogonal to it is drawn
+from its prior, see :mod:`bayesrm.inference.fitting.span`. Encoder and prior scale are those of Laplace. Chains are
+independent, each with a seed of its own, so draws are the same to the bit in one process or in several.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.span import coordinates
 from bayesrm.inference.laplace import refit as laplace_refit
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
@@ -99,8 +101,8 @@ class Nuts(Inference):
         """Train the encoder and choose the prior scale as Laplace does, then sample the last layer."""
         trained = train_encoder(model, pool, preferences, seed, device)
         joint = trained.model.log_joint(trained.data, prior_precision(trained, pool))
-        mode = find_mode(joint, torch.cat([trained.nuisance, trained.beta]))
-        return _sampled(trained.model, pool, preferences, joint, mode, self.sampling, rng.child(seed, "nuts"))
+        start = torch.cat([trained.nuisance, trained.beta])
+        return _sampled(trained.model, pool, preferences, joint, start, self.sampling, rng.child(seed, "nuts"))
 
 
 def refit(
@@ -110,8 +112,7 @@ def refit(
     joint = posterior.joint_after(preferences)
     same = joint.nuisance.size == len(posterior.nuisance)
     start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
-    mode = find_mode(joint, start)
-    return _sampled(posterior.model, posterior.pool, preferences, joint, mode, sampling, seed)
+    return _sampled(posterior.model, posterior.pool, preferences, joint, start, sampling, seed)
 
 
 def _sampled(
@@ -119,14 +120,17 @@ def _sampled(
     pool: ResponsePool,
     preferences: Preferences,
     joint: LogJoint,
-    mode: Mode,
+    start: Float[Tensor, "latent"],
     sampling: Sampling,
     seed: int,
 ) -> DrawsPosterior:
-    drawn = sample(joint, mode, sampling, seed)
-    flat = drawn.latent.flatten(0, 1)
-    location = flat.mean(dim=0)
-    nu, beta = joint.split(location)
+    where = coordinates(joint)
+    mode = find_mode(where.joint, where.latent(start))
+    inner = sample(where.joint, mode, sampling, seed)
+    flat = inner.latent.flatten(0, 1)
+    information = DenseFactor(shrunk_information(flat, flat.mean(dim=0), mode.joint_cholesky))
+    drawn = replace(inner, latent=where.draws(inner.latent, rng.stream(seed, "outside the span")))
+    nu, beta = joint.split(drawn.latent.flatten(0, 1).mean(dim=0))
     q = len(nu)
     _, precision = joint.prior(joint.nuisance.values(nu))
     return DrawsPosterior(
@@ -134,7 +138,7 @@ def _sampled(
         pool=pool,
         preferences=preferences,
         location=beta,
-        information=DenseFactor(shrunk_information(flat, location, mode.joint_cholesky)).last(q),
+        information=where.factor(information).last(q),
         prior_precision=precision,
         log_evidence=float("nan"),
         refit=partial(refit, sampling, seed),

@@ -17,6 +17,7 @@ from torch import Tensor
 from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.fitting.newton import maximise
 from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.span import coordinates
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
@@ -52,7 +53,7 @@ class Plugin(Inference):
             precision = fitted.prior_sd().to(device).pow(-2)
         joint = fitted.log_joint(trained.data, precision)
         if penalised or not model.encoder.trainable:
-            latent = maximise(joint).latent
+            latent = _maximum(joint)
         return _point(fitted, pool, preferences, joint, latent)
 
 
@@ -61,8 +62,14 @@ def refit(posterior: LastLayerPosterior, preferences: Preferences) -> PointPoste
     joint = posterior.joint_after(preferences)
     same = joint.nuisance.size == len(posterior.nuisance)
     start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
-    latent = maximise(joint, start).latent
-    return _point(posterior.model, posterior.pool, preferences, joint, latent)
+    return _point(posterior.model, posterior.pool, preferences, joint, _maximum(joint, start))
+
+
+def _maximum(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> Float[Tensor, "latent"]:
+    """Where the penalised likelihood is largest: the penalty keeps it in the span of the labels."""
+    where = coordinates(joint)
+    mode = maximise(where.joint, None if start is None else where.latent(start))
+    return where.outside(mode).latent
 
 
 def _point(
@@ -74,17 +81,18 @@ def _point(
 ) -> PointPosterior:
     """The point with its expected Fisher information + diag(τ)."""
     nuisance, beta = joint.split(latent)
-    data, values = joint.data, joint.nuisance.values(nuisance)
+    values, where = joint.nuisance.values(nuisance), coordinates(joint)
     _, precision = joint.prior(values)
+    data = where.joint.data
     likelihood = joint.likelihood.given(values, data.context)
-    information = likelihood.expected_information(data.difference, data.difference @ beta, data.weight)
-    information.diagonal().add_(precision)
+    information = likelihood.expected_information(data.difference, joint.data.difference @ beta, data.weight)
+    information.diagonal().add_(where.joint.prior(values)[1])
     return PointPosterior(
         model=model,
         pool=pool,
         preferences=preferences,
         location=beta,
-        information=DenseFactor(cholesky_factor(information)),
+        information=where.factor(DenseFactor(cholesky_factor(information))),
         prior_precision=precision,
         log_evidence=float("nan"),
         refit=refit,

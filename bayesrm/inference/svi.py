@@ -7,6 +7,9 @@ The guide lives in the coordinates ε of the Laplace approximation, x = x̂ + A 
 log q held constant (Roeder, Wu & Duvenaud 2017): they have no noise where q is the posterior, so that little is left
 where it nearly is. The step size falls whenever the ELBO has stopped rising; the parameters of the last, smallest one
 are averaged (Polyak & Juditsky 1992).
+
+Where features are many more than labels the guide is over their span alone, see
+:mod:`bayesrm.inference.fitting.span`: what is orthogonal to it has its prior, which the best Gaussian has too.
 """
 
 from __future__ import annotations
@@ -29,13 +32,15 @@ from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.fitting.elbo_descent import ElboDescent
 from bayesrm.inference.fitting.guides import FullGuide, LowRankGuide, site_order
 from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.span import coordinates
 from bayesrm.inference.laplace import laplace_posterior
 from bayesrm.models.context import Context
 from bayesrm.models.features import encode
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
-from bayesrm.posteriors.gaussian import GaussianPosterior
+from bayesrm.posteriors.gaussian import GaussianPosterior, gaussian_draws
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Preferences, ResponsePool, compact
 from bayesrm.utils.checked import Count, checked
@@ -108,58 +113,56 @@ def _variational(
     particles: int,
     seed: int,
 ) -> GaussianPosterior:
-    laplace = laplace_posterior(model, pool, preferences, joint, find_mode(joint, start))
-    laplace = replace(laplace, refit=partial(refit, particles, seed), inference=Svi.name)
-    found, cholesky = maximise_elbo(laplace, particles, seed)
-    nu, beta = joint.split(found)
-    _, precision = joint.prior(joint.nuisance.values(nu))
-    q = len(nu)
-    fitted = replace(
-        laplace,
-        location=beta,
-        nuisance=nu,
-        joint=DenseFactor(cholesky),
-        information=DenseFactor(cholesky).last(q),
-        prior_precision=precision,
-    )
+    where = coordinates(joint)
+    laplace = find_mode(where.joint, where.latent(start))
+    features, *labels = _arguments(model, pool, preferences, joint.data.difference.device)
+    program = model.last_layer if where.prior is None else partial(model.last_layer, prior=where.prior)
+    arguments = (where.rows(features), *labels)
+    found, cholesky = maximise_elbo(program, arguments, where.joint, laplace, particles, seed)
+    nu, beta = where.joint.split(found)
+    fitted = replace(laplace, nuisance=nu, beta=beta, joint=DenseFactor(cholesky))
     # The ascent is noisy: where it has not helped, its start is the answer.
-    scored = [replace(posterior, log_evidence=_elbo(posterior, joint, seed)) for posterior in (laplace, fitted)]
-    return max(scored, key=lambda posterior: posterior.log_evidence)
+    scored = [replace(mode, log_evidence=_elbo(mode, where.joint, seed)) for mode in (laplace, fitted)]
+    best = where.outside(max(scored, key=lambda mode: mode.log_evidence))
+    posterior = laplace_posterior(model, pool, preferences, joint, best)
+    return replace(posterior, refit=partial(refit, particles, seed), inference=Svi.name)
 
 
-def _elbo(posterior: GaussianPosterior, joint: LogJoint, seed: int) -> float:
+def _elbo(mode: Mode, joint: LogJoint, seed: int) -> float:
     """E_q[log p(y, x) − log q(x)] in nats over fresh draws, the same noise for every q."""
-    drawn = posterior.latent_draws(ELBO_DRAWS, rng.stream(seed, "elbo"))
-    assert drawn.log_q is not None
+    latent, log_q = gaussian_draws(mode.latent, mode.joint, ELBO_DRAWS, rng.stream(seed, "elbo"))
     with torch.no_grad():
-        log_p = torch.stack([joint(x) for x in drawn.latent[0]])
-    return float((log_p - drawn.log_q[0]).mean())
+        log_p = torch.stack([joint(x) for x in latent])
+    return float((log_p - log_q).mean())
 
 
 def maximise_elbo(
-    laplace: GaussianPosterior, particles: int, seed: int
+    program: Any, arguments: tuple[Any, ...], joint: LogJoint, laplace: Mode, particles: int, seed: int
 ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
     """Mean and Cholesky factor of the precision of the best Gaussian over x = (ν, β), started at Laplace.
 
     Parameters
     ----------
+    program, arguments
+        The Pyro model of the last layer, and what it takes.
+    joint
+        Its log joint density.
     laplace
-        Where to start, with model and data.
+        Where to start.
     particles
         Draws for each step.
     seed
         Root of the draws.
     """
-    location = torch.cat([laplace.nuisance, laplace.location])
-    arguments = _arguments(laplace)
+    location = laplace.latent
     with rng.fenced(seed), pyro.validation_enabled(False):
         kind = FullGuide if len(location) <= MOST_FULL else LowRankGuide
-        guide = kind(laplace.model.last_layer, init_loc_fn=init_to_sample)
+        guide = kind(program, init_loc_fn=init_to_sample)
         guide._setup_prototype(*arguments)
-        order = site_order(guide, laplace.log_joint.nuisance)
+        order = site_order(guide, joint.nuisance)
         covariance = torch.cholesky_inverse(laplace.joint_cholesky)[order][:, order]
         guide.start(location[order], cholesky_factor(covariance))
-        _ascend(guide, laplace.model, arguments, particles)
+        _ascend(guide, program, arguments, particles)
         with torch.no_grad():
             mean, scale = guide.gaussian()
     found = torch.empty_like(location)
@@ -172,24 +175,24 @@ def maximise_elbo(
     return found, (upper * torch.where(upper.diagonal() < 0, -1.0, 1.0)[:, None]).T.contiguous()
 
 
-def _arguments(posterior: LastLayerPosterior) -> tuple[Any, ...]:
+def _arguments(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> tuple[Any, ...]:
     """What the Pyro model of the last layer takes."""
-    preferences, device = posterior.preferences, posterior.location.device
     if len(preferences) == 0:
         # Pyro has no plates of size zero: one comparison of no weight says as little.
         zero = torch.zeros(1, dtype=torch.int64, device=device)
-        return posterior.location.new_zeros((1, len(posterior.location))), zero, zero, zero.double(), zero.double()
+        features = torch.zeros((1, model.features), dtype=torch.float64, device=device)
+        return features, zero, zero, zero.double(), zero.double()
     used, first, second = compact(preferences.first, preferences.second)
     weight = np.ones(len(preferences)) if preferences.weight is None else preferences.weight
     columns = (torch.from_numpy(column).to(device) for column in (first, second, preferences.outcome, weight))
-    features = encode(posterior.model, posterior.pool, used, device)
-    return (features, *columns, Context.of(preferences, device))
+    return (encode(model, pool, used, device), *columns, Context.of(preferences, device))
 
 
-def _ascend(guide: Any, model: RewardModel, arguments: tuple[Any, ...], particles: int) -> None:
+def _ascend(guide: Any, program: Any, arguments: tuple[Any, ...], particles: int) -> None:
     """Steps of falling size, each size until the ELBO rises no more; the guide ends at the average of the last."""
     parameters = [parameter for _, parameter in sorted(guide.named_parameters())]
-    program: Any = model.last_layer
     negative_elbo = Trace_ELBO(num_particles=particles)(program, guide)
     optimizer = torch.optim.Adam(parameters)
     show = len(arguments[1]) * particles * WINDOW * MOST_WINDOWS > LONG_WORK

@@ -320,13 +320,21 @@ class RewardModel(PyroModule):
         outcome: Float[Tensor, "comparison"] | None = None,
         weight: Float[Tensor, "comparison"] | None = None,
         context: Context | None = None,
+        prior: Prior | None = None,
     ) -> Float[Tensor, "comparison"]:
-        """The Bayesian part alone, given features: sample sites ``beta``, nuisance parameters, and ``outcome``."""
+        """The Bayesian part alone, given features: sample sites ``beta``, nuisance parameters, and ``outcome``.
+
+        ``prior`` stands for the model's own where the features are other coordinates of its features.
+        """
         if self.program is not None:
             return self.program(features, first, second, outcome, weight)
         context = Context() if context is None else context
-        scale = self.prior_sd().to(features)[: features.shape[-1]]
-        location = self.prior_location().to(features)[: features.shape[-1]]
+        if prior is None:
+            scale = self.prior_sd().to(features)[: features.shape[-1]]
+            location = self.prior_location().to(features)[: features.shape[-1]]
+        else:
+            location, precision = prior({})
+            scale = precision.rsqrt()
         beta = pyro.sample("beta", dist.Normal(location, scale).to_event(1))
         likelihood = self.likelihood.given(self.likelihood.nuisances(context), context)
         reward = features @ beta

@@ -52,20 +52,20 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Gaussian:
-    """The Gaussian that a posterior is, or the one with its moments.
+    """The Gaussian that a posterior is, or the one with its moments, of x = (β, ν).
 
     Parameters
     ----------
     location
-        Mean of x = (ν, β).
-    factor
-        C with Cov(x) = C Cᵀ; of width zero for a point.
+        Mean of x.
+    scale_tril
+        Lower-triangular T with Cov(x) = T Tᵀ; zeros for a point.
     information
         Of β, where designs have one to use.
     """
 
     location: Float[Tensor, "latent"]
-    factor: Float[Tensor, "latent rank"]
+    scale_tril: Float[Tensor, "latent latent"]
     information: Float[Tensor, "feature feature"] | None = None
 
 
@@ -195,12 +195,11 @@ class PosteriorDraws:
         return dataset(variables, axes | {axis: at for axis, at in self.coordinates.items() if axis in used})
 
     def _approximation(self, gaussian: Gaussian) -> xr.Dataset:
-        beta_first = torch.arange(len(gaussian.location)).roll(-len(self.unconstrained))
         names = [*self.weights, *self.unconstrained]
         coordinates = {"latent": names, "latent_factor": names}
         variables = {
-            "location": (("latent",), gaussian.location[beta_first].cpu().numpy()),
-            "scale_tril": (("latent", "latent_factor"), _scale_tril(gaussian.factor[beta_first])),
+            "location": (("latent",), gaussian.location.cpu().numpy()),
+            "scale_tril": (("latent", "latent_factor"), gaussian.scale_tril.cpu().numpy()),
         }
         if gaussian.information is not None:
             coordinates |= {"weight": self.weights, "other_weight": self.weights}
@@ -268,11 +267,21 @@ def last_layer_draws(
 
 
 def moment_factor(draws: Float[Tensor, "draw latent"]) -> Float[Tensor, "latent rank"]:
-    """C with C Cᵀ the covariance of draws: Rᵀ of a QR of the centred ones; of width zero for a single draw."""
+    """C with C Cᵀ the covariance of draws, no wider than they are many; of width zero for a single draw.
+
+    That is the centred ones, or where they are more than their variables Rᵀ of their QR.
+    """
     if len(draws) < 2:
         return draws.new_empty((draws.shape[1], 0))
     centred = (draws - draws.mean(dim=0)) / math.sqrt(len(draws) - 1)
+    if len(draws) <= draws.shape[1]:
+        return centred.T.contiguous()
     return torch.linalg.qr(centred, mode="r").R.T.contiguous()
+
+
+def beta_first(size: int, nuisance: int) -> Int64[Tensor, "latent"]:
+    """The places in (ν, β) of the elements of (β, ν)."""
+    return torch.arange(size).roll(-nuisance)
 
 
 def dataset(variables: dict[str, Any], coordinates: dict[str, Any]) -> xr.Dataset:
@@ -375,14 +384,3 @@ def _axes(joint: LogJoint, posterior: dict[str, Tensor]) -> tuple[dict[str, tupl
 
 def _arrays(tensors: dict[str, Tensor]) -> Draws:
     return {name: value.detach().cpu().double().numpy() for name, value in tensors.items()}
-
-
-def _scale_tril(factor: Float[Tensor, "feature rank"]) -> np.ndarray:
-    """The lower-triangular T with T Tᵀ = C Cᵀ: R of a QR of Cᵀ, transposed; zeros for a point."""
-    d, rank = factor.shape
-    if rank == 0:
-        return np.zeros((d, d))
-    padded = torch.cat([factor, factor.new_zeros((d, max(0, d - rank)))], dim=1)
-    upper = torch.linalg.qr(padded.T, mode="r").R[:d]
-    sign = torch.where(upper.diagonal() < 0, -1.0, 1.0)
-    return (upper * sign[:, None]).T.cpu().numpy()

@@ -27,10 +27,11 @@ from torch import Tensor
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardMoments
-from bayesrm.posteriors.datatree import moment_factor
+from bayesrm.posteriors.datatree import beta_first, moment_factor
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, Seed, checked
+from bayesrm.utils.linalg import lower_root
 
 MOST_REWARD_DRAWS = 1000
 """Expectations of nonlinear functions of rewards average over at most this many draws, evenly spaced in the chains."""
@@ -60,13 +61,13 @@ class DrawsPosterior(LastLayerPosterior):
 
     @cached_property
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:
-        """Rᵀ with R from a QR of the centred draws: no wider than there are features."""
+        """As wide as there are draws, or features where these are fewer."""
         return moment_factor(self.beta)
 
-    @property
-    def latent_factor(self) -> Float[Tensor, "latent rank"]:
-        """As :attr:`covariance_factor`, of the draws of x."""
-        return moment_factor(self.drawn.latent.flatten(0, 1))
+    def scale_tril(self) -> Float[Tensor, "latent latent"]:
+        """Of the covariance of the draws of x."""
+        draws = self.drawn.latent.flatten(0, 1)
+        return lower_root(moment_factor(draws)[beta_first(draws.shape[1], len(self.nuisance))])
 
     def reward_moments(
         self, pool: ResponsePool, responses: Int64[np.ndarray, "response"] | None = None

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm.posteriors.base import RewardMoments
+from bayesrm.posteriors.datatree import beta_first
 from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import ResponsePool
 from bayesrm.utils.factors import Factor
@@ -48,10 +49,9 @@ class GaussianPosterior(LastLayerPosterior):
         """F⁻ᵀ, since Λ_β⁻¹ = F⁻ᵀ F⁻¹."""
         return self.information.covariance_factor
 
-    @property
-    def latent_factor(self) -> Float[Tensor, "latent rank"]:
-        """The inverse of the transposed factor of Λ."""
-        return self.joint.covariance_factor
+    def scale_tril(self) -> Float[Tensor, "latent latent"]:
+        """By the factor of Λ."""
+        return self.joint.covariance_tril(beta_first(len(self.joint), len(self.nuisance)))
 
     def entropy(self) -> float:
         """Entropy of β in nats."""
@@ -61,8 +61,15 @@ class GaussianPosterior(LastLayerPosterior):
     def latent_draws(self, draws: int, generator: np.random.Generator) -> LatentDraws:
         """x̂ + F⁻ᵀε, one chain."""
         location = torch.cat([self.nuisance, self.location])
-        size = len(location)
-        noise = torch.from_numpy(generator.standard_normal((draws, size))).to(location.device)
-        latent = location + self.joint.colour(noise)
-        log_q = self.joint.half_log_det - 0.5 * (noise.square().sum(dim=1) + size * math.log(2 * math.pi))
+        latent, log_q = gaussian_draws(location, self.joint, draws, generator)
         return LatentDraws(latent[None], log_q[None])
+
+
+def gaussian_draws(
+    location: Float[Tensor, "latent"], factor: Factor, draws: int, generator: np.random.Generator
+) -> tuple[Float[Tensor, "draw latent"], Float[Tensor, "draw"]]:
+    """x̂ + F⁻ᵀε, and their log density in nats."""
+    size = len(location)
+    noise = torch.from_numpy(generator.standard_normal((draws, size))).to(location.device)
+    latent = location + factor.colour(noise)
+    return latent, factor.half_log_det - 0.5 * (noise.square().sum(dim=1) + size * math.log(2 * math.pi))

@@ -114,10 +114,9 @@ class LastLayerPosterior(RewardPosterior):
     def covariance_factor(self) -> Float[Tensor, "feature rank"]:
         """C with Cov(β) = C Cᵀ."""
 
-    @property
     @abstractmethod
-    def latent_factor(self) -> Float[Tensor, "latent rank"]:
-        """C with Cov(x) = C Cᵀ, nuisance parameters unconstrained and before β."""
+    def scale_tril(self) -> Float[Tensor, "latent latent"]:
+        """The lower-triangular root of the covariance of (β, ν), ν unconstrained; zeros for a point."""
 
     @abstractmethod
     def latent_draws(self, draws: int, generator: np.random.Generator) -> LatentDraws:
@@ -229,7 +228,7 @@ class LastLayerPosterior(RewardPosterior):
             stats=drawn.stats,
             log_q=None if drawn.log_q is None else drawn.log_q.cpu().numpy(),
             approximation=Gaussian(
-                torch.cat([self.nuisance, self.location]), self.latent_factor, self.information.matrix
+                torch.cat([self.location, self.nuisance]), self.scale_tril(), self.information.matrix
             ),
             prior_precision=self.prior_precision.cpu().numpy(),
             log_likelihood=log_likelihood,

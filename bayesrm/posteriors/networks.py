@@ -32,9 +32,10 @@ from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs
 from bayesrm.posteriors.chains import chains_for, chosen_responses, in_chains
-from bayesrm.posteriors.datatree import Gaussian, last_layer_draws, moment_factor
+from bayesrm.posteriors.datatree import Gaussian, beta_first, last_layer_draws, moment_factor
 from bayesrm.types import Preferences, ResponsePool, require_within
 from bayesrm.utils.checked import Count, Seed, checked
+from bayesrm.utils.linalg import lower_root
 
 DRAWS_AT_ONCE = 8
 """Networks that are evaluated together on a block of responses: bounds the memory of their hidden layers."""
@@ -143,6 +144,7 @@ class NetworkDraws(RewardPosterior):
         used, first, second = local_pairs(self.preferences)
         reward = self._rewards(self.pool, used).T[picked]
         networks = torch.cat([self.nuisance, self.beta], dim=1)
+        order = beta_first(networks.shape[1], self.nuisance.shape[1])
         # R̂ of what does not vary, such as the last layer of networks that dropout makes, does not exist.
         varying = bool((networks != networks[0]).any(dim=0).all())
         chains = chains_for(len(picked)) if varying else 1
@@ -161,7 +163,7 @@ class NetworkDraws(RewardPosterior):
             self.preferences,
             stats={},
             log_q=None,
-            approximation=Gaussian(networks.mean(dim=0), moment_factor(networks)),
+            approximation=Gaussian(networks.mean(dim=0)[order], lower_root(moment_factor(networks)[order])),
             prior_precision=self.prior_precision.cpu().numpy(),
             log_likelihood=log_likelihood,
             attributes={

@@ -32,10 +32,10 @@ class PointPosterior(LastLayerPosterior):
         """Of width zero."""
         return self.location.new_empty((len(self.location), 0))
 
-    @property
-    def latent_factor(self) -> Float[Tensor, "latent rank"]:
-        """Of width zero."""
-        return self.location.new_empty((len(self.nuisance) + len(self.location), 0))
+    def scale_tril(self) -> Float[Tensor, "latent latent"]:
+        """Zeros."""
+        size = len(self.nuisance) + len(self.location)
+        return self.location.new_zeros((size, size))
 
     def entropy(self) -> float:
         """A point has no entropy in nats: raises CapabilityError."""

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from bayesrm.utils.linalg import cholesky_factor
+from bayesrm.utils.linalg import lower_root, updated_diagonal
+
+MOST_SHRUNK = 1e3
+"""How many times smaller a posterior sd may be than the prior one, for a covariance as prior less what labels told."""
 
 
 class Factor(ABC):
@@ -55,6 +58,10 @@ class Factor(ABC):
     def covariance_factor(self) -> Float[Tensor, "latent latent"]:
         """F⁻ᵀ, since Λ⁻¹ = F⁻ᵀ F⁻¹."""
         return self.whiten(torch.eye(len(self), dtype=torch.float64, device=self.device))
+
+    def covariance_tril(self, order: Int64[Tensor, "latent"]) -> Float[Tensor, "latent latent"]:
+        """The lower-triangular root of Λ⁻¹ with its rows and columns in this order."""
+        return lower_root(self.covariance_factor[order])
 
     @abstractmethod
     def __len__(self) -> int:
@@ -170,8 +177,19 @@ class SpannedFactor(Factor):
 
     @cached_property
     def cholesky(self) -> Float[Tensor, "latent latent"]:
-        """Made from Λ when it is first asked for: as large as the dense one, and no faster."""
-        return cholesky_factor(self.matrix)
+        """Of D² + DQ (Λ̃ − I) QᵀD, made when it is first asked for: as large as the dense one."""
+        change = self.inner @ self.inner.T
+        change.diagonal().sub_(1.0)
+        return updated_diagonal(self.root_prior.square(), self.root_prior[:, None] * self.basis, change)
+
+    def covariance_tril(self, order: Int64[Tensor, "latent"]) -> Float[Tensor, "latent latent"]:
+        """Of D⁻² + D⁻¹Q (Λ̃⁻¹ − I) QᵀD⁻¹, where no variance is so small beside its prior that the sum would lose it."""
+        if float(self.inner.diagonal().max()) > MOST_SHRUNK:
+            return super().covariance_tril(order)
+        change = torch.cholesky_inverse(self.inner)
+        change.diagonal().sub_(1.0)
+        root = self.root_prior[order]
+        return updated_diagonal(root.pow(-2), self.basis[order] / root[:, None], change)
 
     def __len__(self) -> int:
         return len(self.root_prior)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from blocks import fits_of_auto, kernel_over_all_pairs
 from inference import laplace_against_laplace_torch, nuts_against_plain_pyro
-from many_features import fit_and_choose
+from many_features import fit_and_choose, other_fits
 from rich.console import Console
 from rich.table import Table
 
@@ -220,7 +220,9 @@ def _time_lists(prompts: int, each: int, lists: int, d: int) -> dict[str, Any]:
 
 def features_many_more_than_labels() -> dict[str, Any]:
     """3,000 features of 200 responses: in the span of the labels, against matrices of all features."""
-    return {"features": 3000, "responses": 200, "labels": 100} | alternate(*fit_and_choose(), repeats=1)
+    rows = {name: alternate(*timed, repeats=1) for name, timed in other_fits().items()}
+    sizes = {"features": 3000, "responses": 200, "labels": 100}
+    return sizes | alternate(*fit_and_choose(), repeats=1) | {"rows": rows}
 
 
 def auto_on_ten_blocks() -> dict[str, Any]:

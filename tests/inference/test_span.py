@@ -101,6 +101,11 @@ def test_a_factor_of_few_directions_is_a_factor_of_the_matrix_that_it_stands_for
     torch.testing.assert_close(factor.covariance_factor @ factor.covariance_factor.T, covariance)
     spread = factor.colour(torch.eye(n, dtype=torch.float64))
     torch.testing.assert_close(spread.T @ spread, covariance)
+    order = torch.randperm(n, generator=r)
+    tril = factor.covariance_tril(order)
+    assert torch.equal(tril, tril.tril())
+    torch.testing.assert_close(tril @ tril.T, covariance[order][:, order])
+    torch.testing.assert_close(tril, DenseFactor(torch.linalg.cholesky(precision)).covariance_tril(order))
     torch.testing.assert_close(
         factor.last(head).matrix, torch.linalg.inv(covariance[head:, head:]), rtol=1e-9, atol=1e-9
     )
@@ -148,3 +153,156 @@ def test_what_is_orthogonal_to_all_labels_keeps_its_prior():
     sampled = (draws @ outside[0]).std()
     expected = 0.2 * float(outside[0].norm())
     assert float(sampled) == pytest.approx(expected, abs=5 * expected / math.sqrt(2 * 4000))
+
+
+@pytest.mark.parametrize("largest", [1.0, 1e6])
+def test_a_root_in_blocks_is_that_of_the_whole_covariance(largest):
+    """More rows than a block has, and posterior variances from the prior's down to a part in 1e12 of it."""
+    r = torch.Generator().manual_seed(1)
+    n, rank = 150, 20
+    root = 0.5 + torch.rand(n, generator=r, dtype=torch.float64)
+    basis = torch.linalg.qr(torch.randn(n, rank, generator=r, dtype=torch.float64)).Q
+    inner = torch.linalg.cholesky(torch.cov(torch.randn(rank, 90, generator=r, dtype=torch.float64)))
+    inner = inner * torch.logspace(0, math.log10(largest), rank, dtype=torch.float64)[:, None]
+    factor = SpannedFactor(root, basis, inner)
+    torch.testing.assert_close(factor.cholesky @ factor.cholesky.T, factor.matrix, rtol=1e-10, atol=1e-10)
+    tril = factor.covariance_tril(torch.arange(n))
+    # The covariance in the span, of which the smallest part is to be right too: it is the inverse of Λ̃.
+    whitened = inner.T @ (root[:, None] * basis).T @ tril
+    torch.testing.assert_close(whitened @ whitened.T, torch.eye(rank).double(), rtol=0, atol=1e-6)
+
+
+# --- other inferences ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prior_scale", [None, 0.3])
+@pytest.mark.parametrize("likelihood", ["bradley-terry", "davidson"])
+def test_a_point_and_its_information_are_those_of_all_features(likelihood, prior_scale, dense):
+    pool, new = _pool(), _pool(seed=7)
+    labels = _labels(pool, 60)
+    model = brm.RewardModel(pool, "linear", likelihood=likelihood, prior_scale=prior_scale)
+
+    def fit():
+        first = brm.fit(model, pool, labels[:50], "plugin")
+        return first, first.condition(labels[50:])
+
+    for got, wanted in zip(fit(), dense(fit), strict=True):
+        assert isinstance(got.information, SpannedFactor)
+        assert isinstance(wanted.information, DenseFactor)
+        for other in (pool, new):
+            one, two = got.whitened(other), wanted.whitened(other)
+            for mine, expected in (
+                (got.reward_moments(other).mean, wanted.reward_moments(other).mean),
+                (one @ one.T, two @ two.T),
+            ):
+                # Under a ridge of 1e-6 the p × p answer itself has lost nine digits of sixteen.
+                largest = float(expected.abs().max())
+                torch.testing.assert_close(
+                    mine, expected, rtol=0, atol=(1e-7 if prior_scale is None else 1e-8) * max(1.0, largest)
+                )
+        torch.testing.assert_close(got.nuisance, wanted.nuisance, rtol=0, atol=1e-8)
+
+
+def test_a_point_that_training_found_keeps_what_lies_outside_of_the_span(monkeypatch):
+    """Its information alone is in the span."""
+    monkeypatch.setattr("bayesrm.utils.span.FEWEST", 40)
+    pool = brm.ResponsePool(np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32), np.arange(24) // 4)
+    model = brm.RewardModel(3, hidden=(64,), training="paper")
+    labels = _labels(pool, 12)
+    posterior = brm.fit(model, pool, labels, "plugin")
+    assert isinstance(posterior.information, SpannedFactor)
+    z = posterior.log_joint.data.difference
+    p = torch.sigmoid(z @ posterior.location)
+    precision = posterior.prior_precision
+    expected = z.T @ ((p * (1 - p))[:, None] * z) + torch.diag(precision)
+    torch.testing.assert_close(posterior.information.matrix, expected, rtol=1e-8, atol=1e-12)
+
+
+def _short(monkeypatch):
+    monkeypatch.setattr("bayesrm.inference.svi.MOST_WINDOWS", 4)
+
+
+def test_variational_inference_in_the_span_is_the_best_gaussian_over_all_features(monkeypatch):
+    """E_q ∇f = 0 over all features (Opper & Archambeau 2009), and new responses have the prior outside of the span."""
+    _short(monkeypatch)
+    pool, new = _pool(), _pool(seed=7)
+    labels = _labels(pool)
+    model = brm.RewardModel(pool, "linear", likelihood="davidson", prior_scale=0.3)
+    laplace, got = (brm.fit(model, pool, labels, inference) for inference in ("laplace", "svi"))
+    assert isinstance(got.joint, SpannedFactor)
+    assert got.inference == "svi"
+
+    def gradient(posterior):
+        latent = posterior.latent_draws(100, np.random.default_rng(0)).latent[0]
+        centre = torch.cat([posterior.nuisance, posterior.location])
+        draws = [posterior.log_joint.curvature(x)[0] for x in torch.cat([latent, 2 * centre - latent])]
+        return float(posterior.joint.whiten(torch.stack(draws).mean(0)[None]).abs().max())
+
+    assert gradient(got) < 0.1 < 0.3 < gradient(laplace)
+    basis = torch.linalg.qr(got.features(pool).T).Q
+    outside = got.features(new) - got.features(new) @ basis @ basis.T
+    u = got.whiten(outside)
+    torch.testing.assert_close(u @ u.T, 0.09 * outside @ outside.T, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("inference", ["svi", "plugin", "nuts", "laplace"])
+def test_no_labels_and_many_features_are_the_prior(inference, monkeypatch):
+    _short(monkeypatch)
+    pool = _pool()
+    settings = brm.inference.Nuts(chains=1, draws=30, warmup=10) if inference == "nuts" else inference
+    posterior = brm.fit(brm.RewardModel(pool, "linear", prior_scale=0.2), pool, brm.Preferences.none(), settings)
+    assert isinstance(posterior.information, SpannedFactor)
+    torch.testing.assert_close(
+        posterior.prior_precision, torch.full((P,), 25.0, dtype=torch.float64), rtol=1e-9, atol=0
+    )
+    if inference != "nuts":
+        torch.testing.assert_close(posterior.location, torch.zeros(P).double(), rtol=0, atol=1e-6)
+        expected = torch.full((P,), 25.0).double().diag()
+        torch.testing.assert_close(posterior.information.matrix, expected, rtol=0, atol=1e-4)
+
+
+def test_chains_in_the_span_with_the_prior_beside_them(monkeypatch):
+    """Draws within the span are the sampler's own; beside it they have the prior's moments, whatever those are."""
+    pool = _pool()
+    labels = _labels(pool, 60)
+    model = brm.RewardModel(pool, "linear", likelihood="davidson", prior_scale=0.2)
+    joint = brm.fit(model, pool, labels).log_joint
+    inside = span.span_of(joint)
+    assert inside is not None
+    sampled = []
+    own = brm.inference.nuts.sample
+    monkeypatch.setattr(
+        "bayesrm.inference.nuts.sample", lambda *given: sampled.append((given, own(*given))) or sampled[-1][1]
+    )
+    posterior = brm.fit(model, pool, labels, brm.inference.Nuts(chains=2, draws=60, warmup=25))
+    (given, inner), latent = sampled[0], posterior.drawn.latent
+    assert given[0].size == 1 + inside.basis.shape[1]
+    torch.testing.assert_close(
+        torch.stack([inside.latent(x) for x in latent.flatten(0, 1)]), inner.latent.flatten(0, 1)
+    )
+    beta = latent[..., 1:].flatten(0, 1) * inside.root_prior
+    outside = beta - beta @ inside.basis @ inside.basis.T
+    n, free = len(beta), P - inside.basis.shape[1]
+    directions = torch.linalg.qr(inside.basis, mode="complete").Q[:, -free:]
+    white = outside @ directions
+    squares = white.square().mean()
+    assert float(squares) == pytest.approx(1.0, abs=5 * math.sqrt(2 / (n * free)))
+    assert float(white.mean(dim=0).abs().max()) < 5 / math.sqrt(n)
+    with_inside = white.T @ (inner.latent.flatten(0, 1) - inner.latent.flatten(0, 1).mean(dim=0))
+    scale = inner.latent.flatten(0, 1).std(dim=0)
+    assert float((with_inside / n / scale).abs().max()) < 5.5 / math.sqrt(n)
+    assert isinstance(posterior.information, SpannedFactor)
+    tree = posterior.to_datatree(40)
+    lp = [float(joint(x)) for x in posterior.latent_draws(40, np.random.default_rng(0)).latent[1]]
+    np.testing.assert_allclose(tree["sample_stats"]["lp"][1], lp, rtol=1e-9)
+
+
+@pytest.mark.parametrize("inference", ["laplace", "plugin"])
+def test_the_tree_is_that_of_all_features(inference, dense):
+    pool = _pool()
+    model = brm.RewardModel(pool, "linear", likelihood="davidson")
+    got, wanted = (run(lambda: brm.fit(model, pool, _labels(pool), inference)) for run in (lambda f: f(), dense))
+    one, two = (posterior.to_datatree(4)["approximation"].to_dataset() for posterior in (got, wanted))
+    for name in ("location", "scale_tril", "information"):
+        largest = float(np.abs(two[name]).max())
+        np.testing.assert_allclose(one[name], two[name], rtol=0, atol=1e-6 * max(largest, 1e-6), err_msg=name)

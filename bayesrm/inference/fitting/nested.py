@@ -58,9 +58,8 @@ def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = No
     q = joint.nuisance.size
     span = span_of(joint)
     if span is not None:
-        nu, beta = joint.split(joint.start() if latent is None else latent)
-        inside = span.inside(beta)
-        begin = replace(start, beta=inside) if isinstance(start, Mode) else torch.cat([nu, inside])
+        inside = span.latent(joint.start() if latent is None else latent)
+        begin = replace(start, beta=inside[q:]) if isinstance(start, Mode) else inside
         return span.outside(find_mode(span.joint, begin))
     if q == 0:
         return maximise(joint, latent)

@@ -6,21 +6,65 @@ the labels leave it at its prior. So mode, evidence and curvature are found in n
 
     β̂ = μ + D⁻¹ Q (γ̂ − QᵀDμ),      Λ = D (I + Q (Λ_γ − I) Qᵀ) D,
 
-which is exact. The span of n responses' features holds that of all comparisons of them.
+which is exact. The span of n responses' features holds that of all comparisons of them. A draw of β is one of γ with
+a draw of the prior beside it,
+
+    β = μ + D⁻¹ (Q (γ − QᵀDμ) + (I − Q Qᵀ) ε),      ε ~ Normal(0, I).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.fitting.newton import Mode
-from bayesrm.models.log_joint import CentredPrior, GaussianPrior, LogJoint
-from bayesrm.utils.factors import SpannedFactor
+from bayesrm.models.log_joint import CentredPrior, GaussianPrior, LogJoint, Prior
+from bayesrm.utils.factors import Factor, SpannedFactor
 from bayesrm.utils.span import span_basis
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A log joint density as it is, where features are not many more than labels: all that a :class:`Span` does.
+
+    Parameters
+    ----------
+    joint
+        The log joint density of (ν, β).
+    """
+
+    joint: LogJoint
+
+    @property
+    def prior(self) -> Prior | None:
+        """In place of the model's own."""
+        return None
+
+    def rows(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response feature"]:
+        """Features, by which rewards of β are those of what ``joint`` is over."""
+        return features
+
+    def latent(self, x: Float[Tensor, "latent"]) -> Float[Tensor, "latent"]:
+        """(ν, β) as ``joint`` has it."""
+        return x
+
+    def outside(self, mode: Mode) -> Mode:
+        """The Gaussian of (ν, β) from that of ``joint``."""
+        return mode
+
+    def factor(self, inner: Factor) -> Factor:
+        """Of the precision of (ν, β), or of β alone, from that of ``joint``."""
+        return inner
+
+    def draws(
+        self, drawn: Float[Tensor, "chain draw latent"], generator: np.random.Generator
+    ) -> Float[Tensor, "chain draw latent"]:
+        """Draws of (ν, β) from those of ``joint``."""
+        return drawn
 
 
 @dataclass(frozen=True)
@@ -46,15 +90,42 @@ class Span:
         """γ = QᵀDβ."""
         return self.basis.T @ (self.root_prior * beta)
 
+    @property
+    def prior(self) -> Prior | None:
+        """That of γ."""
+        return self.joint.prior
+
+    def rows(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response rank"]:
+        """QᵀD⁻¹φ, whose differences have the rewards of γ where they lie in the span."""
+        return (features / self.root_prior) @ self.basis
+
+    def latent(self, x: Float[Tensor, "latent"]) -> Float[Tensor, "inner"]:
+        """(ν, γ) from (ν, β)."""
+        nu, beta = x[: self.joint.nuisance.size], x[self.joint.nuisance.size :]
+        return torch.cat([nu, self.inside(beta)])
+
     def outside(self, mode: Mode) -> Mode:
         """The mode of (ν, β), with the factor of its curvature, from that of (ν, γ)."""
-        q = len(mode.nuisance)
         away = self.basis @ (mode.beta - self.inside(self.location))
-        ones = self.root_prior.new_ones(q)
-        factor = SpannedFactor(
-            torch.cat([ones, self.root_prior]), torch.block_diag(torch.diag(ones), self.basis), mode.joint.cholesky
+        return replace(mode, beta=self.location + away / self.root_prior, joint=self.factor(mode.joint))
+
+    def factor(self, inner: Factor) -> SpannedFactor:
+        """D (I + Q (Λ_γ − I) Qᵀ) D, with nuisance parameters before it where they stand before γ."""
+        ones = self.root_prior.new_ones(len(inner) - self.basis.shape[1])
+        return SpannedFactor(
+            torch.cat([ones, self.root_prior]), torch.block_diag(torch.diag(ones), self.basis), inner.cholesky
         )
-        return replace(mode, beta=self.location + away / self.root_prior, joint=factor)
+
+    def draws(
+        self, drawn: Float[Tensor, "chain draw inner"], generator: np.random.Generator
+    ) -> Float[Tensor, "chain draw latent"]:
+        """Draws of (ν, β) from those of (ν, γ), the prior's beside them."""
+        q = self.joint.nuisance.size
+        shape = (*drawn.shape[:2], len(self.location))
+        noise = torch.from_numpy(generator.standard_normal(shape)).to(drawn.device)
+        within = drawn[..., q:] - self.inside(self.location) - noise @ self.basis
+        beta = self.location + (noise + within @ self.basis.T) / self.root_prior
+        return torch.cat([drawn[..., :q], beta], dim=-1)
 
 
 def span_of(joint: LogJoint) -> Span | None:
@@ -65,6 +136,8 @@ def span_of(joint: LogJoint) -> Span | None:
         return None
     location, precision = prior({})
     root = precision.sqrt()
+    if len(rows) == 0:  # without labels one direction stands for none
+        rows = torch.zeros_like(root)[None]
     basis = span_basis(rows / root)
     if basis is None:
         return None
@@ -72,3 +145,8 @@ def span_of(joint: LogJoint) -> Span | None:
     centre = basis.T @ (root * location)
     prior_within = GaussianPrior(centre, torch.ones_like(centre))
     return Span(basis, root, location, replace(joint, data=within, prior=prior_within))
+
+
+def coordinates(joint: LogJoint) -> Span | Whole:
+    """Where to fit a log joint density: in the span of its labels, where that is much smaller."""
+    return span_of(joint) or Whole(joint)
