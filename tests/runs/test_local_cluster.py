@@ -125,6 +125,11 @@ def test_the_folder_that_workers_import_from_is_theirs(cluster, temporary_files)
     )
 
 
+def test_no_profiler_looks_at_the_workers_threads(cluster):
+    """It holds HDF5's handles for a moment, and results of one seed then differ in bytes."""
+    assert not any(cluster.run(lambda dask_worker: "profile" in dask_worker.periodic_callbacks).values())
+
+
 @pytest.mark.parametrize("page", ["", "health", "info/main/workers.html", "json/counts.json", "metrics", "status"])
 def test_dask_shows_no_page(cluster, page):
     """Dask opens web servers whatever one asks for; there is nothing behind them."""
