@@ -37,6 +37,7 @@ from bayesrm.data.covariates import surface_of
 from bayesrm.data.golden import as_golden
 from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.errors import InvalidInputError
+from bayesrm.models.far_out import warn_far_out
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import checked
@@ -173,6 +174,7 @@ def predict(
     rewards = as_golden(golden, len(pool))
     if not 0 < temperature < math.inf:
         raise InvalidInputError(f"expected a finite temperature above 0, got {temperature}")
+    warn_far_out(posterior.model.encoder, pool, stacklevel=5)
     sizes = np.bincount(pool.group)
     order = np.argsort(pool.group, kind="stable")
     numbering = PairNumbering(np.arange(len(pool)), sizes)

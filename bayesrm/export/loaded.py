@@ -29,6 +29,7 @@ from bayesrm.export.reward_function import RewardFunction, input_blocks
 from bayesrm.export.saved_likelihood import load_likelihood
 from bayesrm.export.trl import TRLReward
 from bayesrm.inference import as_device
+from bayesrm.models.far_out import warn_far_out
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.posteriors.base import RewardMoments
 from bayesrm.types import ResponsePool
@@ -123,9 +124,11 @@ class LoadedRewardModel:
         mean, sd
             (response,) each; sd is 0 for a point estimate.
         """
+        pool = self._plain(x)
+        warn_far_out(self.function.encoder, pool)
         parts = [
             _mean_and_sd(self.function.moments(rows, values, without))
-            for rows, values in input_blocks(self._plain(x), self.covariates)
+            for rows, values in input_blocks(pool, self.covariates)
         ]
         mean, sd = (np.concatenate(column) for column in zip(*parts, strict=True))
         return mean, sd
@@ -159,6 +162,8 @@ class LoadedRewardModel:
         left, right = self._plain(first), self._plain(second)
         if len(left) != len(right):
             raise InvalidInputError(f"expected as many first as second, got {len(left)} and {len(right)}")
+        for side in (left, right):
+            warn_far_out(self.function.encoder, side)
         parts = []
         sides = (input_blocks(side, self.covariates) for side in (left, right))
         for one, other in zip(*sides, strict=True):
@@ -171,6 +176,7 @@ class LoadedRewardModel:
     def moments(self, x: Scorable, without: Sequence[str] = ()) -> RewardMoments:
         """Mean and covariance factor of rewards: their joint posterior, in 8 × features bytes a response."""
         pool = self._plain(x)
+        warn_far_out(self.function.encoder, pool)
         everything = np.arange(len(pool))
         return self.function.moments(
             pool.rows(everything), pool.covariate_rows(self.covariates, everything), without

@@ -18,10 +18,20 @@ FEWEST = 20
 _QUARTILES_OF_NORMAL, _TAIL_OF_NORMAL = 1.349, 2.576
 
 
-def usual_range(
-    values: Float[np.ndarray, "response column"],
-) -> tuple[Float[np.ndarray, "column"], Float[np.ndarray, "column"]]:
-    """Lower and upper limits of each column; infinite where nothing is far."""
+Limits = tuple[Float[np.ndarray, "column"], Float[np.ndarray, "column"]]
+"""Of each column, the lower one and the upper one."""
+
+
+def usual_range(values: Float[np.ndarray, "response column"], extremes: Limits | None = None) -> Limits:
+    """Lower and upper limits of each column; infinite where nothing is far.
+
+    Parameters
+    ----------
+    values
+        Responses that tell what is usual.
+    extremes
+        The smallest and the largest value of each column, where ``values`` are only some of the responses.
+    """
     columns = values.shape[1]
     nowhere = np.full(columns, -np.inf), np.full(columns, np.inf)
     n = len(values)
@@ -33,6 +43,7 @@ def usual_range(
     # Mostly constant columns, such as counts of something rare, are measured by their tails.
     tails = (high - low) / 2 / _TAIL_OF_NORMAL
     r = np.where(r > 0.1 * tails, r, tails)
-    far = np.maximum(values.max(axis=0) - middle, middle - values.min(axis=0)) > FAR * r
+    smallest, largest = (values.min(axis=0), values.max(axis=0)) if extremes is None else extremes
+    far = np.maximum(largest - middle, middle - smallest) > FAR * r
     lower, upper = np.where(far, middle - USUAL * r, -np.inf), np.where(far, middle + USUAL * r, np.inf)
     return lower, upper

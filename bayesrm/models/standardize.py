@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bayesrm.models.robust import usual_range
+from bayesrm.models.robust import Limits, usual_range
 from bayesrm.types import ResponsePool
 from bayesrm.utils.remembered import remembered
 
@@ -32,7 +32,7 @@ FEW = 0.02
 FLOAT32_NOISE = 2.5e-7
 """A standard deviation below this part of the mean is the rounding of a constant."""
 RANGE_ROWS = 2_048
-"""Responses that the usual range of a dimension is taken from."""
+"""Responses that the usual range of a dimension is taken from; all that the statistics are from may lie far from it."""
 _BLOCK = 128
 
 
@@ -88,9 +88,10 @@ class Standardize(nn.Module):
         total = np.zeros(pool.dim)
         squares = np.zeros(pool.dim)
         count = 0
-        lower, upper = usual_range(pool.rows(_evenly_spaced(len(pool))).astype(np.float64))
-        limits = (lower, upper) if np.isfinite(lower).any() else None
         blocks = _statistics_blocks(len(pool))
+        usual = pool.rows(_evenly_spaced(len(pool))).astype(np.float64)
+        lower, upper = usual_range(usual, _extremes(pool, blocks))
+        limits = (lower, upper) if np.isfinite(lower).any() else None
         centre = _clipped(pool.rows(blocks[0]), limits).mean(axis=0, dtype=np.float64)
         for block in blocks:
             rows = _clipped(pool.rows(block), limits).astype(np.float64) - centre
@@ -124,6 +125,13 @@ def _largest(scale: np.ndarray) -> float:
 
 def _clipped(rows: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
     return rows if limits is None else np.clip(rows, *limits)
+
+
+def _extremes(pool: ResponsePool, blocks: list[np.ndarray]) -> Limits:
+    """The smallest and the largest value of each column in these blocks: one response far out is in few samples."""
+    each = [(rows.min(axis=0), rows.max(axis=0)) for rows in (pool.rows(block) for block in blocks)]
+    smallest, largest = (np.array(column, dtype=np.float64) for column in zip(*each, strict=True))
+    return smallest.min(axis=0), largest.max(axis=0)
 
 
 def _evenly_spaced(n: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.models.far_out import warn_far_out
 from bayesrm.models.features import RESPONSE_BLOCK, difference
 from bayesrm.models.likelihoods.base import Likelihood, gaussian_expectation
 from bayesrm.models.reward_model import RewardModel
@@ -269,6 +270,13 @@ class RewardPosterior(ABC):
         """
         if len(without):
             pool = pool.holding(self.model.covariates.chosen(without))
+        warn_far_out(self.model.encoder, pool, stacklevel=4)
+        return self.about_mean(pool)
+
+    def about_mean(
+        self, pool: ResponsePool
+    ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
+        """What :meth:`reward` returns, without a word on responses far out."""
         centre = sum(moments.factor.sum(dim=0) for _, moments in self._blocks(pool)) / len(pool)
         means, sds = [], []
         for _, moments in self._blocks(pool):
@@ -287,6 +295,7 @@ class RewardPosterior(ABC):
             raise InvalidInputError(
                 f"expected first and second of the same length, got {len(pairs.first)} and {len(pairs.second)}"
             )
+        warn_far_out(self.model.encoder, pool, stacklevel=4)
         moments, rows, others = self._encode_pairs(pool, pairs)
         return moments.probability(self.likelihood, rows, others).cpu().numpy()
 
@@ -339,6 +348,7 @@ class RewardPosterior(ABC):
         """
         if not 0 < level < 1:
             raise InvalidInputError(f"expected a level between 0 and 1, got {level}")
+        warn_far_out(self.model.encoder, pool, stacklevel=4)
         return self.predictive.interval(pool, level)
 
     @checked
@@ -350,6 +360,7 @@ class RewardPosterior(ABC):
         :meth:`preference_probability` is that of a single answer, with the noise of answers and without u.
         """
         pairs = Comparisons(as_index(first, "first"), as_index(second, "second"))
+        warn_far_out(self.model.encoder, pool, stacklevel=4)
         return self.predictive.probability(pool, pairs)
 
     @checked

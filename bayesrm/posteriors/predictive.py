@@ -153,7 +153,7 @@ class Predictive:
 
     def _moments(self, pool: ResponsePool) -> Float[np.ndarray, "scale 2 response"]:
         """Mean and standard deviation of φᵀβ about the pool's mean, under each value of R."""
-        return np.stack([np.stack(posterior.reward(pool)) for posterior in self.posteriors])
+        return np.stack([np.stack(posterior.about_mean(pool)) for posterior in self.posteriors])
 
     def _mixture(self, moments: Float[np.ndarray, "scale 2 response"], responses: int) -> _Mixture:
         return _components(moments, self.weight, *self._values(), responses)

@@ -1,0 +1,67 @@
+r"""Responses that lie much farther out than those of the pool of the fit, of which a reward is extrapolated.
+
+With z the standardised embedding of a response, clipped as those of the pool are, and d dimensions that are not dead,
+
+    distance = √(Σ_j z_j² / d),
+
+which is about 1 for the pool itself: under the same prior for every weight, a linear reward has that many times the
+prior standard deviation of a typical one. Where the pool had nothing far out, new responses are not clipped, as a
+classifier that another library loads could not clip them: they are told of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from bayesrm.models.encoders import Encoder
+from bayesrm.models.robust import FAR
+from bayesrm.models.standardize import Standardize
+from bayesrm.types import ResponsePool
+from bayesrm.utils.remembered import remembered
+
+ROWS_AT_ONCE = 4096
+
+
+def warn_far_out(encoder: Encoder, pool: ResponsePool, stacklevel: int = 3) -> None:
+    """One sentence on how many responses lie how far out; nothing of raw inputs, whose scale nobody knows.
+
+    Parameters
+    ----------
+    encoder
+        Fitted to a pool.
+    pool
+        What is to be scored; it is read once.
+    stacklevel
+        As of ``warnings.warn``: the default is the caller of the function that calls this one.
+    """
+    standardize = encoder.standardize
+    if standardize is None or pool.dim != encoder.dim:  # the latter is refused where it is read
+        return
+    known = b"".join(value.detach().cpu().numpy().tobytes() for value in standardize.state_dict().values())
+    key = ("far out", hashlib.sha256(known).digest())
+    farther = remembered(pool, key, lambda: _farther(standardize, pool))
+    if len(farther):
+        warnings.warn(
+            f"{len(farther):,} of {len(pool):,} responses lie over {FAR:.0f} times as far out as those of the pool of "
+            f"the fit, up to {float(farther.max()):,.0f} times, and their rewards are extrapolated: were they embedded "
+            "as that pool was?",
+            stacklevel=stacklevel,
+        )
+
+
+def _farther(standardize: Standardize, pool: ResponsePool) -> Float[np.ndarray, "far"]:
+    """Distances above FAR."""
+    found = []
+    alive = max(1, int((standardize.inverse_scale != 0).sum()))
+    with torch.inference_mode():
+        for start in range(0, len(pool), ROWS_AT_ONCE):
+            rows = pool.rows(np.arange(start, min(start + ROWS_AT_ONCE, len(pool))))
+            z = standardize(torch.from_numpy(rows).to(standardize.mean.device)).double()
+            found.append((z.square().sum(dim=1) / alive).sqrt())
+    distance = torch.cat(found).cpu().numpy()
+    return distance[distance > FAR]
