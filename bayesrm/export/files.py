@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.architecture import build_encoder, load_encoder
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
 from bayesrm.models.covariates import CovariateFeatures
+from bayesrm.utils.factors import SpannedFactor
 from bayesrm.utils.files import read_json, sha256
 from bayesrm.utils.terminal import printable
 
@@ -111,10 +113,28 @@ def build_function(described: Description, tensors: Tensors, own: nn.Module | No
         encoder,
         covariates,
         tensors["reward.location"],
-        tensors["reward.covariance_factor"],
+        read_covariance(tensors),
         tensors["reward.centre"],
         tensors.get("reward.draws"),
     )
+
+
+def covariance_tensors(covariance: Float[Tensor, "feature rank"] | SpannedFactor) -> Tensors:
+    """What is written of the covariance of β: of many more features than labels no matrix of all of them."""
+    if isinstance(covariance, SpannedFactor):
+        return {
+            "reward.root_prior": covariance.root_prior,
+            "reward.basis": covariance.basis,
+            "reward.inner": covariance.inner,
+        }
+    return {"reward.covariance_factor": covariance}
+
+
+def read_covariance(tensors: Tensors) -> Float[Tensor, "feature rank"] | SpannedFactor:
+    """What :func:`covariance_tensors` wrote."""
+    if "reward.root_prior" in tensors:
+        return SpannedFactor(*(tensors[f"reward.{name}"] for name in ("root_prior", "basis", "inner")))
+    return tensors["reward.covariance_factor"]
 
 
 def describe_covariates(covariates: CovariateFeatures) -> Description | None:
@@ -158,7 +178,7 @@ def to_device(function: RewardFunction, device: torch.device) -> RewardFunction:
         encoder=encoder,
         covariates=covariates,
         location=function.location.to(device),
-        covariance_factor=function.covariance_factor.to(device),
+        covariance=function.covariance.to(device),
         centre=function.centre.to(device),
         draws=None if function.draws is None else function.draws.to(device),
     )

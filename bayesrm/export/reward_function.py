@@ -32,9 +32,11 @@ from bayesrm.models.encoders import Encoder
 from bayesrm.models.features import RESPONSE_BLOCK
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior
 from bayesrm.posteriors.draws import MOST_REWARD_DRAWS, DrawsPosterior, evenly
+from bayesrm.posteriors.gaussian import GaussianPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.posteriors.networks import DRAWS_AT_ONCE, NetworkDraws, State, network_rewards
 from bayesrm.types import ResponsePool
+from bayesrm.utils.factors import SpannedFactor
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +124,9 @@ class FeatureReward(RewardFunction):
     ----------
     location
         (feature,) mean of β, of the encoder's features and then of covariates.
-    covariance_factor
-        (feature, rank) C with Cov(β) = C Cᵀ; rank 0 for a point.
+    covariance
+        (feature, rank) C with Cov(β) = C Cᵀ, of rank 0 for a point; or the factor of the precision, where features are
+        many more than labels.
     centre
         (feature,) φ̄.
     draws
@@ -131,7 +134,7 @@ class FeatureReward(RewardFunction):
     """
 
     location: Float[Tensor, "feature"]
-    covariance_factor: Float[Tensor, "feature rank"]
+    covariance: Float[Tensor, "feature rank"] | SpannedFactor
     centre: Float[Tensor, "feature"]
     draws: Float[Tensor, "draw feature"] | None = None
 
@@ -146,7 +149,9 @@ class FeatureReward(RewardFunction):
         """Linear in features."""
         features = _joined(self.encoder(rows), beside) - self.centre
         draws = None if self.draws is None else features @ self.draws.T
-        return RewardMoments(features @ self.location, features @ self.covariance_factor, draws)
+        known = self.covariance
+        spread = known.whiten(features) if isinstance(known, SpannedFactor) else features @ known
+        return RewardMoments(features @ self.location, spread, draws)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,10 +214,6 @@ def reward_function(posterior: RewardPosterior) -> RewardFunction:
 
 def _feature_reward(posterior: LastLayerPosterior) -> FeatureReward:
     encoder, d = posterior.model.encoder, posterior.model.scored
-    factor = posterior.covariance_factor[:d]
-    if factor.shape[1] > d:
-        # Intercepts make it wider than it has to be: with Cᵀ = Q R, C Cᵀ = Rᵀ R.
-        factor = torch.linalg.qr(factor.T, mode="r").R.T.contiguous()
     draws = None
     if isinstance(posterior, DrawsPosterior):
         draws = posterior.beta[evenly(len(posterior.beta), MOST_REWARD_DRAWS), :d]
@@ -225,10 +226,20 @@ def _feature_reward(posterior: LastLayerPosterior) -> FeatureReward:
         encoder,
         covariates,
         posterior.location[:d].clone(),
-        factor,
+        _covariance(posterior, d),
         centre,
         None if draws is None else draws.clone(),
     )
+
+
+def _covariance(posterior: LastLayerPosterior, d: int) -> Float[Tensor, "feature rank"] | SpannedFactor:
+    """Of the first d weights; in the span of the labels where the fit is, and all weights are wanted."""
+    factor = posterior.information
+    if isinstance(posterior, GaussianPosterior) and isinstance(factor, SpannedFactor) and len(factor) == d:
+        return factor
+    columns = posterior.covariance_factor[:d]
+    # Intercepts make it wider than it has to be: with Cᵀ = Q R, C Cᵀ = Rᵀ R.
+    return torch.linalg.qr(columns.T, mode="r").R.T.contiguous() if columns.shape[1] > d else columns
 
 
 def _network_reward(posterior: NetworkDraws) -> NetworkReward:

@@ -22,6 +22,7 @@ from bayesrm.export.files import (
     TENSORS,
     Description,
     Tensors,
+    covariance_tensors,
     describe_covariates,
     require_numbers,
 )
@@ -30,6 +31,7 @@ from bayesrm.export.saved_likelihood import describe_likelihood
 from bayesrm.export.sequence_classifier import write_classifier
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.utils.checked import checked
+from bayesrm.utils.factors import SpannedFactor
 from bayesrm.utils.files import explaining_failed_write, replacing_directory, sha256, write_json
 from bayesrm.utils.versions import versions
 
@@ -149,12 +151,13 @@ def _tensors_of_rewards(function: RewardFunction) -> tuple[str, Tensors]:
     tensors = {f"encoder.{name}": value for name, value in state.items()}
     tensors |= {
         "reward.location": function.location,
-        "reward.covariance_factor": function.covariance_factor,
         "reward.centre": function.centre,
+        **covariance_tensors(function.covariance),
     }
     if function.draws is not None:
         return "draws", tensors | {"reward.draws": function.draws}
-    return ("gaussian" if function.covariance_factor.shape[1] else "point"), tensors
+    known = function.covariance
+    return ("gaussian" if isinstance(known, SpannedFactor) or known.shape[1] else "point"), tensors
 
 
 def _once(stacked: Tensor) -> Tensor:

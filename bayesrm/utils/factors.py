@@ -191,6 +191,10 @@ class SpannedFactor(Factor):
         root = self.root_prior[order]
         return updated_diagonal(root.pow(-2), self.basis[order] / root[:, None], change)
 
+    def to(self, device: torch.device) -> SpannedFactor:
+        """The same on another device."""
+        return SpannedFactor(self.root_prior.to(device), self.basis.to(device), self.inner.to(device))
+
     def __len__(self) -> int:
         return len(self.root_prior)
 

@@ -12,6 +12,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import bayesrm as brm
@@ -23,6 +24,7 @@ from bayesrm.inference.ensemble import Ensemble
 from bayesrm.inference.mc_dropout import MCDropout
 from bayesrm.inference.nuts import Nuts
 from bayesrm.utils import files as storage
+from bayesrm.utils.factors import SpannedFactor
 
 SMALL = {
     "nuts": lambda: Nuts(draws=30, warmup=20, chains=1),
@@ -75,6 +77,33 @@ def test_every_inference(world, tmp_path, inference, encoder, monkeypatch):
     loaded = _saved(posterior, tmp_path / "model")
     _assert_same(loaded, posterior, world)
     assert loaded.description["inference"] == inference
+
+
+@pytest.mark.parametrize("inference", ["laplace", "plugin", "nuts"])
+def test_many_features_of_few_labels_are_written_in_the_span_of_the_labels(tmp_path, inference):
+    """Two matrices of 300 × 20 and 20 × 20 for one of 300 × 300, in files and as transformers has them."""
+    from bayesrm.export.auto import DOT, RewardHead, shapes_of
+
+    r = np.random.default_rng(0)
+    pool = brm.ResponsePool(r.normal(size=(40, 300)).astype(np.float32), np.arange(40) // 4)
+    first = np.arange(0, 40, 2)
+    labels = brm.Preferences(first, first + 1, np.arange(20) % 2)
+    model = brm.RewardModel(300, "linear", likelihood="davidson", prior_scale=0.1)
+    posterior = brm.fit(model, pool, labels, SMALL.get(inference, lambda: inference)())
+    loaded = _saved(posterior, tmp_path / "model")
+    for of_loaded, of_posterior in zip(loaded.reward(pool), posterior.reward(pool), strict=True):
+        np.testing.assert_allclose(of_loaded, of_posterior, rtol=0, atol=1e-9)
+    if inference == "laplace":
+        assert isinstance(loaded.function.covariance, SpannedFactor)
+        assert (tmp_path / "model" / TENSORS).stat().st_size < 300 * 300 * 8 / 4
+    tensors = load_file(tmp_path / "model" / TENSORS)
+    shapes = shapes_of({name: value for name, value in tensors.items() if not name.startswith("likelihood.")})
+    head = RewardHead(json.loads((tmp_path / "model" / CONFIGURATION).read_text()), shapes, kappa=1.0)
+    for name in shapes:
+        head.get_buffer(name.replace(".", DOT)).copy_(tensors[name])
+    np.testing.assert_allclose(
+        head(torch.from_numpy(pool.rows(np.arange(40))))[:, 0], loaded.lower_bound(pool, 1.0), rtol=0, atol=1e-5
+    )
 
 
 def test_without_prompt_intercepts_a_reward_is_what_it_is_on_the_pool_of_the_fit(laplace, pool, tmp_path):
