@@ -32,6 +32,7 @@ check_shapes()
 torch.set_num_threads(1)
 
 REAL_POOL = Path(__file__).resolve().parents[2] / "shared" / "data" / "alpaca_eval"
+QUICKSTART = Path(__file__).resolve().parents[1] / "data/quickstart"
 RAGGED = (2, 5, 1, 7, 3, 4, 6, 2, 1, 9)
 
 
@@ -191,3 +192,18 @@ def command(
         return stop.value.code, printed.out, printed.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def narrow_quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Pool and test pool of the quickstart, in 24 of 384 dimensions and with a quarter of the test prompts.
+
+    A fit takes a tenth of the time, and so does an evaluation.
+    """
+    folder = tmp_path_factory.mktemp("quickstart")
+    for part in ("pool", "test"):
+        pool, golden = brm.load_pool(QUICKSTART / part), brm.load_golden(QUICKSTART / part)
+        kept = np.arange(len(pool)) if part == "pool" else np.flatnonzero(pool.prompt < 25)
+        rows, texts = pool.rows(kept)[:, :24], [pool.texts[k] for k in kept]
+        brm.save_pool(folder / part, brm.ResponsePool(rows, pool.prompt[kept], texts), golden[kept])
+    return folder / "pool", folder / "test"

@@ -97,13 +97,14 @@ def carry_out():
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.split("\n")[0].lower() for section in SECTIONS])
-def test_the_new_part_is_used_from_python_and_from_the_command_line(section, carry_out, tmp_path):
+def test_the_new_part_is_used_from_python_and_from_the_command_line(section, carry_out, narrow_quickstart, tmp_path):
     base, file = _example(section)
     package = tmp_path / "mine"
     package.mkdir()
     (package / "__init__.py").touch()
     (tmp_path / file).write_text(source(base))
-    (tmp_path / "data").symlink_to(ROOT / "data")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/quickstart").symlink_to(narrow_quickstart[0].parent)
     (tmp_path / "use.py").write_text(_blocks(KNOWN, "python") + _blocks(section, "python"))
     commands = _blocks(section, "").replace("\\\n", " ")
     assert "bayesrm --plugin mine " in commands

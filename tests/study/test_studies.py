@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-import bayesrm as brm
 from bayesrm.reports.studies import write_study_report
 from bayesrm.study import load_study, run_study, studies
 from bayesrm.study.output import findings, write_findings
 
-QUICKSTART = Path(__file__).resolve().parents[2] / "data/quickstart"
 NAMES = sorted(studies())
 ASKED = {
     "annotation_efficiency", "annotator_noise", "batch_size", "bayes_vs_plugin", "candidate_number",
@@ -34,23 +30,12 @@ def test_full_setting_is_valid(name, tmp_path):
     assert len(study.grid["seed"]) >= 3
 
 
-@pytest.fixture(scope="module")
-def narrow(tmp_path_factory):
-    """The quickstart's pools with 24 of 384 dimensions: a fit takes a tenth of the time."""
-    folder = tmp_path_factory.mktemp("narrow")
-    for part in ("pool", "test"):
-        pool, golden = brm.load_pool(QUICKSTART / part), brm.load_golden(QUICKSTART / part)
-        rows = pool.rows(np.arange(len(pool)))[:, :24]
-        brm.save_pool(folder / part, brm.ResponsePool(rows, pool.prompt, pool.texts), golden)
-    return folder / "pool", folder / "test"
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("short_training", "short_variational", "short_sampling")
-def test_tiny_study(name, narrow, tmp_path):
+def test_tiny_study(name, narrow_quickstart, tmp_path):
     out = tmp_path / name
     own_pools = name == "two_dimensional"
-    results = run_study(load_study(name, tiny=True), out, None if own_pools else {"quickstart": narrow})
+    results = run_study(load_study(name, tiny=True), out, None if own_pools else {"quickstart": narrow_quickstart})
     assert results.failures == {}
     found = findings(results)
     assert re.search(r"\d", found.answer)
