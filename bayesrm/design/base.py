@@ -15,11 +15,11 @@ from bayesrm import rng
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
+from bayesrm.design.search.contenders import Near
 from bayesrm.design.search.ranking import top
 from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.pairs import PairBlock
 from bayesrm.types import Pairs, ResponsePool
 from bayesrm.utils.checked import Seed, checked
 
@@ -145,7 +145,7 @@ class Selector(ABC):
         objective: Objective,
         candidates: CandidateSet,
         generator: np.random.Generator,
-        near: PairBlock | None = None,
+        near: Near | None = None,
     ) -> PairIndex:
         """The position of the one pair to ask next, before those of others that may come next.
 
@@ -155,8 +155,8 @@ class Selector(ABC):
         candidates : CandidateSet
         generator : numpy.random.Generator
             As for :meth:`choose` of one pair.
-        near : PairBlock, optional
-            Some of the candidates that are likely to be good: they can save looking closely at the others.
+        near : Near, optional
+            What the choice before this one found out: it can save looking closely at most candidates.
         """
         return self.choose(objective, candidates, 1, generator)
 

@@ -2,8 +2,9 @@ r"""One pair after another: a posterior that follows every label, and the pair t
 
 After each label the last layer is refitted exactly, by Newton's method from the old mode, and all candidates are
 scored again. What makes that fast enough for somebody who waits: features are computed once, for candidates and
-labelled responses alike; and the best of the pairs that were good before the label, scored anew, is a floor that the
-upper bounds of nearly all others lie below.
+labelled responses alike; the best of the pairs that were good before the label, scored anew, is a floor that the
+upper bounds of nearly all others lie below; and of millions of pairs only those are looked at that were far apart a
+few labels ago, as long as it is certain that no other can be the best (:mod:`bayesrm.design.search.contenders`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bayesrm.design import make_design
 from bayesrm.design.base import Criterion, Design, Selector
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.search.contenders import Contenders, Near
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
@@ -28,6 +30,8 @@ from bayesrm.utils.checked import Seed, checked
 
 REMEMBERED = 512
 """Pairs that were good once, kept for a floor."""
+SPARE = 0.5
+"""Part of the margin of the pairs that are looked at, below which somebody who has time looks at all of them."""
 
 
 class Live:
@@ -91,6 +95,7 @@ class Live:
         self._seed = seed
         some = self._candidates.sample(min(REMEMBERED, len(self)), rng.stream(seed, "live"))
         self._good = _ends(self._candidates, some)
+        self._contenders: Contenders | None = None
         self._next: Selection | None = None
 
     @property
@@ -118,6 +123,10 @@ class Live:
             self._next = self._choose()
         return self._next
 
+    def prepare(self) -> None:
+        """Find the next pair, and what makes it fast to find those after the next few answers, while nobody waits."""
+        self._next = self._choose(SPARE)
+
     @checked
     def tell(self, preferences: Preferences) -> None:
         """Refit with one answer or several, to whichever pairs of the pool; they are not asked again."""
@@ -144,17 +153,18 @@ class Live:
         self._good = [ends for ends in self._good if frozenset(ends) not in gone]
         self._next = None
 
-    def _choose(self) -> Selection:
+    def _choose(self, spare: float = 0.0) -> Selection:
         if len(self) == 0:
             raise InvalidInputError("no candidates are left: all were asked or left out; begin with more of them")
         rows = np.searchsorted(self._candidates.responses, np.array(self._good, dtype=np.int64).reshape(-1, 2))
-        near = ListedPairs(*torch.from_numpy(rows.T.copy()))
+        near = Near(ListedPairs(*torch.from_numpy(rows.T.copy())), self._contenders, spare)
         # What is chosen depends on what was told and left out, not on how often somebody looked at it.
         generator = rng.stream(self._seed, "live", len(self))
         with torch.inference_mode():
             objective = self._design.criterion.objective(self._posterior, self._candidates)
             positions = self._design.selector.next(objective, self._candidates, generator, near)
             gain = objective.gains(self._candidates.block_at(positions[:1]))
+        self._contenders = near.contenders
         found = _ends(self._candidates, positions)
         self._good = list(dict.fromkeys([*found, *self._good]))[:REMEMBERED]
         first, second = np.array(found[:1]).T

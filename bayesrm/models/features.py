@@ -37,9 +37,11 @@ class KnownFeatures:
     features: Float[Tensor, "response feature"]
 
     def of(self, pool: ResponsePool, index: Int64[np.ndarray, "wanted"]) -> Float[Tensor, "wanted feature"] | None:
-        """The features of some responses; None where not all of them are known."""
+        """The features of some responses, not to be written to; None where not all of them are known."""
         if pool is not self.pool or len(self.responses) == 0:
             return None
+        if np.array_equal(self.responses, index):
+            return self.features
         at = np.searchsorted(self.responses, index).clip(max=len(self.responses) - 1)
         if not np.array_equal(self.responses[at], index):
             return None

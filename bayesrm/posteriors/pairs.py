@@ -136,6 +136,11 @@ class TiledPairs(PairBlock):
         return GramRows(rows.index_select(0, used), self.dtype).distance(here).clamp_(min=0.0)
 
 
+def bounding_slack(rank: int) -> float:
+    """What part of ‖u_i‖² + ‖u_j‖² makes up for the rounding of a squared distance in single precision."""
+    return 2 * (rank + 8) * torch.finfo(torch.float32).eps
+
+
 class Scratch:
     """Memory for one tile that the next one overwrites: pages fresh from the system cost as much as the arithmetic."""
 
@@ -177,7 +182,7 @@ class GramRows:
     @classmethod
     def bounding(cls, rows: Float[Tensor, "response rank"], factor: float) -> GramRows:
         """In single precision, with the slack that makes distances upper bounds whatever is rounded."""
-        return cls(rows, torch.float32, 2 * (rows.shape[1] + 8) * torch.finfo(torch.float32).eps, factor)
+        return cls(rows, torch.float32, bounding_slack(rows.shape[1]), factor)
 
     def distance(self, tile: TiledPairs) -> Float[Tensor, "pair"]:
         """Of all pairs of a tile; the next call overwrites them."""

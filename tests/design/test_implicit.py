@@ -14,10 +14,10 @@ from bayesrm import rng
 from bayesrm.design import CRITERIA, SELECTORS
 from bayesrm.design.candidates import sets as candidates_module
 from bayesrm.design.candidates.sets import AllPairs, CandidateSet
-from bayesrm.design.objectives import base as objectives
-from bayesrm.design.objectives.base import PairFunction, Screened
+from bayesrm.design.objectives import screening
 from bayesrm.design.objectives.fisher_weight import fisher_weight, gaussian_bound, weight_waves
 from bayesrm.design.objectives.information import pair_information
+from bayesrm.design.objectives.screening import PairFunction, Screened
 from bayesrm.design.search.ranking import sample
 from bayesrm.design.selectors import greedy
 from bayesrm.errors import InvalidInputError
@@ -148,7 +148,7 @@ def test_information_of_tiles_is_a_sum_over_pairs(pool, kind):
 @pytest.mark.parametrize("added", [0, 5])
 def test_bounds_bound(kind, added, few, monkeypatch):
     """Single precision, a large common offset, near twins: the bound is below no exact score that could matter."""
-    monkeypatch.setattr(objectives, "MOST_CELLS", few)
+    monkeypatch.setattr(screening, "MOST_CELLS", few)
     random = np.random.default_rng(0)
     embeddings = random.normal(size=(120, 6)) * np.geomspace(1, 0.01, 6) + 30.0
     embeddings[60:] = embeddings[:60] + 1e-4 * random.normal(size=(60, 6))
@@ -171,6 +171,8 @@ def test_bounds_bound(kind, added, few, monkeypatch):
             bounds = score.bound(tile.pairs(torch.float32), threshold).double()
             assert (bounds >= exact)[matters].all()
             assert not score.out_of_reach(tile, threshold)
+            pairs = ListedPairs(tile.pairs(torch.float64).first, tile.pairs(torch.float64).second)
+            assert score.far.reaching(pairs, threshold)[matters].all()
             found = None if score.few is None else score.few(tile.pairs(torch.float32), threshold)
             if found is not None:
                 cells, closer = found

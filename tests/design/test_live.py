@@ -9,7 +9,7 @@ import torch
 import bayesrm as brm
 from bayesrm.design.candidates.sets import AllPairs
 from bayesrm.design.live import Live
-from bayesrm.design.objectives import base as objectives
+from bayesrm.design.objectives import screening
 from bayesrm.errors import CapabilityError, InvalidInputError
 
 
@@ -50,7 +50,7 @@ def pair(batch: brm.Comparisons) -> tuple[int, int]:
 def test_each_pair_is_what_a_refit_from_scratch_would_ask(
     pool, annotator, design, selector, inference, size, few, monkeypatch
 ):
-    monkeypatch.setattr(objectives, "MOST_CELLS", few)
+    monkeypatch.setattr(screening, "MOST_CELLS", few)
     walk = AllPairs.tiles
     monkeypatch.setattr(AllPairs, "tiles", lambda self, order=None: walk(self, 48, order))
     posterior = fitted(pool, annotator, inference)

@@ -33,7 +33,7 @@ class Ahead:
     def __init__(self, look: Callable[[], tuple[Live, Mapping[Key, Preferences]]]) -> None:
         self._look = look
         self._changed, self._ended = threading.Event(), threading.Event()
-        self._prepared: tuple[Live | None, dict[Key | None, Live]] = (None, {})
+        self._prepared: tuple[Live | None, dict[Key, Live]] = (None, {})
         self._thread = threading.Thread(target=self._prepare, name="ahead", daemon=True)
 
     def begin(self) -> None:
@@ -52,8 +52,8 @@ class Ahead:
         if self._thread.is_alive():
             self._thread.join()
 
-    def after(self, live: Live, key: Key | None) -> Live | None:
-        """The session after an answer, or as it is with its next pair found; None where it is not prepared."""
+    def after(self, live: Live, key: Key) -> Live | None:
+        """The session after an answer, with its next pair found; None where it is not prepared."""
         start, prepared = self._prepared
         return prepared.get(key) if start is live else None
 
@@ -65,10 +65,12 @@ class Ahead:
             if self._ended.is_set():  # looked at after clearing, which may have cleared what ended it
                 return
             live, answers = self._look()
-            prepared: dict[Key | None, Live] = {}
+            prepared: dict[Key, Live] = {}
             self._prepared = live, prepared
             try:
-                for key, label in [*answers.items(), (None, None)]:
+                if len(live) and not self._changed.is_set():
+                    live.prepare()  # other answers than those that are prepared for start from it, too
+                for key, label in answers.items():
                     later = self._after(live, label)
                     if later is None:
                         break
@@ -76,13 +78,12 @@ class Ahead:
             except InvalidInputError as error:
                 logger.debug("nothing is prepared: %s", error)
 
-    def _after(self, live: Live, label: Preferences | None) -> Live | None:
+    def _after(self, live: Live, label: Preferences) -> Live | None:
         """The session after an answer, with its next pair found; None where something else came meanwhile."""
         if self._changed.is_set():
             return None
         later = live.copy()
-        if label is not None:
-            later.tell(label)
+        later.tell(label)
         # Whoever waits for what came has the processor: the longer part is not begun.
         if self._changed.is_set():
             return None

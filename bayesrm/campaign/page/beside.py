@@ -157,7 +157,7 @@ def _work(connection: Connection, directory: Path, pool_path: Path, device: str 
         came: Fitted | InvalidInputError
         try:
             came = fitter.fit(number)
-            came.live.next()  # the first choice takes longest, as no pair is known that is good
+            came.live.prepare()  # the first choice takes longest, as no pair is known that is good
         except InvalidInputError as error:
             came = error
         packed = io.BytesIO()

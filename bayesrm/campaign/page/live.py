@@ -93,7 +93,7 @@ class LiveChooser(Chooser):
     def ask(self, telling: Telling) -> Question | None:
         """The pair that the design would ask now; nobody else gets it."""
         while self.left():
-            live = (self._ahead.after(self._live, None) or self._live).copy()
+            live = self._live.copy()
             selection = live.next()
             pair = Comparisons(selection.first, selection.second)
             live.leave_out(pair)

@@ -294,6 +294,17 @@ class AllPairs(CandidateSet):
         """All but those excluded: no group divides a prompt."""
         return ~np.isin(self._numbering.encode(first, second), self._excluded)
 
+    def positions_of(
+        self, first: Int64[np.ndarray, "pair"], second: Int64[np.ndarray, "pair"]
+    ) -> Int64[np.ndarray, "candidate"]:
+        """Where those of some pairs of rows stand that are candidates, in either orientation."""
+        numbers = self._numbering.encode(first, second)
+        before = np.searchsorted(self._excluded, numbers)
+        if len(self._excluded):
+            kept = self._excluded[np.minimum(before, len(self._excluded) - 1)] != numbers
+            numbers, before = numbers[kept], before[kept]
+        return numbers - before
+
     def listed(self, size: int = PAIR_BLOCK) -> Iterator[tuple[PairIndex, ListedPairs]]:
         """Groups below :data:`SMALLEST_TILED` responses, several a block."""
         small = self._numbering.sizes < SMALLEST_TILED

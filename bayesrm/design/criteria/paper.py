@@ -17,7 +17,8 @@ from torch import Tensor
 
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import InformationObjective, Objective, PairFunction
+from bayesrm.design.objectives.base import InformationObjective, Objective
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.models.features import labelled_differences
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior, with_features

@@ -14,7 +14,8 @@ from torch import Tensor
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.answer_entropy import answer_information
-from bayesrm.design.objectives.base import Objective, PairFunction, SumObjective
+from bayesrm.design.objectives.base import Objective, SumObjective
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.pairs import PairBlock
 from bayesrm.utils.checked import Positive, checked

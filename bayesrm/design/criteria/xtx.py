@@ -11,8 +11,9 @@ import torch
 
 from bayesrm.design.base import Criterion
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import InformationObjective, Objective, PairWeight
+from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.narrow import narrow
+from bayesrm.design.objectives.screening import PairWeight
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import with_features
 

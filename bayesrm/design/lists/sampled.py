@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.lists.greedy import list_costs
 from bayesrm.design.lists.groups import PromptGroup
-from bayesrm.design.objectives.base import PairFunction
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.pairs import ListedPairs
 from bayesrm.utils.wording import counted

@@ -20,8 +20,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm.design.lists.information import grounded, ranking_share
-from bayesrm.design.objectives.base import InformationObjective, Objective, PairFunction
+from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.linear_optimality import LinearObjective
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.design.objectives.shares import SharesObjective
 from bayesrm.design.objectives.target_objective import TargetObjective
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock

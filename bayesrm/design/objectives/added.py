@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, PairFunction, Screened
+from bayesrm.design.objectives.base import Batch, Objective
+from bayesrm.design.objectives.screening import PairFunction, Screened
 from bayesrm.posteriors.pairs import PairBlock, TiledPairs
 
 ROUNDED_UP = 1e-9

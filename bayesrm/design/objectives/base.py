@@ -13,118 +13,20 @@ function of a block of pairs, and works for lists and for tiles alike.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from bayesrm.design.candidates.sets import CandidateSet, Tile
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.information import pair_information
+from bayesrm.design.objectives.screening import PairFunction, PairWeight, SpreadCap, weighted_distance
 from bayesrm.models.features import difference
-from bayesrm.posteriors.pairs import GramRows, ListedPairs, PairBlock, TiledPairs
+from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 from bayesrm.utils.linalg import cholesky_factor
-
-PairFunction = Callable[[PairBlock], Float[Tensor, "pair"]]
-"""From a block of pairs, as rows of the candidates' responses, to a number for each."""
-LOWEST = float(torch.finfo(torch.float32).min)
-"""Below every score, and above what hides cells of a tile that are no candidates."""
-MOST_CELLS = 0.05
-"""Up to this part of a tile, pairs are bounded more closely one by one."""
-
-
-@dataclass(frozen=True)
-class Screened:
-    """A score with a cheap upper bound: in a tile only pairs whose bound is high enough are scored.
-
-    Parameters
-    ----------
-    score
-        The score.
-    bound
-        From a tile in single precision and a threshold to at least the score of each pair, rounding included; of
-        pairs that score less than the threshold, to anything.
-    radius
-        (response,) a number for each response, on the host: a pair of the sum ρ reaches a threshold only where
-        ρ² ≥ ``reach(threshold)``. None where nothing is known.
-    reach
-        That of a threshold.
-    few
-        From a tile and a threshold to the cells whose bound may reach it, and their bounds; None where they are many,
-        and ``bound`` is to be asked.
-    """
-
-    score: PairFunction
-    bound: Callable[[TiledPairs, float], Float[Tensor, "pair"]]
-    radius: Float[Tensor, "response"] | None = None
-    reach: Callable[[float], float] = float
-    few: Callable[[TiledPairs, float], tuple[Int64[Tensor, "cell"], Float[Tensor, "cell"]] | None] | None = None
-
-    def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
-        """The score itself."""
-        return self.score(pairs)
-
-    def out_of_reach(self, tile: Tile, threshold: float) -> bool:
-        """Whether no pair of a tile can reach a threshold, which is seen from its responses alone."""
-        if self.radius is None or threshold <= 0:
-            return False
-        largest = float(self.radius[tile.rows].amax() + self.radius[tile.columns].amax())
-        return bool(largest**2 < self.reach(threshold))
-
-
-@dataclass(frozen=True)
-class SpreadCap:
-    """An upper bound on the weight of a pair by variance and mean of its logit.
-
-    Parameters
-    ----------
-    factor, mean
-        (response, rank) rows u and (response,) m: a logit has variance ‖u_i − u_j‖² and mean m_i − m_j.
-    share
-        From variances s², rounded up, and squared means to at least the weight as a part of the largest one. It is
-        largest at a mean of zero, where it falls with s² while s² · share rises.
-    least
-        The s² at which s² · share reaches a number, the mean being zero.
-    """
-
-    factor: Float[Tensor, "response rank"]
-    mean: Float[Tensor, "response"]
-    share: Callable[[Tensor, Tensor], Tensor]
-    least: Callable[[float], float]
-
-
-@dataclass(frozen=True)
-class PairWeight:
-    """A weight of pairs with upper bounds.
-
-    Parameters
-    ----------
-    function
-        The weight.
-    largest
-        What it never exceeds.
-    share
-        For a tile in single precision at least the weight of each pair as a part of ``largest``, rounding included;
-        by default nothing is known of it.
-    spread
-        What is known of it from the variance of a pair's logit alone, if anything.
-    waves
-        From some responses to (response, wave) rows g with which it is g_i · g_j, where there are such.
-    """
-
-    function: PairFunction
-    largest: float
-    share: Callable[[TiledPairs], Float[Tensor, "pair"]] | None = None
-    spread: SpreadCap | None = None
-    waves: Callable[[Int64[Tensor, "response"]], Float[Tensor, "response wave"]] | None = None
-
-    def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
-        """The weight itself."""
-        return self.function(pairs)
 
 
 class Batch(ABC):
@@ -269,69 +171,11 @@ class InformationObjective(Objective):
         Information only takes distances away, so each is at most a variance, also in a batch that has grown.
         """
         spread = self.weight.spread if isinstance(self.weight, PairWeight) else None
-        if spread is None or not torch.equal(spread.factor, self.whitened):
+        if spread is None:
+            return None
+        if spread.factor is not self.whitened and not torch.equal(spread.factor, self.whitened):
             return None
         return replace(spread, factor=self.whitened)
-
-
-def weighted_distance(
-    rows: Float[Tensor, "response rank"],
-    weight: PairFunction,
-    factor: float = 1.0,
-    cap: SpreadCap | None = None,
-) -> PairFunction:
-    """factor · w ‖u_i − u_j‖², with a bound where w has one; ``cap`` where no distance exceeds the logit's variance."""
-
-    def score(pairs: PairBlock) -> Tensor:
-        return factor * weight(pairs) * pairs.squared_distance(rows)
-
-    if not isinstance(weight, PairWeight):
-        return score
-    largest, sharper = factor * weight.largest, weight.share
-    # Made when a tile is there to use them.
-    distances = cache(lambda: GramRows.bounding(rows, largest))
-    # ‖u_i − u_j‖ ≤ ‖u_i − ū‖ + ‖u_j − ū‖.
-    radius = (1 + 1e-9) * math.sqrt(largest) * (rows - rows.mean(dim=0)).square_().sum(dim=1).sqrt_()
-
-    def reach(threshold: float) -> float:
-        # Of weights that are known to fall with the variance: below this distance no pair reaches the threshold.
-        return threshold if cap is None or threshold <= 0 else largest * cap.least(threshold / largest)
-
-    def bound(tile: TiledPairs, threshold: float) -> Tensor:
-        bounds = distances().distance(tile)
-        if sharper is None:
-            return bounds
-        matrix = bounds.view(len(tile.rows), len(tile.columns))
-        promising = torch.nonzero(matrix.amax(dim=1) >= reach(threshold))[:, 0]
-        if len(promising) > 0.25 * len(matrix):
-            return bounds.mul_(sharper(tile))
-        if len(promising):
-            promising_tile = TiledPairs(tile.rows[promising.cpu()], tile.columns, tile.dtype)
-            part = matrix[promising] * sharper(promising_tile).view(len(promising), -1)
-            if cap is not None:
-                matrix.fill_(LOWEST)
-            matrix[promising] = part
-        return bounds
-
-    def few(tile: TiledPairs, threshold: float) -> tuple[Tensor, Tensor] | None:
-        assert cap is not None
-        bounds, least = distances().distance(tile), reach(threshold)
-        matrix = bounds.view(len(tile.rows), len(tile.columns))
-        promising = torch.nonzero(matrix.amax(dim=1) >= least)[:, 0]
-        if promising.shape[0] == 0:
-            return promising, bounds[:0]
-        part = matrix[promising]
-        row, column = torch.nonzero(part >= least, as_tuple=True)
-        if len(row) > MOST_CELLS * len(tile):
-            return None
-        kept, row = part[row, column], promising[row]
-        if rows is cap.factor:
-            left, right = (cap.mean[ends.to(cap.mean.device)] for ends in (tile.rows, tile.columns))
-            kept = kept * cap.share(kept / largest, (left[row] - right[column]).square_().float())
-        reached = kept >= threshold
-        return (row * matrix.shape[1] + column)[reached], kept[reached]
-
-    return Screened(score, bound, radius.cpu(), reach, None if cap is None else few)
 
 
 class _SumBatch(Batch):

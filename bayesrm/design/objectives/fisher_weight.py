@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import PairFunction, PairWeight, SpreadCap
+from bayesrm.design.objectives.screening import PairFunction, PairWeight, SpreadCap
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.models.likelihoods.plackett_luce import PlackettLuce

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, PairFunction, batch_gains
+from bayesrm.design.objectives.base import Batch, Objective, batch_gains
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.models.features import difference
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock

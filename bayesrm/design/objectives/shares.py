@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, PairFunction, batch_gains
+from bayesrm.design.objectives.base import Batch, Objective, batch_gains
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.models.features import difference
 from bayesrm.posteriors.pairs import PairBlock
 

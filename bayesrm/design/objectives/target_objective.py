@@ -19,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, PairFunction, batch_gains, weighted_distance
+from bayesrm.design.objectives.base import Batch, Objective, batch_gains
 from bayesrm.design.objectives.information import pair_information
+from bayesrm.design.objectives.screening import PairFunction, weighted_distance
 from bayesrm.models.features import difference
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 from bayesrm.utils.linalg import cholesky_factor

@@ -10,13 +10,11 @@ from torch import Tensor
 from bayesrm.design.candidates.constraints import require_costs
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Objective, PairFunction
-from bayesrm.design.search.ranking import ROUNDING, top
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.screening import PairFunction
+from bayesrm.design.search.ranking import top
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.pairs import PairBlock
-
-NEXT = 64
-"""How many high scores are found at once where one is wanted: after one more label the best is likely among them."""
 
 
 class Tally:
@@ -97,20 +95,6 @@ def take_best(
         tally.require_more(len(ranked) > 0)
         fill(tally, candidates, ranked, chosen, size)
     return np.array(chosen, dtype=np.int64)
-
-
-def take_next(
-    candidates: CandidateSet, score: PairFunction, generator: np.random.Generator, near: PairBlock | None
-) -> PairIndex:
-    """The position of the highest score, ties at random, before those of other high ones.
-
-    The best of ``near`` says what is high: others are scored exactly only where their bound reaches it.
-    """
-    floor = -np.inf
-    if near is not None and len(near):
-        floor = float(score(near).max())
-        floor -= ROUNDING * abs(floor)
-    return top(candidates, score, NEXT, generator, floor=floor)
 
 
 def fill(tally: Tally, candidates: CandidateSet, ranked: PairIndex, chosen: list[int], size: int) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet, Tile
-from bayesrm.design.objectives.base import LOWEST, PairFunction, Screened
+from bayesrm.design.objectives.screening import LOWEST, PairFunction, Screened
 from bayesrm.posteriors.pairs import ListedPairs
 
 Allowed = Callable[[PairIndex, PairIndex, PairIndex], Bool[np.ndarray, "pair"]]
@@ -35,6 +35,7 @@ def top(
     generator: np.random.Generator,
     allowed: Allowed | None = None,
     floor: float = -np.inf,
+    in_tiles: Int64[np.ndarray, "candidate"] | None = None,
 ) -> PairIndex:
     """Positions of the ``size`` highest scores, highest first; ties are broken at random.
 
@@ -46,10 +47,15 @@ def top(
         Which candidates count, by default all; there may then be fewer than ``size`` of them.
     floor
         Candidates of a lower score are left out; there may then be fewer than ``size`` of them.
+    in_tiles
+        Positions of those that are looked at of all that come in tiles; by default all.
     """
     best = _Best(score, size, generator, allowed, floor)
     for positions, pairs in candidates.listed():
         best.offer(positions, pairs)
+    if in_tiles is not None:
+        best.offer(in_tiles, candidates.block_at(in_tiles))
+        return best.positions()
     radius = score.radius if isinstance(score, Screened) else None
     for tile in candidates.tiles(order=radius):
         best.offer_tile(tile)
@@ -95,6 +101,8 @@ class _Best:
     def offer(self, positions: PairIndex, pairs: ListedPairs, clock: bool = False) -> None:
         """Score a list of candidates; with ``clock`` the score is the odds over an exponential variable."""
         positions, pairs, _ = self._those_allowed(positions, pairs)
+        if not clock:
+            positions, pairs = self._those_reaching(positions, pairs)
         scores = self._score(pairs).cpu().numpy()
         self._keep(positions, scores / self._generator.standard_exponential(len(scores)) if clock else scores)
 
@@ -116,8 +124,16 @@ class _Best:
         if self._allowed is None:
             return positions, pairs, np.ones(len(positions), dtype=bool)
         allowed = self._allowed(positions, pairs.first.numpy(), pairs.second.numpy())
-        take = torch.from_numpy(allowed)
-        return positions[allowed], ListedPairs(pairs.first[take], pairs.second[take]), allowed
+        return positions[allowed], _some(pairs, torch.from_numpy(allowed)), allowed
+
+    def _those_reaching(
+        self, positions: PairIndex, pairs: ListedPairs
+    ) -> tuple[Int64[np.ndarray, "reaching"], ListedPairs]:
+        """Those that can be among the best, where the score has a bound that is cheaper."""
+        if not isinstance(self._score, Screened) or self._score.far is None or self._threshold <= 0:
+            return positions, pairs
+        reaching = self._score.far.reaching(pairs, self._threshold)
+        return positions[reaching.numpy()], _some(pairs, reaching)
 
     def _keep(self, positions: PairIndex, scores: Float[np.ndarray, "pair"]) -> None:
         block = np.stack([positions, scores, self._generator.random(len(scores))])
@@ -179,6 +195,10 @@ class _Best:
         """The best of all, in order."""
         self._offer_waiting()
         return _best(np.concatenate(self._kept, axis=1), self._size)[0].astype(np.int64)
+
+
+def _some(pairs: ListedPairs, taken: Bool[Tensor, "pair"]) -> ListedPairs:
+    return ListedPairs(pairs.first[taken], pairs.second[taken])
 
 
 def _best(table: np.ndarray, size: int) -> np.ndarray:

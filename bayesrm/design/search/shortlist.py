@@ -11,7 +11,8 @@ from torch import Tensor
 
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, PairFunction
+from bayesrm.design.objectives.base import Batch
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.design.search.constrained import Tally, per_cost
 from bayesrm.design.search.ranking import ROUNDING, top
 from bayesrm.posteriors.pairs import PairBlock

@@ -16,10 +16,10 @@ from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.search.constrained import Tally
+from bayesrm.design.search.contenders import Near
 from bayesrm.design.search.shortlist import Shortlist
 from bayesrm.design.selectors.greedy import SHORTLIST, Greedy
 from bayesrm.design.selectors.top import Top
-from bayesrm.posteriors.pairs import PairBlock
 
 MAX_PASSES = 10
 TOLERANCE = 1e-9
@@ -67,7 +67,7 @@ class Exchange(Selector):
         objective: Objective,
         candidates: CandidateSet,
         generator: np.random.Generator,
-        near: PairBlock | None = None,
+        near: Near | None = None,
     ) -> PairIndex:
         """The pair of largest gain."""
         return Top().next(objective, candidates, generator, near)

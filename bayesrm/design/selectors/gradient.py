@@ -14,8 +14,8 @@ from bayesrm.design.base import Selector
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
-from bayesrm.design.search.constrained import per_cost, take_best, take_next
-from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.design.search.constrained import per_cost, take_best
+from bayesrm.design.search.contenders import Near, take_next
 
 
 class Gradient(Selector):
@@ -34,7 +34,7 @@ class Gradient(Selector):
         objective: Objective,
         candidates: CandidateSet,
         generator: np.random.Generator,
-        near: PairBlock | None = None,
+        near: Near | None = None,
     ) -> PairIndex:
         """The largest gradient, for which all candidates are summed up first."""
         score = per_cost(objective.gradient(candidates), candidates)

@@ -22,7 +22,8 @@ from scipy.optimize import brentq
 from bayesrm.design.base import Selector
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Objective, PairFunction
+from bayesrm.design.objectives.base import Objective
+from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.design.search.constrained import Tally, fill, per_cost
 from bayesrm.design.search.ranking import sample
 

@@ -17,9 +17,9 @@ from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
 from bayesrm.design.search.constrained import Tally
+from bayesrm.design.search.contenders import Near
 from bayesrm.design.search.shortlist import Shortlist
 from bayesrm.design.selectors.top import Top
-from bayesrm.posteriors.pairs import PairBlock
 
 SHORTLIST = 20_000
 
@@ -60,7 +60,7 @@ class Greedy(Selector):
         objective: Objective,
         candidates: CandidateSet,
         generator: np.random.Generator,
-        near: PairBlock | None = None,
+        near: Near | None = None,
     ) -> PairIndex:
         """The pair of largest gain."""
         return Top().next(objective, candidates, generator, near)

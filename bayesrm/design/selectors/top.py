@@ -10,8 +10,8 @@ from bayesrm.design.base import Selector
 from bayesrm.design.candidates.numbering import PairIndex
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Objective
-from bayesrm.design.search.constrained import first_gain, take_best, take_next
-from bayesrm.posteriors.pairs import PairBlock
+from bayesrm.design.search.constrained import first_gain, take_best
+from bayesrm.design.search.contenders import Near, take_next
 
 
 class Top(Selector):
@@ -30,7 +30,7 @@ class Top(Selector):
         objective: Objective,
         candidates: CandidateSet,
         generator: np.random.Generator,
-        near: PairBlock | None = None,
+        near: Near | None = None,
     ) -> PairIndex:
         """The highest score."""
         return take_next(candidates, first_gain(objective, candidates), generator, near)
