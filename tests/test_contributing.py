@@ -97,7 +97,9 @@ def carry_out():
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=[section.split("\n")[0].lower() for section in SECTIONS])
-def test_the_new_part_is_used_from_python_and_from_the_command_line(section, carry_out, narrow_quickstart, tmp_path):
+def test_the_new_part_is_used_from_python_and_from_the_command_line(
+    section, carry_out, narrow_quickstart, tmp_path
+):
     base, file = _example(section)
     package = tmp_path / "mine"
     package.mkdir()
