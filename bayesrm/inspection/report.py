@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bayesrm.campaign.rounds import fit_round
 from bayesrm.campaign.status import status
+from bayesrm.errors import InvalidInputError
 from bayesrm.inspection.campaigns import (
     Against,
     diagnose_campaign,
@@ -31,9 +32,14 @@ def write_report(directory: Path, pool: Path | None = None) -> Path:
     Raises
     ------
     InvalidInputError
-        Where there is no such folder, no run in it, or the campaign has no answers.
+        Where there is no such folder, no run in it, or the campaign has no answers; where runs come with a pool.
     """
     if not is_campaign(directory):
+        if pool is not None and directory.is_dir():
+            raise InvalidInputError(
+                f"expected a pool (--pool) only with a campaign that was made of it, got one with {directory}, which "
+                "is no campaign: a report of runs reads no pool, so leave it out"
+            )
         return runs_page.write_report(directory)
     campaign, posterior = open_campaign(directory, pool)
     now = status(campaign)

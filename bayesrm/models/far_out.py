@@ -24,7 +24,7 @@ from bayesrm.models.standardize import Standardize
 from bayesrm.types import ResponsePool
 from bayesrm.utils.remembered import remembered
 
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 512
 
 
 def warn_far_out(encoder: Encoder, pool: ResponsePool, stacklevel: int = 3) -> None:
@@ -56,12 +56,9 @@ def warn_far_out(encoder: Encoder, pool: ResponsePool, stacklevel: int = 3) -> N
 
 def _farther(standardize: Standardize, pool: ResponsePool) -> Float[np.ndarray, "far"]:
     """Distances above FAR."""
-    found = []
-    alive = max(1, int((standardize.inverse_scale != 0).sum()))
-    with torch.inference_mode():
-        for start in range(0, len(pool), ROWS_AT_ONCE):
-            rows = pool.rows(np.arange(start, min(start + ROWS_AT_ONCE, len(pool))))
-            z = standardize(torch.from_numpy(rows).to(standardize.mean.device)).double()
-            found.append((z.square().sum(dim=1) / alive).sqrt())
-    distance = torch.cat(found).cpu().numpy()
+    # In one array and in place: blocks that leave something small behind keep their memory from being used again.
+    distance = np.empty(len(pool))
+    for start in range(0, len(pool), ROWS_AT_ONCE):
+        at = np.arange(start, min(start + ROWS_AT_ONCE, len(pool)))
+        distance[at] = standardize.distances(torch.from_numpy(pool.rows(at)).to(standardize.mean.device))
     return distance[distance > FAR]

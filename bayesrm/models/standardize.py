@@ -116,6 +116,14 @@ class Standardize(nn.Module):
             embeddings = torch.maximum(torch.minimum(embeddings, self.upper), self.lower)
         return (embeddings - self.mean) * self.inverse_scale
 
+    def distances(self, embeddings: Float[Tensor, "response embedding"]) -> Float[np.ndarray, "response"]:
+        """Root mean squares of what :meth:`forward` returns, over dimensions not dead; its input is overwritten."""
+        if self.lower is not None and self.upper is not None:
+            embeddings.clamp_(self.lower, self.upper)
+        z = embeddings.sub_(self.mean).mul_(self.inverse_scale).cpu().numpy()
+        alive = max(1, int((self.inverse_scale != 0).sum()))
+        return np.sqrt(np.einsum("ij,ij->i", z, z, dtype=np.float64) / alive)
+
 
 def _largest(scale: np.ndarray) -> float:
     """The largest one, or the second where the first is alone so far above all."""

@@ -148,6 +148,9 @@ def test_bad_input_is_one_sentence(command, files, tmp_path):
     refused(command, "pickle", "run", tmp_path / "pickled", "--out", out / "pickled")
     refused(command, "there is no folder", "report", tmp_path / "nowhere")
     refused(command, "expected runs in", "report", pool)
+    refused(
+        command, r"expected a pool \(--pool\) only with a campaign", "report", pool, "--pool", tmp_path / "nowhere"
+    )
     refused(command, "Missing option '--out'", "run", pool)
     refused(command, "Missing argument", "report")
     refused(command, "No such command", "reprot")

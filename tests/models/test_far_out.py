@@ -108,6 +108,16 @@ def test_the_distance_is_a_root_mean_square_over_dimensions_that_are_alive():
         warn_far_out(raw.encoder, _pool(1, 1e6))
 
 
+def test_looking_leaves_the_embeddings_as_they_are():
+    """Distances are computed in place, in copies of rows."""
+    model = brm.RewardModel(DIM, "linear")
+    model.fit_pool(_pool(0, 1000.0, rows=60))
+    assert model.encoder.standardize.clips
+    new = _pool(1, 1e6)
+    warn_far_out(model.encoder, new)
+    np.testing.assert_array_equal(new.embeddings, _pool(1, 1e6).embeddings)
+
+
 def test_what_the_pool_of_the_fit_had_far_out_is_clipped_in_new_responses_too():
     pool, new = _pool(0, 1000.0, rows=60), _pool(1, 1000.0)
     labels = brm.Preferences(np.arange(0, 40, 4), np.arange(1, 41, 4), np.arange(10) % 2)
