@@ -19,7 +19,7 @@ import bayesrm as brm
 from bayesrm import rng
 from bayesrm.diagnostics.arviz_lines import psis
 from bayesrm.diagnostics.draws import from_chains
-from bayesrm.inference import INFERENCES, bnn
+from bayesrm.inference import INFERENCES, bnn, svi
 from bayesrm.inference.bnn import BayesianNetwork
 from bayesrm.inference.ensemble import Ensemble
 from bayesrm.inference.fitting import network_stack, training
@@ -46,12 +46,13 @@ APPROXIMATIONS = ("laplace", "svi")
 
 @pytest.fixture(scope="module", autouse=True)
 def short():
-    """Networks are trained for a few steps only: nothing here is about how well they learn."""
+    """Networks and SVI take a few steps only: nothing here is about how well they learn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "MAX_STEPS", 12)
         patch.setattr(training, "PAPER_STEPS", 12)
         patch.setattr(network_stack, "HELD_OUT_NETWORKS", 2)
         patch.setattr(bnn, "MAX_STEPS", 30)
+        patch.setattr(svi, "MOST_WINDOWS", 2)
         yield
 
 
