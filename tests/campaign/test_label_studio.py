@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,6 +18,8 @@ from bayesrm.campaign.tell import recognised
 EXPORTS = Path(__file__).parent / "label_studio_1_23"
 PAIRS = [("1", "left"), ("2", "right"), ("3", "tie"), ("4", "skip"), ("5", "skip"), ("6", "right")]
 """Keys 1 to 4, the button that skips, and key 2 with Ctrl+Enter."""
+PANES = [("1", "left"), ("2", "right"), ("3", "tie"), ("4", "skip"), ("5", "right"), ("6", None)]
+"""Clicks into the corners of both panes; one into a text and then on tie; keys 4 and 2; a task that nobody did."""
 LISTS = [("1", "B > A > D > C"), ("2", "B"), ("3", "C ... A"), ("4", "A = B > C > D")]
 """All four moved; one moved; the best and the worst; two into the same place."""
 GRADES = [("1", "left much better"), ("2", "about equal"), ("3", "right much better"), ("4", "cannot say")]
@@ -42,6 +45,25 @@ def test_pairs(name):
     assert [(answer.question.rsplit("-", 1)[1], answer.side) for answer in answers] == said
     assert {answer.annotator for answer in answers} == {"1"}
     assert answers[0].answered == "2026-11-29T12:59:19.647467+00:00"
+
+
+@pytest.mark.parametrize("name", ["panes.json", "panes.min.json", "panes.csv", "panes.tsv"])
+def test_clicks_into_the_panes(name):
+    assert [(answer.question.rsplit("-", 1)[1], answer.side) for answer in told(name)] == PANES
+
+
+def test_a_click_anywhere_in_a_pane_is_one_on_its_choice():
+    """Both choices stand in a pane with a text, in a control that takes one answer, each with a key of its own."""
+    interface = ElementTree.fromstring(CONFIGURATION)
+    (control,) = interface.iter("Choices")
+    assert control.attrib.items() >= {"choice": "single-radio", "required": "true", "toName": "prompt"}.items()
+    panes = [view for view in control.iter("View") if view.get("className") == "pane"]
+    assert [[part.get("value", "").lstrip("$") for part in pane] for pane in panes] == [
+        ["left", "left_html"],
+        ["right", "right_html"],
+    ]
+    assert [choice.get("hotkey") for choice in control.iter("Choice")] == ["1", "2", "3", "4"]
+    assert ".pane label::after" in interface.find("Style").text
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 Import the tasks into a project whose labelling interface is the written XML, as it is. It asks by one control of four
 choices with a key each, of which exactly one has to be chosen: left *and* a tie, or nothing, is refused where it is
-submitted. Texts are shown as sanitised HTML made from their Markdown, and stand in the tasks as they are too.
+submitted. The choices of left and right stand in the panes with the texts, and a click anywhere in a pane is one on its
+choice: a style stretches the label over the pane. Texts are shown as sanitised HTML made from their Markdown, and stand
+in the tasks as they are too.
 
 The export has, for each task, ``data`` and ``annotations``, each with ``completed_by`` and ``result``, whose ``value``
 has ``choices``. Other interfaces have a control of type ``pairwise`` with ``value.selected``, "left" or "right", for
@@ -33,26 +35,60 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import replacing, write_json
 
 CONFIGURATION = """<View>
+  <Style>
+    .pair, .others { display: flex; gap: 1em; align-items: stretch }
+    .pane { position: relative; flex: 1 1 50%; min-width: 0; padding: 0.5em; border: 1px solid #999 }
+    .pane:hover { border-color: #06c }
+    .pane:has(input:checked) { outline: 3px solid #06c }
+    .pane label, .pane [class*="choice"] { position: static }
+    .pane label::after { content: ""; position: absolute; inset: 0; width: auto; z-index: 1; cursor: pointer }
+    .others label { padding: 0.75em 1em }
+  </Style>
+  <Header value="Which response to the prompt is better? Click on it, or press a key; then submit."/>
+  <HyperText name="prompt" value="$prompt_html"/>
+  <Header size="5" value="Press 1 for left, 2 for right, 3 where they are equally good, 4 where you cannot say."/>
+  <Choices name="preference" toName="prompt" choice="single-radio" showInline="true"
+           required="true" requiredMessage="Choose left, right, tie or cannot say before you submit.">
+    <View className="pair">
+      <View className="pane">
+        <Choice value="left" hotkey="1" hint="The left response is better"/>
+        <HyperText name="left" value="$left_html"/>
+      </View>
+      <View className="pane">
+        <Choice value="right" hotkey="2" hint="The right response is better"/>
+        <HyperText name="right" value="$right_html"/>
+      </View>
+    </View>
+    <View className="others">
+      <Choice value="tie" hotkey="3" hint="Neither is better"/>
+      <Choice value="cannot say" hotkey="4" hint="Skip this pair"/>
+    </View>
+  </Choices>
+</View>
+"""
+GRADING = """<View>
+  <Style>
+    .grades label { padding: 0.75em 1em }
+  </Style>
   <Header value="Which response to the prompt is better?"/>
   <HyperText name="prompt" value="$prompt_html"/>
   <View style="display: flex; gap: 1em; align-items: stretch">
     <View style="flex: 1 1 50%; min-width: 0">
-      <Header value="Left (1)"/>
+      <Header value="Left"/>
       <HyperText name="left" value="$left_html"/>
     </View>
     <View style="flex: 1 1 50%; min-width: 0">
-      <Header value="Right (2)"/>
+      <Header value="Right"/>
       <HyperText name="right" value="$right_html"/>
     </View>
   </View>
-  <Header value="Press 1 for left, 2 for right, 3 where they are equally good, 4 where you cannot say; then submit."/>
-  <Choices name="preference" toName="prompt" choice="single-radio" showInline="true"
-           required="true" requiredMessage="Choose left, right, tie or cannot say before you submit.">
-    <Choice value="left" hotkey="1" hint="The left response is better"/>
-    <Choice value="right" hotkey="2" hint="The right response is better"/>
-    <Choice value="tie" hotkey="3" hint="Neither is better"/>
-    <Choice value="cannot say" hotkey="4" hint="Skip this pair"/>
-  </Choices>
+  <Header value="How much better is one of them? Press a key, 1 for the first answer and so on; then submit."/>
+  <View className="grades">
+    <Choices name="preference" toName="prompt" choice="single-radio" showInline="true"
+             required="true" requiredMessage="Choose how much better one is before you submit.">
+{choices}
+    </Choices>
+  </View>
 </View>
 """
 RANKING = """<View>
@@ -69,8 +105,7 @@ RANKING = """<View>
   </Choices>
 </View>
 """
-_HOW_MUCH = "How much better is one of them? Press a key, 1 for the first answer and so on; then submit."
-_CHOICE = '    <Choice value="{value}" hotkey="{key}"/>'
+_CHOICE = '      <Choice value="{value}" hotkey="{key}"/>'
 _BUCKET = '    <Bucket name="place_{place}" title="{title}"/>'
 CONTROLS = {"preference": "selected", "otherwise": "choices", "ranking": "ranker"}
 """The controls that have the answer, and where in a result."""
@@ -144,15 +179,9 @@ def _interface(sheet: Sheet) -> str:
         return _ranker(len(sheet.responses))
     if not sheet.grades:
         return CONFIGURATION
-    answers = [answer for answer, _, _ in scale(sheet.grades)]
-    choices = [
-        _CHOICE.format(value=answer, key=key) for key, answer in enumerate([*answers, "cannot say"], start=1)
-    ]
-    head, rest = CONFIGURATION.split('  <Header value="Press', 1)
-    control = rest[rest.index("  <Choices") : rest.index("    <Choice ")].replace(
-        "left, right, tie or cannot say", "how much better one is"
-    )
-    return f'{head}  <Header value="{_HOW_MUCH}"/>\n{control}' + "\n".join(choices) + "\n  </Choices>\n</View>\n"
+    answers = [*(answer for answer, _, _ in scale(sheet.grades)), "cannot say"]
+    choices = [_CHOICE.format(value=answer, key=key) for key, answer in enumerate(answers, start=1)]
+    return GRADING.replace("{choices}", "\n".join(choices))
 
 
 def _ranker(members: int) -> str:
@@ -255,6 +284,9 @@ def _of_task(place: str, task: Any, controls: Mapping[str, str]) -> Iterator[Par
         yield Broken(place, f"expected a task, got {type(task).__name__}")
         return
     if "data" not in task:  # JSON-MIN: data and the one annotation in one object
+        if task.get("annotation_id", task) is None:
+            yield parse_answer(place, task.get("question"), None, shown=_shown(task))
+            return
         yield _of_results(place, task, _flat_results(task, controls), task.get("annotator"), task, controls)
         return
     data = task["data"] if isinstance(task["data"], dict) else {}
