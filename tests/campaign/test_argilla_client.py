@@ -8,6 +8,7 @@ import pytest
 
 from bayesrm.campaign.handoff.argilla import Argilla
 from bayesrm.campaign.handoff.base import ParsedAnswer, Unclear
+from bayesrm.campaign.tell import recognised
 
 EXPORTS = Path(__file__).parent / "argilla_2_8"
 
@@ -30,3 +31,11 @@ def test_labels_keep_their_annotators_and_times():
 def test_submitted_answers_count_and_drafts_do_not(name, said):
     """The first record has a submitted response, the second a draft."""
     assert [(at, words) for at, words, _ in told(name)] == [("1", said)]
+
+
+def test_records_under_their_ids_are_read_where_some_have_no_response():
+    """``to_dict(flatten=True, orient="index")``: two submitted responses, a draft, and two records without any."""
+    path = EXPORTS / "by_id.json"
+    assert recognised(path.read_bytes(), path).name == "argilla"
+    assert [(at, words) for at, words, _ in told(path.name)] == [("1", "left"), ("2", "right")]
+    assert len(Argilla().read(path.read_bytes())) == 5

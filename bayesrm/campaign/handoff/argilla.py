@@ -258,7 +258,8 @@ def _in_columns(value: dict[str, Any]) -> bool:
     """Whether an object has all records in it: a list for each column, or each record under its id."""
     ids = value.get("id")
     return isinstance(ids, (list, dict)) or (
-        bool(value) and all(isinstance(one, dict) and _is_record(one) for one in value.values())
+        # Records without a response have no column for it.
+        all(isinstance(one, dict) for one in value.values()) and any(map(_is_record, value.values()))
     )
 
 
