@@ -30,7 +30,7 @@ from bayesrm.utils.checked import Seed, checked
 
 REMEMBERED = 512
 """Pairs that were good once, kept for a floor."""
-SPARE = 0.5
+SPARE = 0.7
 """Part of the margin of the pairs that are looked at, below which somebody who has time looks at all of them."""
 
 

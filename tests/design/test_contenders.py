@@ -109,6 +109,17 @@ def test_whoever_prepares_lists_them_before_the_last_moment(live, annotator, sca
     assert len(scans) > before
 
 
+def test_whoever_prepares_has_them_although_nothing_good_was_known(live, scans):
+    """The pairs that a session begins with are drawn at random: listed by their best, too many would be contenders."""
+    live._good = live._good[:1]
+    other = live.copy()
+    other.next()
+    assert other._contenders is None
+    live.prepare()
+    assert live._contenders is not None
+    assert ends(live.next()) == ends(other.next())
+
+
 def test_they_go_to_another_process(live, annotator):
     live.prepare()
     other = pickle.loads(pickle.dumps(live))

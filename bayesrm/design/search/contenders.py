@@ -187,17 +187,20 @@ def take_next(
     if len(near.pairs):
         floor = float(score(near.pairs).max())
         floor -= ROUNDING * abs(floor)
-    if floor > 0 and isinstance(score, Screened) and score.far is not None and isinstance(candidates, AllPairs):
-        found = None
+    if not isinstance(score, Screened) or score.far is None or not isinstance(candidates, AllPairs) or floor <= 0:
+        return top(candidates, score, NEXT, generator, floor=floor)
+    found = None
+    if near.contenders is not None:
+        found = _best_of(near.contenders, candidates, score, score.far, generator, floor, near.spare)
+    if found is None:
+        near.contenders = list_contenders(score, candidates, floor)
         if near.contenders is not None:
-            found = _best_of(near.contenders, candidates, score, score.far, generator, floor, near.spare)
-        if found is None:
-            near.contenders = list_contenders(score, candidates, floor)
-            if near.contenders is not None:
-                found = _best_of(near.contenders, candidates, score, score.far, generator, floor)
-        if found is not None:
-            return found
-    return top(candidates, score, NEXT, generator, floor=floor)
+            found = _best_of(near.contenders, candidates, score, score.far, generator, floor)
+    if found is None:
+        found = top(candidates, score, NEXT, generator, floor=floor)
+        if near.spare > 0:  # what was known to be good was far from the best, and there is time to try again
+            near.contenders = list_contenders(score, candidates, _first_score(candidates, score, found))
+    return found
 
 
 def _best_of(
@@ -215,8 +218,13 @@ def _best_of(
     found = top(candidates, score, NEXT, generator, floor=floor, in_tiles=candidates.positions_of(*reaching))
     if len(found) == 0:
         return None
-    best = (1 - ROUNDING) * float(score(candidates.block_at(found[:1]))[0])
+    best = _first_score(candidates, score, found)
     return found if (1 - spare * contenders.margin) * far.reach(best) > growth * contenders.cut else None
+
+
+def _first_score(candidates: CandidateSet, score: PairFunction, positions: PairIndex) -> float:
+    """The score of the first of some candidates, rounded down."""
+    return (1 - ROUNDING) * float(score(candidates.block_at(positions[:1]))[0])
 
 
 def _at_least(values: Float[Tensor, "number"], cut: float) -> Int64[Tensor, "found"]:
