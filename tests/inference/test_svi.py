@@ -153,16 +153,18 @@ def test_without_labels_it_is_the_prior(world):
 # --- as an inference -------------------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_ran_before(world, variational):
+@pytest.mark.usefixtures("short_variational")
+def test_the_same_seed_gives_the_same_bits_whatever_ran_before(world):
+    once = _fit(world)
     with rng.fenced(99):
         torch.rand(3)
         state = torch.get_rng_state()
         again = _fit(world)
         assert torch.equal(torch.get_rng_state(), state)
     for name in ("location", "joint_cholesky", "information_cholesky"):
-        assert torch.equal(getattr(again, name), getattr(variational, name))
-    assert again.log_evidence == variational.log_evidence
-    assert not torch.equal(_fit(world, seed=1).location, variational.location)
+        assert torch.equal(getattr(again, name), getattr(once, name))
+    assert again.log_evidence == once.log_evidence
+    assert not torch.equal(_fit(world, seed=1).location, once.location)
 
 
 def test_conditioning_is_a_fit_to_all_labels(world, variational):
@@ -180,17 +182,20 @@ def test_the_tree_is_an_approximations(variational, world):
 
 
 @pytest.mark.usefixtures("short_training")
-def test_encoder_and_guide_together(world):
+def test_encoder_and_guide_together(world, monkeypatch):
     model = brm.RewardModel(world.pool.dim, hidden=(5,), training="paper")
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    alone, together, again = (
-        brm.fit(model, world.pool, world.preferences, Svi(joint=joint), seed=2) for joint in (False, True, True)
-    )
+
+    def fit(joint):
+        return brm.fit(model, world.pool, world.preferences, Svi(joint=joint), seed=2)
+
+    assert _stationarity(fit(joint=True))[0].abs().max() < 0.06
+    monkeypatch.setattr(svi, "MOST_WINDOWS", 1)
+    alone, together, again = fit(joint=False), fit(joint=True), fit(joint=True)
     assert not torch.equal(alone.features(world.pool), together.features(world.pool))
     assert torch.equal(again.features(world.pool), together.features(world.pool))
     assert torch.equal(again.location, together.location)
-    assert _stationarity(together)[0].abs().max() < 0.06
-    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
 def test_training_on_the_elbo_raises_it(world, monkeypatch):
