@@ -89,8 +89,8 @@ def test_few_answers_are_pooled(make_world):
     )
     model = brm.RewardModel(world.pool.dim, encoder="linear", likelihood="annotator-flips", prior_scale=0.3)
     fitted = brm.fit(model, world.pool, brm.Preferences(given.first, given.second, wrong, annotator))
-    effect = fitted.to_datatree(draws=800)["posterior"]["annotator_effect"].std(("chain", "draw"))
-    rate = fitted.to_datatree(draws=800)["posterior"]["annotator_rate"].mean(("chain", "draw"))
+    effect = fitted.to_datatree(draws=2000)["posterior"]["annotator_effect"].std(("chain", "draw"))
+    rate = fitted.to_datatree(draws=2000)["posterior"]["annotator_rate"].mean(("chain", "draw"))
     assert float(effect.sel(annotator="new")) > 0.5
     assert float(rate.sel(annotator="new")) < 0.45
     assert float(rate.sel(annotator="new")) > float(rate.sel(annotator="ann"))
@@ -152,7 +152,7 @@ def fits():
             model = brm.RewardModel(pool.dim, encoder="linear", likelihood=name, prior_scale=0.45)
             fitted = brm.fit(model, pool, preferences)
             error = 1 - scipy.stats.spearmanr(fitted.reward(pool)[0], golden)[0]
-            draws = None if name == "bradley-terry" else fitted.to_datatree(draws=800)["posterior"]
+            draws = None if name == "bradley-terry" else fitted.to_datatree(draws=2000)["posterior"]
             for_each[name] = (error, draws)
         found.append(for_each)
     return found
