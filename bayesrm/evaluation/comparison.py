@@ -21,6 +21,8 @@ from bayesrm.evaluation.learning_curves import Curves, area, needed, saving
 from bayesrm.evaluation.names import BASELINE, METRIC_NAMES
 from bayesrm.utils.wording import counted
 
+EARLY = 1 / 8
+"""Share of the labels at which ``early_difference`` looks: information that comes early is gone from the end."""
 _INNER = ("seed", "round", "n", "test_prompt")
 
 
@@ -53,8 +55,10 @@ def compare(
     -------
     DataFrame
         A row for each setting and label: the setting's columns, ``over``, ``seeds``, ``labels`` (the last number that
-        it and the baseline have), ``final``, ``area`` (means), ``difference`` and ``area_difference`` to the baseline,
-        ``ratio`` (of labels needed for ``target``, see :func:`saving`), these three with ``_low`` and ``_high``;
+        it and the baseline have), ``final``, ``area`` (means), ``difference``, ``early_difference`` (after
+        ``early_labels``, the first number that is at least an eighth of the last) and ``area_difference`` to the
+        baseline, ``ratio`` (of labels needed for ``target``, see :func:`saving`), these four with ``_low`` and
+        ``_high``;
         ``target``, ``labels_to_target``, ``rank`` by area within the setting; ``metric``, ``baseline``.
     """
     _require_label(trajectory, metric, over, baseline)
@@ -71,7 +75,10 @@ def compare(
             sign = 1 if _lower_is_better(metric) else -1
             span = max(one.labels[0], reference.labels[0]), min(one.labels[-1], reference.labels[-1])
             last = np.array([span[1]])
+            there = np.unique(np.append(one.labels[one.labels < span[1]], span[1]))
+            early = there[there >= max(span[0], EARLY * span[1])][:1]
             row: dict[str, Any] = {**place, over: label, "seeds": len(one.values), "labels": int(span[1])}
+            row["early_labels"] = int(early[0])
             row["final"] = sign * float(one.at(last).mean())
             areas[label] = float(area(one, *span).mean())
             row["area"] = sign * areas[label]
@@ -80,6 +87,7 @@ def compare(
             row["labels_to_target"] = float(needed(one.labels, one.mean(), sign * row["target"]))
             differences = {
                 "difference": (one.at(last) - reference.at(last))[:, 0],
+                "early_difference": (one.at(early) - reference.at(early))[:, 0],
                 "area_difference": area(one, *span) - area(reference, *span),
             }
             for name, values in differences.items():
@@ -109,6 +117,17 @@ def saving_sentence(row: Mapping[str, Any] | pd.Series[Any], level: float = LEVE
     if low == 0:
         return f"{told}, {level:.0%} interval " + ("open to both sides" if np.isinf(high) else f"up to {high:.2f}")
     return f"{told}, {level:.0%} interval " + (f"{low:.2f} or more" if np.isinf(high) else f"{low:.2f}–{high:.2f}")
+
+
+def early_sentence(row: Mapping[str, Any] | pd.Series[Any], level: float = LEVEL) -> str:
+    """What a row says of an eighth of the labels: "after 50 of 400 labels its log loss less that of random is …"."""
+    name = METRIC_NAMES.get(row["metric"], (row["metric"], ""))[0].removesuffix(", nats")
+    difference, low, high = (row["early_difference" + end] for end in ("", "_low", "_high"))
+    told = (
+        f"after {row['early_labels']:,} of {counted(row['labels'], 'label')} its {name} less that of {row['baseline']} "
+        f"is {difference:+.3f}"
+    )
+    return told if np.isnan(low) else f"{told}, {level:.0%} interval {low:+.3f} to {high:+.3f}"
 
 
 def area_under_curve(trajectory: xr.Dataset, metric: str = "one_minus_spearman") -> xr.DataArray:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from bayesrm.data.votes import Votes
 from bayesrm.design import make_design
 from bayesrm.errors import InvalidInputError
-from bayesrm.evaluation.comparison import compare, saving_sentence
+from bayesrm.evaluation.comparison import compare, early_sentence, saving_sentence
 from bayesrm.evaluation.names import BASELINE, HEADROOM
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.datatree import dataset
@@ -207,7 +207,7 @@ def _require_votes(votes: Votes, pool: ResponsePool, test: tuple[ResponsePool, V
 
 
 def _sentences(trajectory: xr.Dataset, votes: int) -> dict[str, str]:
-    """For each design but random, what it would have saved, and whether that is shown."""
+    """For each design but random, what it would have saved, whether that is shown, and how it stood early on."""
     metric = "vote_log_loss" if "vote_log_loss" in trajectory else "one_minus_spearman"
     table = compare(trajectory, metric)
     told = {}
@@ -215,5 +215,9 @@ def _sentences(trajectory: xr.Dataset, votes: int) -> dict[str, str]:
         if row["design"] == BASELINE:
             continue
         helps = "shown to help" if row["ratio_high"] < 1 else "not shown to help"
-        told[str(row["design"])] = f"On your {votes:,} votes, {saving_sentence(row)}: {helps}."
+        sentence = f"On your {votes:,} votes, {saving_sentence(row)}: {helps}."
+        if row["early_labels"] < row["labels"]:
+            early = early_sentence(row)
+            sentence += f" {early[0].upper()}{early[1:]}."
+        told[str(row["design"])] = sentence
     return told

@@ -16,6 +16,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.comparison import (
     area_under_curve,
     compare,
+    early_sentence,
     labels_to_target,
     markdown,
     ranks,
@@ -230,6 +231,11 @@ def test_a_comparison_says_what_each_design_is_worth(designs):
     assert half["ratio_low"] < 0.5 < half["ratio_high"] < 0.75
     assert half["difference_low"] < level(2000.0) - level(1000.0) < half["difference_high"] < 0
     assert half["area_difference_high"] < 0
+    early = float(half["early_labels"])
+    assert early == min(labels for labels in LABELS if labels >= 1000 / 8)
+    assert half["early_difference_low"] < level(2 * early) - level(early) < half["early_difference_high"] < 0
+    told = rf"after {early:.0f} of 1,000 labels its 1 − Spearman .* less that of random is -0\.\d{{3}}, 95% interval -"
+    assert re.match(told, early_sentence(half))
     assert half["labels_to_target"] == pytest.approx(226, rel=0.15)
     assert (half["rank"], table.loc[("pool 1", "half"), "rank"]) == (1, 1)
     assert (random["difference"], random["ratio"]) == (0, 1)
