@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from bayesrm.data.votes import Votes
     from bayesrm.design import designs, select
     from bayesrm.design.base import Criterion, Design, Selector
-    from bayesrm.design.candidates.sets import CandidateSet, candidates
+    from bayesrm.design.candidates.forming import candidates
+    from bayesrm.design.candidates.sets import CandidateSet
     from bayesrm.design.headroom import headroom
     from bayesrm.design.lists.selection import ListSelection
     from bayesrm.design.live import Live

@@ -18,7 +18,8 @@ from jaxtyping import Float
 
 from bayesrm import rng
 from bayesrm.design import make_design
-from bayesrm.design.candidates.sets import CandidateSet, candidates
+from bayesrm.design.candidates.forming import candidates
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.headroom import headroom, sentence
 from bayesrm.design.lists.groups import require_size
 from bayesrm.design.lists.select import select_lists

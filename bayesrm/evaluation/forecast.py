@@ -43,7 +43,7 @@ from scipy.stats import beta
 from bayesrm import rng
 from bayesrm.design import make_design
 from bayesrm.design.base import Criterion, Design
-from bayesrm.design.candidates.sets import candidates, require_scope
+from bayesrm.design.candidates.forming import candidates, require_scope
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior, local_pairs
 from bayesrm.types import Pairs, ResponsePool, require_within

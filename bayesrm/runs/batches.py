@@ -9,7 +9,8 @@ from bayesrm.design import make_design
 from bayesrm.design.base import Design
 from bayesrm.design.candidates.constraints import Constraints
 from bayesrm.design.candidates.costs import costs_of
-from bayesrm.design.candidates.sets import CandidateSet, candidates
+from bayesrm.design.candidates.forming import candidates
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.runs.settings import BatchSettings
 from bayesrm.types import Pairs, ResponsePool
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesrm.design.candidates.sets import CandidateSet, candidates
+from bayesrm.design.candidates.forming import candidates
+from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.headroom import headroom
 from bayesrm.errors import BayesRMError, CapabilityError, NoCandidatesError
 from bayesrm.evaluation.baselines import RANDOM, baselines, length_share

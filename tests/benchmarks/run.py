@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 import bayesrm as brm
-from bayesrm.design.candidates.sets import TILE, CandidateSet
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.candidates.tiles import TILE
 from bayesrm.design.live import Live
 from bayesrm.inference.fitting.newton import maximise
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from bayesrm.design.candidates.sets import CandidateSet, candidates, require_scope
+from bayesrm.design.candidates.forming import candidates, require_scope
+from bayesrm.design.candidates.sets import CandidateSet
 
 __all__ = ["CandidateSet", "candidates", "require_scope"]

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from bayesrm.design.candidates.sets import Tile
+from bayesrm.design.candidates.tiles import Tile
 from bayesrm.posteriors.pairs import GramRows, ListedPairs, PairBlock, TiledPairs, bounding_slack
 
 PairFunction = Callable[[PairBlock], Float[Tensor, "pair"]]

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
+from bayesrm.design.candidates.forming import candidates as form_candidates
 from bayesrm.design.candidates.numbering import PairNumbering
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.candidates.sets import candidates as form_candidates
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.features import difference
 from bayesrm.posteriors.base import RewardMoments, RewardPosterior, local_pairs

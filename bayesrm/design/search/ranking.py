@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from bayesrm.design.candidates.numbering import PairIndex
-from bayesrm.design.candidates.sets import CandidateSet, Tile
+from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.candidates.tiles import Tile
 from bayesrm.design.objectives.screening import LOWEST, PairFunction, Screened
 from bayesrm.posteriors.pairs import ListedPairs
 
