@@ -46,7 +46,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self._package, self._base, self._kind, self._also = package, base, kind, also
         self.always_given = always_given
         self._found: dict[str, type[T]] = {}
-        self._version = -1
+        self._version: tuple[object, ...] | None = None
         Registry.opened.append(self)
 
     @property

@@ -42,19 +42,23 @@ def _forgotten(monkeypatch):
     monkeypatch.setenv(plugins.VARIABLE, "")
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
-    # Registries count what is loaded, and are looked at afresh in every test.
-    monkeypatch.setattr(CRITERIA, "_version", -1)
     yield
     for name in set(sys.modules) - before:
         if name.startswith("plugged"):
             del sys.modules[name]
-    CRITERIA._version = -1
 
 
 def _written(folder, stem, name="Standing", part="standing"):
     path = folder / f"{stem}.py"
     path.write_text(textwrap.dedent(PART.format(name=name, part=part)))
     return path
+
+
+def test_as_many_parts_as_before_are_not_taken_for_the_same(monkeypatch):
+    for each in ("one", "another"):
+        part = type("Part", (CRITERIA["maxdiff"],), {"name": each, "__module__": __name__})
+        monkeypatch.setattr(plugins, "_added", [part])
+        assert each in CRITERIA
 
 
 def test_a_registered_class_is_found_by_its_name(laplace, few_candidates):

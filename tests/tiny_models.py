@@ -37,9 +37,15 @@ def tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Byte-level pairs, or pieces of words between [CLS] and [SEP]."""
     if words:
-        inner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+        # The library's trainer numbers pieces in another order in each process, and weights go by number.
+        splitter = pre_tokenizers.BertPreTokenizer()
+        seen = {word for text in CORPUS for word, _ in splitter.pre_tokenize_str(text)}
+        letters = {letter for word in seen for letter in word}
+        pieces = [*special, *sorted(seen | letters | {f"##{letter}" for letter in letters})]
+        vocabulary = {piece: number for number, piece in enumerate(pieces)}
+        inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+        inner.add_special_tokens(special)
+        inner.pre_tokenizer = splitter
     else:
         inner = Tokenizer(models.BPE())
         inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -50,7 +56,7 @@ def tokenizer(
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-    inner.train_from_iterator(CORPUS, trainer)
+        inner.train_from_iterator(CORPUS, trainer)
     if words:
         ends = [(token, inner.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
         inner.post_processor = processors.TemplateProcessing(

@@ -38,9 +38,9 @@ _asked: str | None = None
 """What the environment asked for when plugins were last loaded."""
 
 
-def version() -> int:
-    """A number that grows with everything that is loaded or added."""
-    return len(_loaded) + len(_added)
+def version() -> tuple[object, ...]:
+    """Another one as soon as anything is loaded, added or taken away."""
+    return (*_loaded.values(), *_added)
 
 
 def classes() -> list[type[Any]]:
