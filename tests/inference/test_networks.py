@@ -214,8 +214,8 @@ def test_a_pair_asked_sixty_times(world, inference, encoder, monkeypatch):
     """Answers that agree are believed, and those that do not say that it is a toss-up."""
     if encoder == "linear" and inference != "ensemble":
         pytest.skip("needs layers to drop units of, or to be uncertain of")
-    monkeypatch.setattr(training, "MAX_STEPS", 300)
-    monkeypatch.setattr(bnn, "MAX_STEPS", 300)
+    monkeypatch.setattr(training, "MAX_STEPS", 200)
+    monkeypatch.setattr(bnn, "MAX_STEPS", 200)
     model = brm.RewardModel(6, "linear") if encoder == "linear" else _model()
     first, second = world.preferences.first[:1].repeat(60), world.preferences.second[:1].repeat(60)
     for outcome, (low, high) in ((np.ones(60), (0.8, 1.0)), (np.arange(60) % 2, (0.4, 0.6))):

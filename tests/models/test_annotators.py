@@ -99,7 +99,7 @@ def test_few_answers_are_pooled(make_world):
 # --- three annotators, one of whom flips 40% ----------------------------------------------------------------------
 
 RATES = np.array([0.05, 0.05, 0.4])
-SEEDS = 10
+SEEDS = 7
 
 
 def _world(seed, comparisons=900, responses=400, dim=20):
