@@ -31,7 +31,7 @@ from bayesrm.utils.checked import Seed, checked
 REMEMBERED = 512
 """Pairs that were good once, kept for a floor."""
 SPARE = 0.7
-"""Part of the margin of the pairs that are looked at, below which somebody who has time looks at all of them."""
+"""Contenders are listed anew, while nobody waits, once less than this part of their margin is left."""
 
 
 class Live:
@@ -125,7 +125,9 @@ class Live:
 
     def prepare(self) -> None:
         """Find the next pair, and what makes it fast to find those after the next few answers, while nobody waits."""
-        self._next = self._choose(SPARE)
+        found = self._choose(SPARE)
+        if self._next is None:  # what was shown stays, though others are as good
+            self._next = found
 
     @checked
     def tell(self, preferences: Preferences) -> None:

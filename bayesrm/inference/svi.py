@@ -45,7 +45,7 @@ from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Preferences, ResponsePool, compact
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.factors import DenseFactor
-from bayesrm.utils.linalg import cholesky_factor
+from bayesrm.utils.linalg import cholesky_factor, lower_root
 from bayesrm.utils.progress import bar
 
 MOST_FULL = 300
@@ -171,8 +171,7 @@ def maximise_elbo(
     root = torch.empty_like(scale)
     identity = torch.eye(len(scale), dtype=scale.dtype, device=scale.device)
     root[:, order] = torch.linalg.solve_triangular(scale, identity, upper=False)
-    upper = torch.linalg.qr(root, mode="r").R
-    return found, (upper * torch.where(upper.diagonal() < 0, -1.0, 1.0)[:, None]).T.contiguous()
+    return found, lower_root(root.T)
 
 
 def _arguments(

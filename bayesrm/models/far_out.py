@@ -5,8 +5,8 @@ With z the standardised embedding of a response, clipped as those of the pool ar
     distance = √(Σ_j z_j² / d),
 
 which is about 1 for the pool itself: under the same prior for every weight, a linear reward has that many times the
-prior standard deviation of a typical one. Where the pool had nothing far out, new responses are not clipped, as a
-classifier that another library loads could not clip them: they are told of.
+prior standard deviation of a typical one. Where the pool had nothing far out, new responses are not clipped, because a
+classifier that another library loads could not clip them; a warning says how many there are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 512
 
 
 def warn_far_out(encoder: Encoder, pool: ResponsePool, stacklevel: int = 3) -> None:
-    """One sentence on how many responses lie how far out; nothing of raw inputs, whose scale nobody knows.
+    """Warn of responses that lie far out: how many, and how far; raw inputs, of unknown scale, are not looked at.
 
     Parameters
     ----------

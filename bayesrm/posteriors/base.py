@@ -276,7 +276,7 @@ class RewardPosterior(ABC):
     def about_mean(
         self, pool: ResponsePool
     ) -> tuple[Float[np.ndarray, "response"], Float[np.ndarray, "response"]]:
-        """What :meth:`reward` returns, without a word on responses far out."""
+        """What :meth:`reward` returns, without its warning of responses far out."""
         centre = sum(moments.factor.sum(dim=0) for _, moments in self._blocks(pool)) / len(pool)
         means, sds = [], []
         for _, moments in self._blocks(pool):

@@ -161,5 +161,4 @@ def shrunk_information(
     covariance = (1 - share) * sample + share * identity
     # Λ = L C⁻¹ Lᵀ with C = K Kᵀ is (L K⁻ᵀ)(L K⁻ᵀ)ᵀ; a QR turns that root into the lower-triangular one.
     root = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), whitening.T, upper=False)
-    upper = torch.linalg.qr(root, mode="r").R
-    return (upper * torch.where(upper.diagonal() < 0, -1.0, 1.0)[:, None]).T.contiguous()
+    return lower_root(root.T)

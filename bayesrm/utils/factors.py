@@ -184,7 +184,7 @@ class SpannedFactor(Factor):
 
     def covariance_tril(self, order: Int64[Tensor, "latent"]) -> Float[Tensor, "latent latent"]:
         """Of D⁻² + D⁻¹Q (Λ̃⁻¹ − I) QᵀD⁻¹, where no variance is so small beside its prior that the sum would lose it."""
-        if float(self.inner.diagonal().max()) > MOST_SHRUNK:
+        if float(torch.linalg.matrix_norm(self.inner, 2)) > MOST_SHRUNK:
             return super().covariance_tril(order)
         change = torch.cholesky_inverse(self.inner)
         change.diagonal().sub_(1.0)

@@ -120,6 +120,22 @@ def test_whoever_prepares_has_them_although_nothing_good_was_known(live, scans):
     assert ends(live.next()) == ends(other.next())
 
 
+def test_whoever_prepares_is_not_asked_another_pair_than_the_one_shown():
+    """Every response is there twice, so that each pair but those of twins is as good as others."""
+    rows = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+    pool = brm.ResponsePool(np.concatenate([rows, rows]), np.arange(120) // 4)
+    annotator = brm.GoldenAnnotator(pool.embeddings @ np.random.default_rng(1).normal(size=6), seed=0)
+    labels = annotator.label(brm.candidates(pool, "cross-prompt", size=30, seed=5))
+    posterior = brm.fit(brm.RewardModel(6, "linear", prior_scale=2.0), pool, labels, "laplace")
+    for seed in (1, 3):
+        live = brm.Live(posterior, brm.candidates(pool, "cross-prompt", None, None), "pa-dopt", seed=seed)
+        for _ in range(4):
+            shown = ends(live.next())
+            live.prepare()
+            assert ends(live.next()) == shown
+            live.tell(annotator.label(live.next()))
+
+
 def test_they_go_to_another_process(live, annotator):
     live.prepare()
     other = pickle.loads(pickle.dumps(live))

@@ -172,6 +172,17 @@ def test_a_root_in_blocks_is_that_of_the_whole_covariance(largest):
     torch.testing.assert_close(whitened @ whitened.T, torch.eye(rank).double(), rtol=0, atol=1e-6)
 
 
+def test_a_root_is_right_where_no_diagonal_element_shows_how_small_a_variance_is():
+    """Labels along a direction that the first vector of the basis hardly has: λ = 1e12, and no L_ii above 1e3."""
+    basis = torch.linalg.qr(torch.randn(80, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)).Q
+    along = torch.tensor([0.99e6, 0.99e12], dtype=torch.float64).sqrt()
+    inner = torch.linalg.cholesky(torch.eye(2, dtype=torch.float64) + torch.outer(along, along))
+    assert inner.diagonal().max() < 1001
+    factor = SpannedFactor(torch.ones(80, dtype=torch.float64), basis, inner)
+    whitened = inner.T @ basis.T @ factor.covariance_tril(torch.arange(80))
+    torch.testing.assert_close(whitened @ whitened.T, torch.eye(2).double(), rtol=0, atol=1e-6)
+
+
 # --- other inferences ----------------------------------------------------------------------------------------------
 
 

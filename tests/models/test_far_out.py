@@ -128,7 +128,7 @@ def test_what_the_pool_of_the_fit_had_far_out_is_clipped_in_new_responses_too():
 
 
 def test_one_response_far_out_in_a_large_pool_is_clipped_whether_or_not_a_sample_has_it():
-    """The usual range is that of 2,048 responses; what is far is looked for in all."""
+    """The usual range is that of 2,048 responses; what is far is looked for in all that the statistics are from."""
     pool = _pool(0, 1000.0, rows=3000)
     assert 5 not in np.linspace(0, 2999, 2048).round()
     model = brm.RewardModel(DIM, "linear")

@@ -36,8 +36,8 @@ SAMPLED = 2**14
 """Pairs that say how far apart so many are."""
 NEAREST = 0.05
 FARTHEST = 0.97
-"""Listed pairs are at least one of these parts of the squared distance apart that the best one needs now: the one
-where all pairs could be listed, the other for a list that serves more than one choice."""
+"""Parts of the squared distance that the best pair needs now: nearer pairs than the first are never listed, and where
+only those farther apart than the second could be, there is no list, as it would hardly outlast an answer."""
 WIDEST = 1_024
 """Rows with more columns are not compared: it would take as long as to look at all pairs."""
 NO_PAIRS = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))

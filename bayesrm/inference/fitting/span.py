@@ -29,7 +29,7 @@ from bayesrm.utils.span import span_basis
 
 @dataclass(frozen=True)
 class Whole:
-    """A log joint density as it is, where features are not many more than labels: all that a :class:`Span` does.
+    """A log joint density as it is, where features are not many more than labels: the same methods as :class:`Span`.
 
     Parameters
     ----------
@@ -41,29 +41,29 @@ class Whole:
 
     @property
     def prior(self) -> Prior | None:
-        """In place of the model's own."""
+        """None: the model's own prior stays."""
         return None
 
     def rows(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response feature"]:
-        """Features, by which rewards of β are those of what ``joint`` is over."""
+        """The features themselves."""
         return features
 
     def latent(self, x: Float[Tensor, "latent"]) -> Float[Tensor, "latent"]:
-        """(ν, β) as ``joint`` has it."""
+        """(ν, β) itself."""
         return x
 
     def outside(self, mode: Mode) -> Mode:
-        """The Gaussian of (ν, β) from that of ``joint``."""
+        """The mode itself."""
         return mode
 
     def factor(self, inner: Factor) -> Factor:
-        """Of the precision of (ν, β), or of β alone, from that of ``joint``."""
+        """The factor itself."""
         return inner
 
     def draws(
         self, drawn: Float[Tensor, "chain draw latent"], generator: np.random.Generator
     ) -> Float[Tensor, "chain draw latent"]:
-        """Draws of (ν, β) from those of ``joint``."""
+        """The draws themselves."""
         return drawn
 
 
@@ -96,7 +96,7 @@ class Span:
         return self.joint.prior
 
     def rows(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "response rank"]:
-        """QᵀD⁻¹φ, whose differences have the rewards of γ where they lie in the span."""
+        """QᵀD⁻¹φ: a difference z in the span has the logit zᵀβ = (QᵀD⁻¹z)ᵀγ."""
         return (features / self.root_prior) @ self.basis
 
     def latent(self, x: Float[Tensor, "latent"]) -> Float[Tensor, "inner"]:
@@ -136,7 +136,7 @@ def span_of(joint: LogJoint) -> Span | None:
         return None
     location, precision = prior({})
     root = precision.sqrt()
-    if len(rows) == 0:  # without labels one direction stands for none
+    if len(rows) == 0:  # one direction, of which labels say nothing: tensors of width zero would be special cases
         rows = torch.zeros_like(root)[None]
     basis = span_basis(rows / root)
     if basis is None:
