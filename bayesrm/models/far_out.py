@@ -16,7 +16,7 @@ import warnings
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from bayesrm.models.encoders import Encoder
 from bayesrm.models.robust import FAR
@@ -27,7 +27,9 @@ from bayesrm.utils.remembered import remembered
 ROWS_AT_ONCE = 512
 
 
-def warn_far_out(encoder: Encoder, pool: ResponsePool, stacklevel: int = 3) -> None:
+def warn_far_out(
+    encoder: Encoder, pool: ResponsePool, among: Int64[np.ndarray, "some"] | None = None, stacklevel: int = 3
+) -> None:
     """Warn of responses that lie far out: how many, and how far; raw inputs, of unknown scale, are not looked at.
 
     Parameters
@@ -36,29 +38,38 @@ def warn_far_out(encoder: Encoder, pool: ResponsePool, stacklevel: int = 3) -> N
         Fitted to a pool.
     pool
         What is to be scored; it is read once.
+    among
+        The rows of it that are; None for all, of which the answer is remembered.
     stacklevel
         As of ``warnings.warn``: the default is the caller of the function that calls this one.
     """
     standardize = encoder.standardize
     if standardize is None or pool.dim != encoder.dim:  # the latter is refused where it is read
         return
-    known = b"".join(value.detach().cpu().numpy().tobytes() for value in standardize.state_dict().values())
-    key = ("far out", hashlib.sha256(known).digest())
-    farther = remembered(pool, key, lambda: _farther(standardize, pool))
+    if among is None:
+        known = b"".join(value.detach().cpu().numpy().tobytes() for value in standardize.state_dict().values())
+        key = ("far out", hashlib.sha256(known).digest())
+        looked_at = np.arange(len(pool))
+        farther = remembered(pool, key, lambda: _farther(standardize, pool, looked_at))
+    else:
+        looked_at = np.unique(among)
+        farther = _farther(standardize, pool, looked_at)
     if len(farther):
         warnings.warn(
-            f"{len(farther):,} of {len(pool):,} responses lie over {FAR:.0f} times as far out as those of the pool of "
-            f"the fit, up to {float(farther.max()):,.0f} times, and their rewards are extrapolated: were they embedded "
-            "as that pool was?",
+            f"{len(farther):,} of {len(looked_at):,} responses lie over {FAR:.0f} times as far out as those of the "
+            f"pool of the fit, up to {float(farther.max()):,.0f} times, and their rewards are extrapolated: were they "
+            "embedded as that pool was?",
             stacklevel=stacklevel,
         )
 
 
-def _farther(standardize: Standardize, pool: ResponsePool) -> Float[np.ndarray, "far"]:
+def _farther(
+    standardize: Standardize, pool: ResponsePool, among: Int64[np.ndarray, "some"]
+) -> Float[np.ndarray, "far"]:
     """Distances above FAR."""
     # In one array and in place: blocks that leave something small behind keep their memory from being used again.
-    distance = np.empty(len(pool))
-    for start in range(0, len(pool), ROWS_AT_ONCE):
-        at = np.arange(start, min(start + ROWS_AT_ONCE, len(pool)))
-        distance[at] = standardize.distances(torch.from_numpy(pool.rows(at)).to(standardize.mean.device))
+    distance = np.empty(len(among))
+    for start in range(0, len(among), ROWS_AT_ONCE):
+        at = slice(start, start + ROWS_AT_ONCE)
+        distance[at] = standardize.distances(torch.from_numpy(pool.rows(among[at])).to(standardize.mean.device))
     return distance[distance > FAR]

@@ -295,8 +295,8 @@ class RewardPosterior(ABC):
             raise InvalidInputError(
                 f"expected first and second of the same length, got {len(pairs.first)} and {len(pairs.second)}"
             )
-        warn_far_out(self.model.encoder, pool, stacklevel=4)
         moments, rows, others = self._encode_pairs(pool, pairs)
+        warn_far_out(self.model.encoder, pool, np.concatenate([pairs.first, pairs.second]), stacklevel=4)
         return moments.probability(self.likelihood, rows, others).cpu().numpy()
 
     @property
@@ -360,8 +360,9 @@ class RewardPosterior(ABC):
         :meth:`preference_probability` is that of a single answer, with the noise of answers and without u.
         """
         pairs = Comparisons(as_index(first, "first"), as_index(second, "second"))
-        warn_far_out(self.model.encoder, pool, stacklevel=4)
-        return self.predictive.probability(pool, pairs)
+        probability = self.predictive.probability(pool, pairs)
+        warn_far_out(self.model.encoder, pool, np.concatenate([pairs.first, pairs.second]), stacklevel=4)
+        return probability
 
     @checked
     def logit_moments(

@@ -35,7 +35,6 @@ def test_whatever_scores_says_how_many_responses_lie_how_far_out(posterior, far)
     golden = np.arange(24.0)
     for score in (
         lambda: posterior.reward(new),
-        lambda: posterior.preference_probability(new, [0], [1]),
         lambda: brm.evaluate(posterior, new, golden),
     ):
         with pytest.warns(UserWarning, match=SAID) as said:
@@ -43,17 +42,44 @@ def test_whatever_scores_says_how_many_responses_lie_how_far_out(posterior, far)
         assert len(said) == 1
 
 
-def test_so_do_intervals_and_probabilities_of_the_consensus(posterior):
+def test_so_do_intervals_and_those_of_a_pair_whose_consensus_is_asked_for(posterior):
     if posterior.inference != "laplace":
         pytest.skip("only posteriors of the last layer that know their evidence are quick at it")
     new = _pool(1, 1000.0)
     for score in (
         lambda: posterior.predictive_interval(new),
-        lambda: posterior.consensus_probability(new, [0], [1]),
+        lambda: posterior.reward(new),
     ):
         with pytest.warns(UserWarning, match=SAID) as said:
             score()
         assert len(said) == 1
+    with pytest.warns(UserWarning, match="^1 of 3 responses lie over 10 times"):
+        posterior.consensus_probability(new, [5, 5], [1, 2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        posterior.consensus_probability(new, [0], [1])
+
+
+def test_probabilities_of_pairs_are_of_their_responses_alone(posterior):
+    """Neither a response that is not in a pair nor its distance is looked at."""
+    new = _pool(1, 1000.0)
+    with pytest.warns(UserWarning, match="^1 of 3 responses lie over 10 times") as said:
+        posterior.preference_probability(new, [5, 5], [1, 2])
+    assert len(said) == 1
+    read = []
+    rows = new.rows
+
+    class Watched(brm.ResponsePool):
+        def rows(self, at):
+            read.extend(np.asarray(at).tolist())
+            return rows(at)
+
+    watched = Watched(new.embeddings, new.prompt)
+    read.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        posterior.preference_probability(watched, [0], [1])
+    assert set(read) == {0, 1}
 
 
 def test_an_exported_model_says_the_same_and_scores_the_same(posterior, tmp_path):
