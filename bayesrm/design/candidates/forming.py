@@ -127,9 +127,7 @@ def _draw(
         first, second = possible.pairs_at(possible.sample(drawn, generator))
         first, second = possible.responses[first], possible.responses[second]
         if not identical:
-            squared = squared_distances(possible.pool, first, second)
-            different = ~too_near(squared, squared)
-            first, second = first[different], second[different]
+            first, second = _different(possible.pool, first, second)
         missing = size - len(first)
         if missing <= 0 or drawn == len(possible):
             return first[:size], second[:size]
@@ -143,11 +141,16 @@ def _of_ones_own(pool: ResponsePool, pairs: Pairs, exclude: Pairs | None, identi
     kept = np.sort(np.unique(ends, axis=0, return_index=True)[1])
     first, second = pairs.first[kept], pairs.second[kept]
     if not identical:
-        squared = squared_distances(pool, first, second)
-        different = ~too_near(squared, squared)
-        first, second = first[different], second[different]
+        first, second = _different(pool, first, second)
     own = ExplicitCandidates(pool, Comparisons(first, second))
     return own if exclude is None else own.without(exclude)
+
+
+def _different(pool: ResponsePool, first: PairIndex, second: PairIndex) -> tuple[PairIndex, PairIndex]:
+    """Those pairs whose two embeddings are not the same."""
+    squared = squared_distances(pool, first, second)
+    different = ~too_near(squared, squared)
+    return first[different], second[different]
 
 
 def _require_some(count: int) -> None:
