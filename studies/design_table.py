@@ -8,6 +8,7 @@ same seed has the same candidates, fits and annotators for every design, so that
 
     python studies/design_table.py --tiny
     python studies/design_table.py --out runs/designs.jsonl --seeds 10
+    python studies/design_table.py --out runs/others.jsonl --first-seed 5 --seeds 5   # on a second machine
     python studies/design_table.py --out runs/designs.jsonl --table
 
 1 − Spearman within test prompts is averaged over the three batches. Intervals are 95% by Student's t over seeds and
@@ -353,7 +354,8 @@ def main() -> None:
     parser.add_argument(
         "--candidates-for-default", action="store_true", help="only designs that could be a default"
     )
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=10, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
     parser.add_argument("--encoder", default="auto")
     parser.add_argument("--minutes", type=float, default=np.inf, help="begin no cell after so long")
     asked = parser.parse_args()
@@ -366,7 +368,8 @@ def main() -> None:
     if not asked.table:
         if BASELINE not in designs:
             designs = [BASELINE, *designs]
-        collect(asked.out, asked.data, pools, designs, range(asked.seeds), asked.encoder, asked.minutes)
+        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+        collect(asked.out, asked.data, pools, designs, seeds, asked.encoder, asked.minutes)
     print(table(lines(asked.out)))
 
 
