@@ -20,9 +20,10 @@ KNOWN, *SECTIONS = PAGE.split("\n## ")
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 DRIVER = """
 import os, runpy, shlex, sys, traceback
-import arviz, matplotlib.figure, pyro, transformers
+import matplotlib.figure, pyro, transformers
 import bayesrm.inspection, bayesrm.reports.runs, bayesrm.runs.sweep
 from bayesrm.cli import main
+from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.inference.fitting import training
 
 def use(folder):
@@ -38,6 +39,7 @@ def use(folder):
             if stop.code:
                 raise
 
+load_arviz()
 training.MAX_STEPS = 12
 for folder in map(str.strip, sys.stdin):
     child = os.fork()

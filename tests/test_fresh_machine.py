@@ -48,6 +48,14 @@ def test_the_product_does_not_show_what_arviz_announces(on_a_fresh_machine):
     float(printed)
 
 
+def test_a_cache_that_cannot_be_written_stops_nothing(on_a_fresh_machine, tmp_path):
+    """As where two processes write arviz's stamp of the day at once: the import of arviz alone fails there."""
+    (tmp_path / "home" / ".cache").mkdir()
+    (tmp_path / "home" / ".cache" / "arviz").write_text("in the way")
+    code = "from bayesrm.diagnostics.arviz_lines import load_arviz; print(load_arviz().__version__)"
+    assert on_a_fresh_machine("-c", code).strip() == version("arviz")
+
+
 def test_tests_that_use_arviz_are_collected(on_a_fresh_machine):
     printed = on_a_fresh_machine(
         "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", "tests/inference/test_nuts.py"

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
+from unittest import mock
 
 import numpy as np
 import xarray as xr
@@ -38,7 +40,7 @@ def psis(
     """
     weights = np.array(log_weight, dtype=np.float64)
     if _legacy():
-        smoothed, k = _arviz().psislw(weights, reff=relative_efficiency)
+        smoothed, k = load_arviz().psislw(weights, reff=relative_efficiency)
     else:
         smoothed, k = _arrays().psislw(-weights, r_eff=relative_efficiency)
     return np.asarray(smoothed, dtype=np.float64), float(k)
@@ -46,13 +48,13 @@ def psis(
 
 def r_hat(draws: Float[np.ndarray, "chain draw"]) -> float:
     """Rank-normalised split R̂ (Vehtari et al. 2021)."""
-    return float(_arviz().rhat(draws) if _legacy() else _arrays().rhat(draws, chain_axis=0, draw_axis=1))
+    return float(load_arviz().rhat(draws) if _legacy() else _arrays().rhat(draws, chain_axis=0, draw_axis=1))
 
 
 def effective_draws(draws: Float[np.ndarray, "chain draw"], method: Literal["bulk", "tail"] = "bulk") -> float:
     """Effective sample size of the centre, or of the tails, of a distribution (Vehtari et al. 2021)."""
     if _legacy():
-        return float(_arviz().ess(draws, method=method))
+        return float(load_arviz().ess(draws, method=method))
     tails = (0.05, 0.95) if method == "tail" else None
     return float(_arrays().ess(draws, chain_axis=0, draw_axis=1, method=method, prob=tails))
 
@@ -93,8 +95,8 @@ def leave_one_out(tree: xr.DataTree, independent: bool) -> LeftOut:
         # Both are figures of the result, k̂ and few draws for it.
         warnings.filterwarnings("ignore", "Estimated shape parameter of Pareto", UserWarning)
         warnings.filterwarnings("ignore", "Not enough tail values|Not all tail values", UserWarning)
-        data = _arviz().InferenceData.from_datatree(tree) if _legacy() else tree
-        found = _arviz().loo(data, pointwise=True, reff=efficiency)
+        data = load_arviz().InferenceData.from_datatree(tree) if _legacy() else tree
+        found = load_arviz().loo(data, pointwise=True, reff=efficiency)
     names = ("elpd_loo", "p_loo", "loo_i") if _legacy() else ("elpd", "p", "elpd_i")
     elpd, parameters, pointwise = (found[name] if _legacy() else getattr(found, name) for name in names)
     return LeftOut(float(elpd), float(parameters), np.asarray(pointwise), np.asarray(found.pareto_k), found)
@@ -108,7 +110,7 @@ def stacking_weights(scores: Mapping[str, LeftOut]) -> dict[str, float]:
         warnings.filterwarnings("ignore", "The inplace keyword in DataFrame.sort_values", DeprecationWarning)
         rounded: dict[str, str] = {} if _legacy() else {"round_to": "none"}
         found = {name: score.found for name, score in scores.items()}
-        table = _arviz().compare(found, method="stacking", **rounded)
+        table = load_arviz().compare(found, method="stacking", **rounded)
     return {str(name): float(weight) for name, weight in table["weight"].items()}
 
 
@@ -118,11 +120,19 @@ def _legacy() -> bool:
 
 
 @cache
-def _arviz() -> Any:
+def load_arviz() -> Any:
+    """The package, imported without its announcement.
+
+    0.23 keeps the date of its announcement in the user's cache. Where the cache cannot be written, or another process
+    writes it at the same moment, its import fails with an OSError; then it is imported with a temporary cache.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "\nArviZ is undergoing a major refactor", FutureWarning)
-        import arviz
-    return arviz
+        try:
+            return import_module("arviz")
+        except OSError:
+            with TemporaryDirectory() as folder, mock.patch("platformdirs.user_cache_dir", return_value=folder):
+                return import_module("arviz")
 
 
 @cache

@@ -14,7 +14,7 @@ from scipy.stats import beta as beta_distribution
 from scipy.stats import binom, kstest, norm
 
 import bayesrm as brm
-from bayesrm.diagnostics.arviz_lines import _arviz, _legacy, effective_draws, psis, r_hat
+from bayesrm.diagnostics.arviz_lines import _legacy, effective_draws, load_arviz, psis, r_hat
 from bayesrm.diagnostics.convergence import convergence
 from bayesrm.diagnostics.coverage import coverage, coverage_verdict, golden_pit
 from bayesrm.diagnostics.distance import distance, sliced_wasserstein
@@ -420,8 +420,8 @@ def test_cjs_distance_against_a_loop():
 
 
 @pytest.mark.skipif(not _legacy(), reason="psens is of ArviZ 0.23")
-def test_power_scaling_agrees_with_arviz():
-    az = _arviz()
+def test_power_scaling_agrees_withload_arviz():
+    az = load_arviz()
     generator = np.random.default_rng(11)
     draws = generator.normal(1.0, 0.5, (4, 300))
     prior = norm.logpdf(draws)

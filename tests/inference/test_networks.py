@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import arviz as az
 import numpy as np
 import pytest
 import torch
@@ -11,6 +10,7 @@ from torch.func import functional_call
 
 import bayesrm as brm
 from bayesrm import rng
+from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.inference import bnn
 from bayesrm.inference.base import labelled_differences, train_encoder
@@ -154,7 +154,7 @@ def test_datatree(posterior, world, tmp_path):
     sizes = posterior.to_datatree(draws=1000)["posterior"].sizes
     assert sizes["chain"] * sizes["draw"] == len(posterior.beta)
     tree.to_netcdf(tmp_path / "tree.nc", engine="h5netcdf")
-    assert np.isfinite(az.summary(tree["posterior"].to_dataset(), kind="stats").to_numpy()).all()
+    assert np.isfinite(load_arviz().summary(tree["posterior"].to_dataset(), kind="stats").to_numpy()).all()
 
 
 # --- every inference -------------------------------------------------------------------------------------------

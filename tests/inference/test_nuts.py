@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import arviz as az
 import numpy as np
 import pyro
 import pyro.distributions as dist
@@ -11,6 +10,7 @@ import torch
 
 import bayesrm as brm
 from bayesrm import rng
+from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.fitting.newton import maximise
 from bayesrm.inference.nuts import Nuts, Sampling, WhitenedPotential
@@ -53,8 +53,8 @@ def _assert_moments(latent, mean, covariance, standard_errors=4.5):
     for j in range(latent.shape[-1]):
         x, sd = latent[..., j], np.sqrt(covariance[j, j])
         squares = (x - mean[j]) ** 2
-        assert abs(x.mean() - mean[j]) < standard_errors * sd / np.sqrt(az.ess(x))
-        error = squares.std() / np.sqrt(az.ess(squares))
+        assert abs(x.mean() - mean[j]) < standard_errors * sd / np.sqrt(load_arviz().ess(x))
+        error = squares.std() / np.sqrt(load_arviz().ess(squares))
         assert abs(squares.mean() - covariance[j, j]) < standard_errors * error
 
 

@@ -17,7 +17,7 @@ from scipy.stats import kstest, multivariate_normal, norm
 
 import bayesrm as brm
 from bayesrm import rng
-from bayesrm.diagnostics.arviz_lines import psis
+from bayesrm.diagnostics.arviz_lines import load_arviz, psis
 from bayesrm.diagnostics.draws import from_chains
 from bayesrm.inference import INFERENCES, bnn, svi
 from bayesrm.inference.bnn import BayesianNetwork
@@ -202,9 +202,7 @@ def test_arviz_reads_it(tree):
     """And its PSIS-LOO is the sum over comparisons of log Σ_s w_s p(y | draw s), w smoothed 1/p."""
     if tree["posterior"].sizes["draw"] == 1:
         pytest.skip("one draw has no standard deviation")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "\nArviZ is undergoing a major refactor", FutureWarning)
-        import arviz as az
+    az = load_arviz()
     legacy = az.__version__.startswith("0.")
     data = az.InferenceData.from_datatree(tree) if legacy else tree
     kind = "all" if tree["posterior"].sizes["chain"] > 1 else "stats"

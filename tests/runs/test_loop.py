@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from killing import Ended, in_child
 
 import bayesrm as brm
+from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.results import open_results, read_trajectory
 
@@ -210,9 +211,7 @@ def test_damaged_files_are_named(world, tmp_path):
 
 
 def test_results_serve_arviz(world, tmp_path):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "\nArviZ is undergoing a major refactor", FutureWarning)
-        import arviz as az
+    az = load_arviz()
     run(world, out=tmp_path / "run", log_likelihood=True, draws=200)
     tree = open_results(tmp_path / "run")
     data = tree if int(az.__version__.split(".")[0]) >= 1 else az.InferenceData.from_datatree(tree)
