@@ -19,6 +19,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.export.architecture import build_encoder, load_encoder
 from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardFunction
 from bayesrm.models.covariates import CovariateFeatures
+from bayesrm.posteriors.networks import is_shared
 from bayesrm.utils.factors import SpannedFactor
 from bayesrm.utils.files import read_json, sha256
 from bayesrm.utils.terminal import printable
@@ -170,7 +171,10 @@ def to_device(function: RewardFunction, device: torch.device) -> RewardFunction:
     """The same function, computed elsewhere."""
     encoder, covariates = function.encoder.to(device), function.covariates.to(device)
     if isinstance(function, NetworkReward):
-        state = {name: value.to(device) for name, value in function.state.items()}
+        state = {
+            name: value[:1].to(device).expand_as(value) if is_shared(value) else value.to(device)
+            for name, value in function.state.items()
+        }
         return NetworkReward(encoder, covariates, state, function.beta.to(device), function.centre.to(device))
     assert isinstance(function, FeatureReward)
     return replace(

@@ -30,6 +30,7 @@ from bayesrm.export.reward_function import FeatureReward, NetworkReward, RewardF
 from bayesrm.export.saved_likelihood import describe_likelihood
 from bayesrm.export.sequence_classifier import write_classifier
 from bayesrm.posteriors.base import RewardPosterior
+from bayesrm.posteriors.networks import is_shared
 from bayesrm.utils.checked import checked
 from bayesrm.utils.factors import SpannedFactor
 from bayesrm.utils.files import explaining_failed_write, replacing_directory, sha256, write_json
@@ -162,7 +163,7 @@ def _tensors_of_rewards(function: RewardFunction) -> tuple[str, Tensors]:
 
 def _once(stacked: Tensor) -> Tensor:
     """Weights that all draws share are written once."""
-    return stacked[:1] if stacked.stride(0) == 0 else stacked
+    return stacked[:1] if is_shared(stacked) else stacked
 
 
 def _save(path: Path, tensors: Tensors) -> None:

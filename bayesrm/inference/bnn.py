@@ -171,7 +171,8 @@ class BayesianWeights:
     ) -> tuple[State, Float[Tensor, "draw feature"], Float[Tensor, "draw nuisance"]]:
         """The networks of some draws, with β and ν in float64."""
         networks = [self._network(unit) for unit in drawn]
-        state = {name: torch.stack([network[name] for network in networks]) for name in networks[0]}
+        state = {name: value.expand(len(drawn), *value.shape) for name, value in self._fixed.items()}
+        state |= {name: torch.stack([network[name] for network in networks]) for name in self._sd}
         beta = torch.stack([self._beta_location + self._beta_sd * unit[BETA] for unit in drawn]).double()
         nothing = beta.new_empty(0)
         return state, beta, torch.stack([unit.get(NUISANCE, nothing) for unit in drawn]).double()

@@ -123,6 +123,7 @@ class Mask(nn.Module):
 
 def _masked(body: nn.Module, dim: int, draws: int, generator: np.random.Generator) -> tuple[nn.Module, State]:
     """The body with a mask in place of each dropout layer, and random masks by their names in its state."""
+    device = next(body.parameters()).device
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
@@ -131,7 +132,7 @@ def _masked(body: nn.Module, dim: int, draws: int, generator: np.random.Generato
     layers = [module for module in body.modules() if isinstance(module, nn.Dropout)]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     with torch.no_grad():
-        body(torch.zeros(2, dim, device=next(body.parameters()).device))
+        body(torch.zeros(2, dim, device=device))
     for hook in hooks:
         hook.remove()
     rates = {name: layer.p for name, layer in body.named_modules() if isinstance(layer, nn.Dropout)}
@@ -141,7 +142,7 @@ def _masked(body: nn.Module, dim: int, draws: int, generator: np.random.Generato
         if isinstance(module, Mask):
             kept = generator.random((draws, *module.mask.shape)) >= rates[name]
             masks[f"{name}.mask"] = torch.from_numpy(kept / (1 - rates[name])).float()
-    return masked, masks
+    return masked.to(device), masks
 
 
 def _replaced(body: nn.Module, kind: type[nn.Module], make: Callable[[nn.Module], nn.Module]) -> nn.Module:

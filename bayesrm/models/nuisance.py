@@ -18,6 +18,7 @@ from torch.distributions import biject_to
 
 from bayesrm import rng
 from bayesrm.models.site_names import require_names
+from bayesrm.utils.devices import created_on
 
 Values = dict[str, Tensor]
 """Nuisance parameters as a likelihood takes them, by name."""
@@ -77,7 +78,7 @@ class NuisanceSpace:
     def __init__(self, program: Callable[[], Values], device: torch.device | None = None) -> None:
         self._program, self.device = program, device or torch.device("cpu")
         self.sites: list[Site] = []
-        with rng.fenced(0), torch.no_grad():
+        with rng.fenced(0), torch.no_grad(), created_on(self.device):
             trace = pyro.poutine.trace(program).get_trace()
         at = 0
         nodes: dict[str, Any] = dict(trace.nodes)
@@ -103,7 +104,7 @@ class NuisanceSpace:
         sites = self.constrain(nu)
         # All that the program samples is given, so no generator is touched; a search may come to where a density is
         # not finite, which it handles, and the checks of Pyro would raise.
-        with rng.alone(), pyro.validation_enabled(False):
+        with rng.alone(), pyro.validation_enabled(False), created_on(self.device):
             trace = pyro.poutine.trace(pyro.poutine.condition(self._program, data=sites)).get_trace()
         nodes: dict[str, Any] = dict(trace.nodes)
         log_priors = {name: nodes[name]["fn"].log_prob(value).sum() for name, value in sites.items()}
@@ -125,7 +126,7 @@ class NuisanceSpace:
     def sample_prior(self, seed: int, draws: int = 1) -> list[tuple[Values, Values]]:
         """Draws from the prior: of each the values that the program returns, and those of its sites."""
         found = []
-        with rng.fenced(seed), torch.no_grad():
+        with rng.fenced(seed), torch.no_grad(), created_on(self.device):
             for _ in range(draws):
                 nodes: dict[str, Any] = dict(pyro.poutine.trace(self._program).get_trace().nodes)
                 sites = {site.name: nodes[site.name]["value"] for site in self.sites}

@@ -43,6 +43,7 @@ from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.nuisance import NuisanceSpace, Values, is_random
 from bayesrm.models.site_names import require_names
+from bayesrm.utils.devices import created_on
 
 RewardProgram = Callable[..., Tensor]
 """A Pyro function of (features, first, second, outcome=None)."""
@@ -88,7 +89,8 @@ class PyroProgram:
         weight: Float[Tensor, "comparison"] | None = None,
     ) -> Float[Tensor, "comparison"]:
         """Run it, each comparison's log-likelihood times its weight."""
-        with _default_dtype(features.dtype), nullcontext() if weight is None else _Weighted(weight):
+        weighted = nullcontext() if weight is None else _Weighted(weight)
+        with created_on(features.device), _default_dtype(features.dtype), weighted:
             return self.function(features, first, second, outcome)
 
     def nuisance_space(self, features: int, device: torch.device | None = None) -> NuisanceSpace:
@@ -229,7 +231,7 @@ class ProgramLikelihood(Likelihood):
         first = torch.arange(len(logit), device=logit.device)
         program = pyro.poutine.condition(self._function, data=self._values | {WEIGHTS: logit.new_ones(1)})
         # All sites are given, so that nothing is drawn; which outcome does not matter.
-        with rng.alone(), pyro.poutine.block():
+        with rng.alone(), pyro.poutine.block(), created_on(logit.device):
             sites = _sites(program, rewards, first, first + len(logit), torch.zeros_like(logit))
         site: Distribution = sites[OUTCOME]["fn"]
         return site

@@ -34,6 +34,7 @@ from bayesrm.models.program import PyroProgram, RewardProgram
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.columns import as_blocks
+from bayesrm.utils.devices import created_on
 
 
 class RewardModel(PyroModule):
@@ -336,7 +337,9 @@ class RewardModel(PyroModule):
             location, precision = prior({})
             scale = precision.rsqrt()
         beta = pyro.sample("beta", dist.Normal(location, scale).to_event(1))
-        likelihood = self.likelihood.given(self.likelihood.nuisances(context), context)
+        with created_on(features.device):
+            nuisances = self.likelihood.nuisances(context)
+        likelihood = self.likelihood.given(nuisances, context)
         reward = features @ beta
         logit = reward[first] - reward[second]
         weights = torch.ones_like(logit) if weight is None else weight

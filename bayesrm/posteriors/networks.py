@@ -230,15 +230,23 @@ def network_rewards(
 ) -> Float[Tensor, "draw response"]:
     """Rewards under each network, ``at_once`` networks at a time (default: all); differentiable."""
     weights, others = beta.split([beta.shape[1] - beside.shape[1], beside.shape[1]], dim=1)
-    if not state:
-        return weights @ body(x).T + others @ beside.T
+    shared = {name: value[0] for name, value in state.items() if is_shared(value)}
+    own = {name: value for name, value in state.items() if not is_shared(value)}
+    if not own:
+        features: Tensor = functional_call(body, shared, (x,))
+        return weights @ features.T + others @ beside.T
 
     def one(network: State, last_layer: Tensor) -> Tensor:
-        features: Tensor = functional_call(body, network, (x,))
+        features: Tensor = functional_call(body, shared | network, (x,))
         return features @ last_layer
 
-    rewards: Tensor = vmap(one, randomness="different", chunk_size=at_once)(state, weights)
+    rewards: Tensor = vmap(one, randomness="different", chunk_size=at_once)(own, weights)
     return rewards + others @ beside.T
+
+
+def is_shared(stacked: Float[Tensor, "draw *_"]) -> bool:
+    """Whether it is one tensor that all draws share."""
+    return stacked.stride(0) == 0
 
 
 def network_differences(
@@ -259,6 +267,8 @@ def network_differences(
 
 
 def stack(bodies: list[nn.Module]) -> State:
-    """The weights and buffers of networks of one architecture, stacked."""
+    """The weights and buffers of networks of one architecture, stacked; shared where nothing is trained."""
     states = [body.state_dict() for body in bodies]
+    if not any(parameter.requires_grad for parameter in bodies[0].parameters()):
+        return {name: value.detach().expand(len(bodies), *value.shape) for name, value in states[0].items()}
     return {name: torch.stack([state[name].detach() for state in states]) for name in states[0]}

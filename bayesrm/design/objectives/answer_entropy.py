@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from jaxtyping import Float
@@ -39,10 +40,9 @@ def answer_entropy(moments: RewardMoments, likelihood: Likelihood, pairs: PairBl
     logits = moments.of(pairs)
     if len(likelihood.outcomes) == 2:
         return binary_entropy(logits.probability(likelihood))
-    total = torch.zeros(len(pairs), dtype=pairs.dtype)
-    for k in range(len(likelihood.outcomes)):
-        total = total + torch.special.entr(_expectation(moments, logits, _outcome(likelihood, k)).clamp(min=0.0))
-    return total
+    outcomes = (_outcome(likelihood, k) for k in range(len(likelihood.outcomes)))
+    expected = (_expectation(moments, logits, outcome).clamp(min=0.0) for outcome in outcomes)
+    return reduce(torch.add, map(torch.special.entr, expected))
 
 
 def answer_information(moments: RewardMoments, likelihood: Likelihood, pairs: PairBlock) -> Float[Tensor, "pair"]:

@@ -129,7 +129,10 @@ class _JointBatch(Batch):
     def track(self, pairs: PairBlock) -> None:
         self._pairs = pairs
         self._own = self._own_information(pairs)
-        self._scores, self._old = self._own.clone(), torch.full((len(pairs),), len(self._chosen) > 0)
+        self._scores, self._old = (
+            self._own.clone(),
+            torch.full_like(self._own, len(self._chosen) > 0, dtype=torch.bool),
+        )
 
     @property
     def tracked(self) -> Tensor:
@@ -166,9 +169,9 @@ class _JointBatch(Batch):
         return self._information > self._objective.ceiling * math.log(self._objective.draws.shape[1])
 
     def _empty(self) -> None:
-        count = self._objective.draws.shape[1]
-        self._weight = torch.ones(1, dtype=torch.float64)
-        self._posterior = torch.full((1, count), 1 / count, dtype=torch.float64)
+        draws = self._objective.draws
+        self._weight = draws.new_ones(1)
+        self._posterior = draws.new_full((1, draws.shape[1]), 1 / draws.shape[1])
         self._answers: list[Float[Tensor, "outcome draw"]] = []
         self._information = 0.0
 
@@ -179,7 +182,7 @@ class _JointBatch(Batch):
         self._answers.append(p)
         if len(self._weight) * len(p) > self._objective.configurations:
             self._posterior = self._sampled()
-            self._weight = torch.full((len(self._posterior),), 1 / len(self._posterior), dtype=torch.float64)
+            self._weight = self._posterior.new_full((len(self._posterior),), 1 / len(self._posterior))
             return
         joint = self._posterior[:, None, :] * p[None]
         probability = joint.sum(dim=2)
@@ -198,11 +201,11 @@ class _JointBatch(Batch):
         if draws > count:
             source = generator.choice(draws, count, replace=False)
         place = generator.random((len(p), len(source), each))
-        uniform = torch.from_numpy((place.argsort(axis=2) + generator.random(place.shape)) / each)
+        uniform = torch.from_numpy((place.argsort(axis=2) + generator.random(place.shape)) / each).to(p.device)
         below = p[:, :, source].cumsum(dim=1)[:, :-1]
         outcome = (uniform[:, None] > below[..., None]).sum(dim=1).flatten(1)
         log_p = p.clamp(min=_TINY).log()
-        total = torch.zeros((outcome.shape[1], draws), dtype=torch.float64)
+        total = p.new_zeros((outcome.shape[1], draws))
         for log_each, answers in zip(log_p, outcome, strict=True):
             total += log_each[answers]
         return total.softmax(dim=1)
@@ -210,10 +213,10 @@ class _JointBatch(Batch):
     def _gain(self, pairs: PairBlock) -> Tensor:
         parts = zip(pairs.first.split(PAIRS_AT_ONCE), pairs.second.split(PAIRS_AT_ONCE), strict=True)
         gains = [self._gain_of_some(ListedPairs(first, second)) for first, second in parts]
-        return torch.cat(gains) if gains else torch.empty(0, dtype=torch.float64)
+        return torch.cat(gains) if gains else self._weight.new_empty(0)
 
     def _gain_of_some(self, pairs: ListedPairs) -> Tensor:
-        total = torch.zeros(len(pairs), dtype=torch.float64)
+        total = self._weight.new_zeros(len(pairs))
         for p in self._objective.probabilities(pairs):
             # Σ_k π p may exceed 1 by rounding, where the entropy's term must not turn negative.
             predicted = (self._posterior @ p).clamp_(max=1.0)
@@ -229,5 +232,6 @@ class _JointBatch(Batch):
         return BEYOND * _JointBatch(self._objective)._gain(pairs)
 
     def _compute(self, index: Tensor) -> None:
-        self._scores[index] = self._gain(ListedPairs(self._pairs.first[index], self._pairs.second[index]))
+        at = index.to(self._pairs.first.device)
+        self._scores[index] = self._gain(ListedPairs(self._pairs.first[at], self._pairs.second[at]))
         self._old[index] = False

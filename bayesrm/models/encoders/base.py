@@ -200,6 +200,12 @@ class Encoder(nn.Module):
         """Count the features again, which may have become more or fewer."""
         self.features = self._width()
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        tensors = (*self.parameters(), *self.buffers())
+        return tensors[0].device if tensors else torch.device("cpu")
+
     def prepare(self, embeddings: Float[Tensor, "response embedding"]) -> Float[Tensor, "response embedding"]:
         """What the body sees."""
         x = embeddings if self.standardize is None else self.standardize(embeddings)
@@ -213,11 +219,10 @@ class Encoder(nn.Module):
 
     def _width(self) -> int:
         """The number of features that the body returns."""
-        device = next((tensor.device for tensor in (*self.parameters(), *self.buffers())), None)
         expected = f"expected an encoder that maps (response, {self.dim}) to (response, feature)"
         try:
             with torch.no_grad(), rng.fenced(0):  # dropout draws random numbers
-                shape = tuple(self.body(torch.zeros(2, self.dim, device=device)).shape)
+                shape = tuple(self.body(torch.zeros(2, self.dim, device=self.device)).shape)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise InvalidInputError(f"{expected}, and it fails: {error}") from error
         if len(shape) != 2 or shape[0] != 2:

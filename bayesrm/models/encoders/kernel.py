@@ -85,7 +85,7 @@ class KernelFeatures(nn.Module):
     def kernel(self, z: Float[Tensor, "left q"], other: Float[Tensor, "right q"]) -> Float[Tensor, "left right"]:
         """k of every row with every row, float64."""
         distance = torch.cdist(z.double(), other.double(), compute_mode="donot_use_mm_for_euclid_dist")
-        return kernel_of_distance(distance, float(self.length), self.shape)
+        return kernel_of_distance(distance, self.length, self.shape)
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """L⁻¹ k_m(z)."""
@@ -183,7 +183,7 @@ class Kernel(Encoder):
         """Statistics, spectra, and inducing responses at the usual length scale."""
         super().fit_pool(pool)
         blocks = tuple((name, at.start, at.stop) for name, at in self.input_blocks.items())
-        key = ("kernel", self.inputs, self.shape, self.additive, self.most, blocks)
+        key = ("kernel", self.inputs, self.device.type, self.shape, self.additive, self.most, blocks)
         for part, (projection, inducing, lost) in zip(
             self._kernels, remembered(pool, key, lambda: self._nystrom(pool)), strict=True
         ):
@@ -216,8 +216,8 @@ class Kernel(Encoder):
         """For each kernel the projection onto z, its inducing rows, and what is lost."""
         rows, group = _some_prompts(pool)
         with torch.no_grad():
-            x = self.prepare(torch.from_numpy(pool.rows(rows))).cpu()
-        directions = spectral_directions(pool, self.prepare, self.input_blocks)[: len(self.input_blocks)]
+            x = self.prepare(torch.from_numpy(pool.rows(rows)).to(self.device)).cpu()
+        directions = spectral_directions(pool, self)[: len(self.input_blocks)]
         if not directions:  # nothing varies within a prompt: the embedding as it is
             directions = [torch.eye(at.stop - at.start) for at in self.input_blocks.values()]
         columns = list(self.input_blocks.values())
@@ -232,10 +232,12 @@ class Kernel(Encoder):
         return found
 
 
-def kernel_of_distance(distance: Float[Tensor, "*pair"], length: float, shape: str) -> Float[Tensor, "*pair"]:
+def kernel_of_distance(
+    distance: Float[Tensor, "*pair"], length: float | Float[Tensor, ""], shape: str
+) -> Float[Tensor, "*pair"]:
     """k at these distances: 1/(1 − h(√2/ℓ)) at zero, one less at √2."""
     h = _SHAPES[shape]
-    usual = h(torch.tensor(math.sqrt(2.0) / length, dtype=torch.float64))
+    usual = h(torch.as_tensor(math.sqrt(2.0) / length, dtype=torch.float64))
     return h(distance / length) / (1 - usual)
 
 

@@ -12,7 +12,7 @@ of them: which is right is not known before there are labels, and a prior scale 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -102,8 +102,13 @@ class Layers(Encoder):
         super().fit_pool(pool)
         body = self.body
         assert isinstance(body, BlockDirections)
-        key = ("layers", self.inputs, tuple((name, at.start, at.stop) for name, at in self.input_blocks.items()))
-        found = remembered(pool, key, lambda: spectral_directions(pool, self.prepare, self.input_blocks))
+        key = (
+            "layers",
+            self.inputs,
+            self.device.type,
+            tuple((name, at.start, at.stop) for name, at in self.input_blocks.items()),
+        )
+        found = remembered(pool, key, lambda: spectral_directions(pool, self))
         for at, matrix in enumerate(found):
             body.direct(at, matrix)
         self.measure()
@@ -116,13 +121,10 @@ def own_preparation(inputs: str) -> str:
     return "raw" if inputs == "raw" else "standardized"
 
 
-def spectral_directions(
-    pool: ResponsePool, prepare: Callable[[Tensor], Tensor], blocks: Mapping[str, slice]
-) -> list[Float[Tensor, "column feature"]]:
+def spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tensor, "column feature"]]:
     """The projection of each block, and of all mixed where there are several; none where nothing varies in prompts."""
-    columns = list(blocks.values())
-    device = torch.device("cpu")
-    covariances = within_prompt_covariance(pool, prepare, columns, device)
+    columns, device = list(encoder.input_blocks.values()), encoder.device
+    covariances = within_prompt_covariance(pool, encoder.prepare, columns, device)
     if not covariances:
         return []
     spectra = [_spectrum(covariance) for covariance in covariances]
@@ -137,7 +139,7 @@ def spectral_directions(
             start += part.shape[1]
         single = axes.float()
         (covariance,) = within_prompt_covariance(
-            pool, lambda rows: prepare(rows).cpu() @ single, [slice(0, axes.shape[1])], device
+            pool, lambda rows: encoder.prepare(rows).cpu() @ single, [slice(0, axes.shape[1])], device
         )
         found.append(axes @ _scaled(*_spectrum(covariance), MIXED_POWER, MIXED_TAIL))
     return [matrix.float() for matrix in found]
