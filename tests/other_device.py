@@ -10,7 +10,7 @@ on the CPU; and NumPy's look into a tensor of the GPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 from unittest import mock
 
@@ -62,30 +62,34 @@ class OtherDevice(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call what was asked for, with the rules of two devices."""
-        kwargs = dict(kwargs or {})
-        if _MAPPING:
-            return func(*args, **kwargs | ({"device": torch.device("cpu")} if kwargs.get("device") else {}))
-        name = getattr(func, "__name__", "")
-        owner = getattr(getattr(func, "__self__", None), "__name__", "")
-        if name == "__get__" and owner in ("device", "is_cuda", "is_cpu"):
-            there = _is_there(args[0])
-            return {"device": DEVICE if there else func(*args), "is_cuda": there, "is_cpu": not there}[owner]
-        tensors = list(_tensors((args, kwargs)))
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        tensors: list[Tensor] = []
+        _collect(args, tensors)
+        if kwargs:
+            _collect(list(kwargs.values()), tensors)
         there = any(map(_is_there, tensors))
-        if name in TO_NUMPY and there:
-            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
-        if name == "__get__" and owner == "grad":
+        asked = kwargs.get("device")
+        if _MAPPING:
+            return func(*args, **kwargs | ({"device": torch.device("cpu")} if asked is not None else {}))
+        if not there and asked is None and name not in MOVES:
+            return func(*args, **kwargs)
+        if name == "__get__":
+            owner = func.__self__.__name__
+            if owner in ("device", "is_cuda", "is_cpu"):
+                return {"device": DEVICE, "is_cuda": True, "is_cpu": False}[owner]
             return _placed(func(*args), there)
+        if name in TO_NUMPY:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
         if name == "_has_compatible_shallow_copy_type":
             return len(set(map(_is_there, tensors))) == 1
         if name in MOVES:
-            return self._move(func, name, args, kwargs)
+            return self._move(func, name, args, dict(kwargs))
         _require_one_device(name, tensors, args)
-        _require_generator(args, kwargs, there)
-        asked = kwargs.get("device")
         if asked is not None:
             there = torch.device(asked).type == "cuda"
-            kwargs["device"] = torch.device("cpu")
+            kwargs = kwargs | {"device": torch.device("cpu")}
+        if there and (generator := kwargs.get("generator")) is not None and generator.device.type == "cpu":
+            raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
         return _placed(func(*args, **kwargs), there)
 
     def _move(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -118,24 +122,26 @@ def _moved(tensor: Tensor, there: bool) -> Tensor:
 
 
 def _placed(value: Any, there: bool) -> Any:
-    for tensor in _tensors(value):
-        tensor.__dict__["claims_cuda"] = there
+    tensors: list[Tensor] = []
+    _collect(value, tensors)
+    for tensor in tensors:
+        tensor.claims_cuda = there  # type: ignore[attr-defined]
     return value
 
 
 def _is_there(tensor: Tensor) -> bool:
-    return isinstance(tensor, Tensor) and tensor.__dict__.get("claims_cuda", False)
+    return getattr(tensor, "claims_cuda", False)
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _collect(value: Any, found: list[Tensor]) -> None:
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
+        found.append(value)
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from _tensors(item)
+            _collect(item, found)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect(item, found)
 
 
 def _require_one_device(name: str, tensors: list[Tensor], args: Any) -> None:
@@ -152,14 +158,6 @@ def _require_one_device(name: str, tensors: list[Tensor], args: Any) -> None:
         raise RuntimeError(f"Expected all tensors to be on the same device, cuda:0 and cpu: {name}")
 
 
-def _require_generator(args: Any, kwargs: Any, there: bool) -> None:
-    generator = kwargs.get("generator")
-    asked = kwargs.get("device")
-    on = there if asked is None else torch.device(asked).type == "cuda"
-    if isinstance(generator, torch.Generator) and on and generator.device.type == "cpu":
-        raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
-
-
 def _keeping(new: Callable[..., Any]) -> Callable[..., Any]:
     def create(cls: type, data: Any = None, requires_grad: bool = True) -> Any:
         return _placed(new(cls, data, requires_grad), _is_there(data))
@@ -173,7 +171,9 @@ _MAPPING: list[bool] = []
 
 def _mapped(vmap: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        there = any(map(_is_there, _tensors((args, kwargs))))
+        tensors: list[Tensor] = []
+        _collect([args, kwargs], tensors)
+        there = any(map(_is_there, tensors))
         _MAPPING.append(there)
         try:
             found = vmap(*args, **kwargs)

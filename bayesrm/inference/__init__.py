@@ -44,7 +44,8 @@ def fit(
     inference : str or Inference, default "laplace"
         A name (see ``bayesrm inferences``), an Inference, or None for what the studies recommend.
     seed : int, default 0
-        Root of all random choices of the fit; the same seed gives the same posterior to the bit.
+        Root of all random choices of the fit; the same seed gives the same posterior to the bit on a device, and up
+        to rounding, training and draws on another.
     device : str or torch.device, optional
         Where to compute, such as "cuda"; default the CPU.
 

@@ -349,13 +349,16 @@ class RewardModel(PyroModule):
         return answer
 
     def fresh(self, seed: int) -> RewardModel:
-        """A copy whose encoder, unless a user's own, is initialised from ``seed``."""
+        """A copy whose encoder, unless a user's own, is initialised from ``seed``, on every device with the same."""
         model = copy.deepcopy(self)
         if not self.custom_encoder:
+            device = model.encoder.device
+            model.encoder.cpu()
             with rng.fenced(seed):
                 for module in model.encoder.modules():
                     if isinstance(module, nn.Linear):
                         module.reset_parameters()
+            model.encoder.to(device)
         return model
 
     def linear_twin(self) -> RewardModel:

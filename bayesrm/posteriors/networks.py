@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -244,7 +244,7 @@ def network_rewards(
     return rewards + others @ beside.T
 
 
-def is_shared(stacked: Float[Tensor, "draw *_"]) -> bool:
+def is_shared(stacked: Shaped[Tensor, "draw *_"]) -> bool:
     """Whether it is one tensor that all draws share."""
     return stacked.stride(0) == 0
 

@@ -50,7 +50,8 @@ def curve(folder: Path, size: int, design: str, seed: int, encoder: str) -> list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=10, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--design", default="epig")
     parser.add_argument("--encoder", default="auto")
@@ -61,8 +62,9 @@ def main() -> None:
     there = options.out is not None and options.out.exists()
     lines = [json.loads(line) for line in options.out.read_text().splitlines()] if there else []
     known = {(line["folder"], line["design"], line["size"], line["seed"]): line["found"] for line in lines}
+    seeds_asked = range(options.first_seed, options.first_seed + options.seeds)
     table: dict[tuple[Path, str, int], list[list[float]]] = defaultdict(list)
-    for seed, folder in product(range(options.seeds), options.folders):
+    for seed, folder in product(seeds_asked, options.folders):
         for design, size in product(("random", options.design), SIZES):
             found = known.get((folder.name, design, size, seed))
             if found is None and time.monotonic() - start < 60 * options.minutes:
