@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -250,3 +251,26 @@ def test_preparing_ends_where_it_is_ended_just_after_it_settled(monkeypatch):
     ahead.begin()
     ahead._thread.join(5)
     assert not ahead._thread.is_alive()
+
+
+def test_preparing_goes_on_after_it_failed_once(caplog):
+    """Whatever went wrong: the page is slower then, and says why in its log."""
+    looked = threading.Event()
+
+    class Broken:
+        def __len__(self) -> int:
+            return 1
+
+        def prepare(self) -> None:
+            looked.set()
+            raise RuntimeError("out of memory")
+
+    ahead = Ahead(lambda: (Broken(), {}))
+    ahead.begin()
+    for _ in range(2):
+        assert looked.wait(5)
+        looked.clear()
+        ahead.changed()
+    assert looked.wait(5)
+    ahead.end()
+    assert "preparing the next questions failed" in caplog.text

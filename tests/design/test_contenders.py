@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import bayesrm as brm
+from bayesrm.design import make_design
 from bayesrm.design.candidates.sets import AllPairs
 from bayesrm.design.objectives.screening import FarPairs
 from bayesrm.design.search import contenders as module
@@ -120,20 +121,53 @@ def test_whoever_prepares_has_them_although_nothing_good_was_known(live, scans):
     assert ends(live.next()) == ends(other.next())
 
 
-def test_whoever_prepares_is_not_asked_another_pair_than_the_one_shown():
+@pytest.fixture
+def twins() -> tuple[brm.RewardPosterior, brm.GoldenAnnotator]:
     """Every response is there twice, so that each pair but those of twins is as good as others."""
     rows = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
     pool = brm.ResponsePool(np.concatenate([rows, rows]), np.arange(120) // 4)
     annotator = brm.GoldenAnnotator(pool.embeddings @ np.random.default_rng(1).normal(size=6), seed=0)
     labels = annotator.label(brm.candidates(pool, "cross-prompt", size=30, seed=5))
-    posterior = brm.fit(brm.RewardModel(6, "linear", prior_scale=2.0), pool, labels, "laplace")
+    return brm.fit(brm.RewardModel(6, "linear", prior_scale=2.0), pool, labels, "laplace"), annotator
+
+
+def test_whoever_prepares_is_not_asked_another_pair_than_the_one_shown(twins):
+    posterior, annotator = twins
     for seed in (1, 3):
-        live = brm.Live(posterior, brm.candidates(pool, "cross-prompt", None, None), "pa-dopt", seed=seed)
+        live = brm.Live(
+            posterior, brm.candidates(posterior.pool, "cross-prompt", None, None), "pa-dopt", seed=seed
+        )
         for _ in range(4):
             shown = ends(live.next())
             live.prepare()
             assert ends(live.next()) == shown
             live.tell(annotator.label(live.next()))
+
+
+@pytest.mark.parametrize("design", ["pa-dopt", "epig"])
+def test_which_of_equal_pairs_is_asked_does_not_depend_on_when_contenders_were_listed(twins, design):
+    posterior, annotator = twins
+    candidates = brm.candidates(posterior.pool, "cross-prompt", None, None)
+    plain, prepared = (brm.Live(posterior, candidates, design, seed=1) for _ in range(2))
+    for _ in range(12):
+        prepared._contenders = None
+        prepared.prepare()
+        assert ends(prepared.next()) == ends(plain.next())
+        answer = annotator.label(plain.next())
+        for session in (plain, prepared):
+            session.tell(answer)
+
+
+def test_many_pairs_that_are_equally_far_apart_are_not_all_kept(monkeypatch):
+    monkeypatch.setattr(module, "LISTED", 16)
+    axes = np.concatenate([np.eye(40), 1.2 * np.eye(40)[:2]]).astype(np.float32)
+    pool = brm.ResponsePool(axes, np.arange(42) // 2)
+    posterior = brm.fit(brm.RewardModel(40, "linear", inputs="raw", prior_scale=1.0), pool, brm.Preferences.none())
+    candidates = brm.candidates(pool, "cross-prompt", None, None)
+    score = make_design("pa-dopt").criterion.objective(posterior, candidates).batch().score()
+    best = float(score(candidates.block_at(np.arange(len(candidates)))).max())
+    found = module.list_contenders(score, candidates, best)
+    assert found is None or len(found.first) <= 4 * module.LISTED
 
 
 def test_they_go_to_another_process(live, annotator):

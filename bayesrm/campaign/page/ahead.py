@@ -77,6 +77,8 @@ class Ahead:
                     prepared[key] = later
             except InvalidInputError as error:
                 logger.debug("nothing is prepared: %s", error)
+            except Exception:  # answers go on without it, only more slowly
+                logger.exception("preparing the next questions failed; it begins again after the next answer")
 
     def _after(self, live: Live, label: Preferences) -> Live | None:
         """The session after an answer, with its next pair found; None where something else came meanwhile."""

@@ -94,7 +94,7 @@ class _LinearBatch(Batch):
             return w * pairs.squared_distance(aimed) / (1 + w * pairs.squared_distance(plain))
 
         bounded = weighted_distance(aimed, weight)
-        return Screened(gain, bounded.bound) if isinstance(bounded, Screened) else gain
+        return Screened(gain, bounded.bound, bounded.far) if isinstance(bounded, Screened) else gain
 
     def track(self, pairs: PairBlock) -> None:
         self._pairs, self._w = pairs, self._weight(pairs)

@@ -14,8 +14,9 @@ score slowly falls.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ class Contenders:
         norms = self._largest_norm * float(torch.linalg.matrix_norm(exact)) + math.sqrt(
             float(now.squared_norm.amax())
         )
-        lost += (self.rows.shape[1] + 8) * torch.finfo(torch.float32).eps * norms
+        lost += (max(image.shape) + 8) * torch.finfo(torch.float32).eps * norms
         stretch = float(torch.linalg.matrix_norm(exact, 2))
         return weight * (stretch + 2 * lost * math.sqrt(self.largest / self.cut)) ** 2
 
@@ -138,7 +139,8 @@ def list_contenders(score: Screened, candidates: CandidateSet, floor: float) -> 
         count += len(cells)
         if count > 2 * LISTED:
             first, second, distance = _joined(parts)
-            cut = float(distance.kthvalue(count // 2)[0])
+            # Above the median, so that many equal distances do not stay all.
+            cut = float(np.nextafter(np.float32(distance.kthvalue(count // 2)[0]), np.float32(np.inf)))
             if cut > FARTHEST * needed:
                 return None
             kept = distance >= cut
@@ -183,21 +185,22 @@ def take_next(
     reaches it, and all are looked at only where a pair that is no contender might be the best.
     """
     near = Near() if near is None else near
+    best = partial(top, candidates, score, NEXT, generator, ties=generator.integers(2**64, dtype=np.uint64))
     floor = -np.inf
     if len(near.pairs):
         floor = float(score(near.pairs).max())
         floor -= ROUNDING * abs(floor)
     if not isinstance(score, Screened) or score.far is None or not isinstance(candidates, AllPairs) or floor <= 0:
-        return top(candidates, score, NEXT, generator, floor=floor)
+        return best(floor=floor)
     found = None
     if near.contenders is not None:
-        found = _best_of(near.contenders, candidates, score, score.far, generator, floor, near.spare)
+        found = _best_of(near.contenders, candidates, score, score.far, best, floor, near.spare)
     if found is None:
         near.contenders = list_contenders(score, candidates, floor)
         if near.contenders is not None:
-            found = _best_of(near.contenders, candidates, score, score.far, generator, floor)
+            found = _best_of(near.contenders, candidates, score, score.far, best, floor)
     if found is None:
-        found = top(candidates, score, NEXT, generator, floor=floor)
+        found = best(floor=floor)
         if near.spare > 0:  # what was known to be good was far from the best, and there is time to try again
             near.contenders = list_contenders(score, candidates, _first_score(candidates, score, found))
     return found
@@ -208,18 +211,18 @@ def _best_of(
     candidates: AllPairs,
     score: Screened,
     far: FarPairs,
-    generator: np.random.Generator,
+    best: Callable[..., PairIndex],
     floor: float,
     spare: float = 0.0,
 ) -> PairIndex | None:
     """The best of them; None where it may be another pair, or soon will be."""
     growth = contenders.growth(far)
     reaching = contenders.reaching(far, growth, floor)
-    found = top(candidates, score, NEXT, generator, floor=floor, in_tiles=candidates.positions_of(*reaching))
+    found = best(floor=floor, in_tiles=candidates.positions_of(*reaching))
     if len(found) == 0:
         return None
-    best = _first_score(candidates, score, found)
-    return found if (1 - spare * contenders.margin) * far.reach(best) > growth * contenders.cut else None
+    reached = _first_score(candidates, score, found)
+    return found if (1 - spare * contenders.margin) * far.reach(reached) > growth * contenders.cut else None
 
 
 def _first_score(candidates: CandidateSet, score: PairFunction, positions: PairIndex) -> float:

@@ -37,6 +37,7 @@ def top(
     allowed: Allowed | None = None,
     floor: float = -np.inf,
     in_tiles: Int64[np.ndarray, "candidate"] | None = None,
+    ties: np.uint64 | None = None,
 ) -> PairIndex:
     """Positions of the ``size`` highest scores, highest first; ties are broken at random.
 
@@ -50,8 +51,10 @@ def top(
         Candidates of a lower score are left out; there may then be fewer than ``size`` of them.
     in_tiles
         Positions of those that are looked at of all that come in tiles; by default all.
+    ties
+        A key, with which the choice among equal candidates does not depend on what else is looked at.
     """
-    best = _Best(score, size, generator, allowed, floor)
+    best = _Best(score, size, generator, allowed, floor, ties)
     for positions, pairs in candidates.listed():
         best.offer(positions, pairs)
     if in_tiles is not None:
@@ -92,7 +95,9 @@ class _Best:
         generator: np.random.Generator,
         allowed: Allowed | None,
         floor: float,
+        ties: np.uint64 | None = None,
     ) -> None:
+        self._key = ties
         self._score, self._size, self._generator, self._allowed = score, size, generator, allowed
         self._threshold = floor
         self._kept: list[np.ndarray] = [np.empty((3, 0))]
@@ -137,7 +142,10 @@ class _Best:
         return positions[reaching.numpy()], _some(pairs, reaching)
 
     def _keep(self, positions: PairIndex, scores: Float[np.ndarray, "pair"]) -> None:
-        block = np.stack([positions, scores, self._generator.random(len(scores))])
+        ties = (
+            self._generator.random(len(scores)) if self._key is None else random_by_position(positions, self._key)
+        )
+        block = np.stack([positions, scores, ties])
         reaching = block[:, scores >= self._threshold]
         if reaching.shape[1] == 0:
             return
@@ -208,3 +216,12 @@ def _best(table: np.ndarray, size: int) -> np.ndarray:
         least = np.partition(table[1], -size)[-size]
         table = table[:, table[1] >= least]
     return table[:, np.lexsort((table[2], -table[1]))[:size]]
+
+
+def random_by_position(positions: PairIndex, key: np.uint64) -> Float[np.ndarray, "pair"]:
+    """A uniform number for each position, the same whichever others are asked for: SplitMix64 (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        bits = positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + key
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((bits ^ (bits >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
