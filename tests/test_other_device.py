@@ -80,10 +80,9 @@ def _members(batch: brm.Selection | ListSelection) -> np.ndarray:
 
 
 def _tolerance(name: str) -> dict[str, float]:
-    """Training and chains carry rounding on."""
-    return (
-        {"rtol": 0.5, "atol": 0.5} if GPU and name in ("nuts", "svi", "bnn", "ensemble", "mc-dropout") else FACTORS
-    )
+    """Training and draws carry rounding on, and a GPU draws other numbers; ten draws of a chain say little."""
+    loose = {"nuts": 3.0, "svi": 0.5, "bnn": 0.5, "mc-dropout": 0.5, "ensemble": 0.05}
+    return {"rtol": 0.0, "atol": loose[name]} if GPU and name in loose else FACTORS
 
 
 @pytest.mark.parametrize("name", sorted(INFERENCES))
