@@ -64,7 +64,8 @@ def combine(folders: Sequence[Path], posterior: bool = False) -> xr.DataTree:
     Its dimensions are ``SETTINGS`` and every other setting in which the runs differ. A design with another selector
     than its own has it in its name, as in "dopt (gradient)".
     """
-    started = [folder for folder in folders if (folder / RUN_FILE).exists()]
+    # By their names, so that a table, a figure and a report made later have the same order.
+    started = sorted(folder for folder in folders if (folder / RUN_FILE).exists())
     places = _places([read_json(folder / RUN_FILE) for folder in started])
     return combine_parts([Part(folder, place) for folder, place in zip(started, places, strict=True)], posterior)
 

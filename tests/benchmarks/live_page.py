@@ -1,12 +1,17 @@
 """How long an annotator waits for the next pair in live mode, while full fits run beside the page.
 
-    python tests/benchmarks/live_page.py [--answers 150] [--thinking 0.5] [--without-a-break] [--out live_page.json]
+    python tests/benchmarks/live_page.py [--answers 150] [--thinking 0.5] [--without-a-break] [--awake] [--out FILE]
 
 Three annotators answer over HTTP after half a second, or as long as is said: from 20,000 explicit pairs, and from all
 12.5 million pairs of 5,000 responses. The time is from sending an answer to having the next question: the answer is
 on disk, the posterior refitted exactly, the best candidate found and the new question kept. The processor's time is
 that of the thread that does it, which other work on the machine hardly changes. Full fits begin when enough answers
 came, as for users; or one after another without a break, which makes what was prepared useless each time.
+
+Some virtual machines are several times slower for a moment after they slept, and a page whose readers think sleeps most
+of the time. So it also says by how much a fixed computation is slower after so long a sleep than back to back; and
+``--awake`` keeps each processor busy with a process of the lowest priority, which gives way to everything else, so that
+the machine never sleeps.
 """
 
 from __future__ import annotations
@@ -14,9 +19,13 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import multiprocessing
+import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +42,43 @@ from bayesrm.campaign.page.serve import listen
 
 PEOPLE = ("ana", "bo", "cy")
 RESPONSES, DIMENSION = 5_000, 64
+
+
+def slower_after(seconds: float, times: int = 7) -> float:
+    """How many times as long a fixed computation takes after a sleep as back to back."""
+    square = np.random.default_rng(0).standard_normal((500, 500))
+
+    def once(pause: float) -> float:
+        time.sleep(pause)
+        start = time.perf_counter()
+        for _ in range(3):
+            square @ square
+        return time.perf_counter() - start
+
+    for _ in range(5):
+        once(0.0)
+    at_once = np.median([once(0.0) for _ in range(times)])
+    return float(np.median([once(seconds) for _ in range(times)]) / at_once)
+
+
+def _spin() -> None:
+    os.nice(19)
+    while True:
+        pass
+
+
+@contextmanager
+def awake(wanted: bool) -> Iterator[None]:
+    """No processor sleeps meanwhile."""
+    count = (os.cpu_count() or 1) if wanted else 0
+    processes = [multiprocessing.get_context("spawn").Process(target=_spin, daemon=True) for _ in range(count)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def wait_times(
@@ -140,15 +186,21 @@ if __name__ == "__main__":
     parser.add_argument("--answers", type=int, default=150)
     parser.add_argument("--thinking", type=float, default=0.5, help="Seconds that an annotator reads, on average.")
     parser.add_argument("--without-a-break", action="store_true", help="Full fits one after another.")
+    parser.add_argument("--awake", action="store_true", help="Keep the processors from sleeping.")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found = {}
-    for name, candidates in (("explicit", 20_000), ("implicit", 0)):
-        with tempfile.TemporaryDirectory() as temporary:
-            found[name] = wait_times(
-                Path(temporary), candidates, asked.answers, asked.thinking, asked.without_a_break
-            )
-        print(name, json.dumps(found[name]), flush=True)
+    found: dict[str, object] = {}
+    with awake(asked.awake):
+        found["slower_after_sleeping"] = round(slower_after(asked.thinking), 2)
+        print(
+            f"after {asked.thinking} s of sleep a computation takes {found['slower_after_sleeping']} times as long"
+        )
+        for name, candidates in (("explicit", 20_000), ("implicit", 0)):
+            with tempfile.TemporaryDirectory() as temporary:
+                found[name] = wait_times(
+                    Path(temporary), candidates, asked.answers, asked.thinking, asked.without_a_break
+                )
+            print(name, json.dumps(found[name]), flush=True)
     if asked.out is not None:
         asked.out.write_text(json.dumps(found, indent=2) + "\n")

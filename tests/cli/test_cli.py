@@ -43,7 +43,7 @@ def test_run_compares_designs_and_report_shows_them(command, files):
     assert dict(trajectory.sizes) == {"scope": 1, "inference": 1, "design": 2, "seed": 2, "round": 2, "n": 4}
     assert not trajectory["one_minus_spearman"].isnull().any()
     tree = brm.open_results(out)
-    assert tree.attrs["posterior_of"] == "within-prompt-laplace-random-seed0"
+    assert tree.attrs["posterior_of"] == "within-prompt-laplace-pa-dopt-seed0"
     assert dict(tree["posterior"].sizes) == {"chain": 4, "draw": 256, "feature": 6}
 
     (out / "report.html").unlink()
