@@ -251,3 +251,31 @@ def test_a_optimality_needs_features(laplace, few):
 
     with pytest.raises(CapabilityError, match="'aopt' needs last-layer features"):
         brm.select(OnlyRewards(), few, "aopt", 3)
+
+
+@pytest.mark.parametrize("design", ["epig", "epig-stratified", "vopt", "rank-vopt"])
+@pytest.mark.parametrize("asked", [0, 1, 3])
+def test_no_gain_exceeds_the_bounds_that_screen_pairs(wide, pool, design, asked):
+    """Of a list, of a tile, and by distance alone; after some of the batch were chosen, too."""
+    everything = brm.candidates(pool, "cross-prompt", size=None)
+    batch = CRITERIA[design]().objective(wide, everything).batch()
+    pairs = everything.block_at(np.arange(len(everything)))
+    batch.track(pairs)
+    for index in range(asked):
+        batch.add(7 * index)
+    score = batch.score()
+    gain = score(pairs)
+    assert float(gain.max()) > 0
+    slack = 1e-12 * float(gain.max())
+    assert (score.far.of_list(pairs.first, pairs.second).double() >= gain - slack).all()
+    if score.sharp is not None:
+        assert (score.sharp(pairs) >= gain - slack).all()
+        assert (
+            float((score.sharp(pairs) / gain).quantile(0.1)) < 1.5
+        )  # and it is close, or it would screen nothing
+    for tile in everything.tiles():
+        whole = tile.pairs(torch.float64)
+        assert (score.bound(tile.pairs(torch.float32), 0.0).double() >= score(whole) - slack).all()
+    reached = float(gain.sort(descending=True).values[5])
+    kept = score.reaching(pairs, reached)
+    assert kept[gain >= reached].all()

@@ -71,3 +71,9 @@ class _Information(TargetLoss):
     def price(self, left: Float[Tensor, "target"]) -> Float[Tensor, "target"]:
         """½ w_t / (1 + w_t σ_t²), of the mean."""
         return self.weight / (1 + self.weight * left) / (2 * len(left))
+
+    def most(self, left: Float[Tensor, "target"]) -> Float[Tensor, "target"]:
+        """½ log(1 + w_t σ_t²) / σ_t², of the mean: a fall of a concave ℓ is at most its part of the whole one."""
+        known = self.weight * left
+        of_each = torch.where(known > 1e-8, torch.log1p(known) / known, torch.ones_like(known))
+        return self.weight * of_each / (2 * len(left))

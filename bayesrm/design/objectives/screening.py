@@ -163,12 +163,23 @@ class Screened:
     few
         From a tile and a threshold to the cells whose bound may reach it, and their bounds; None where they are many,
         and ``bound`` is to be asked.
+    sharp
+        From a list of pairs to a closer bound that costs less than the score; None where the score costs little.
     """
 
     score: PairFunction
     bound: Callable[[TiledPairs, float], Float[Tensor, "pair"]]
     far: FarPairs | None = None
     few: Callable[[TiledPairs, float], tuple[Int64[Tensor, "cell"], Float[Tensor, "cell"]] | None] | None = None
+    sharp: PairFunction | None = None
+
+    def reaching(self, pairs: ListedPairs, threshold: float) -> Bool[Tensor, "pair"] | None:
+        """Which of some pairs can score as much as a threshold, on the host; None where all may."""
+        if threshold <= 0:
+            return None
+        if self.sharp is not None:
+            return (self.sharp(pairs) >= threshold).cpu()
+        return None if self.far is None else self.far.reaching(pairs, threshold)
 
     def __call__(self, pairs: PairBlock) -> Float[Tensor, "pair"]:
         """The score itself."""

@@ -21,12 +21,14 @@ from torch import Tensor
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.objectives.base import Batch, Objective, batch_gains
 from bayesrm.design.objectives.information import pair_information
-from bayesrm.design.objectives.screening import PairFunction, weighted_distance
+from bayesrm.design.objectives.screening import PairFunction, Screened, weighted_distance
 from bayesrm.models.features import difference
 from bayesrm.posteriors.pairs import ListedPairs, PairBlock
 from bayesrm.utils.linalg import cholesky_factor
 
 PAIRS_AT_ONCE = 256
+ROUNDING = 1e-9
+"""Part of itself that a bound may fall below what it bounds, by rounding."""
 
 
 class TargetLoss(ABC):
@@ -39,6 +41,10 @@ class TargetLoss(ABC):
     @abstractmethod
     def price(self, left: Float[Tensor, "target"]) -> Float[Tensor, "target"]:
         """∂ℓ/∂σ_t²."""
+
+    def most(self, left: Float[Tensor, "target"]) -> Float[Tensor, "target"] | None:
+        """p with ℓ(σ²) − ℓ(σ² − δ) ≤ Σ_t p_t δ_t for all 0 ≤ δ ≤ σ²; None where none is known."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,7 @@ class TargetObjective(Objective):
     def _slope_at(self, information: Float[Tensor, "rank rank"]) -> PairFunction:
         solved = torch.cholesky_solve(self.targets.T, cholesky_factor(information))
         left = (self.targets.T * solved).sum(dim=0).clamp(min=0.0)
-        rows = self.whitened @ (solved * self.loss.price(left).sqrt())
-        if rows.shape[1] > self.whitened.shape[1]:
-            # ‖Mᵀ(u_i − u_j)‖ = ‖Rᵀ(u_i − u_j)‖ with M Mᵀ = R Rᵀ and R no wider than the rank.
-            rows = self.whitened @ torch.linalg.qr((solved * self.loss.price(left).sqrt()).T, mode="r").R.T
-        return weighted_distance(rows.contiguous(), self.weight)
+        return weighted_distance(self.whitened @ _narrowed(solved * self.loss.price(left).sqrt()), self.weight)
 
 
 class _TargetBatch(Batch):
@@ -109,15 +111,30 @@ class _TargetBatch(Batch):
         aimed = self._u @ (self._covariance @ self._targets.T)
         left, weight = self._left, self._weight
 
+        def factor(pairs: PairBlock) -> Tensor:
+            w = weight(pairs)
+            return w / (1 + w * pairs.squared_distance(rows))
+
         def gain(pairs: PairBlock) -> Tensor:
-            c = weight(pairs)
-            c = c / (1 + c * pairs.squared_distance(rows))
+            c = factor(pairs)
             ends = pairs.first.split(PAIRS_AT_ONCE), pairs.second.split(PAIRS_AT_ONCE)
             parts = zip(*ends, c.split(PAIRS_AT_ONCE), strict=True)
             gains = [self._gains(difference(aimed, first, second), part, left) for first, second, part in parts]
             return torch.cat(gains) if gains else c
 
-        return gain
+        most = self._loss.most(left)
+        if most is None:
+            return gain
+        paid = self._u @ _narrowed(self._covariance @ (self._targets.T * most.sqrt()))
+        bounded = weighted_distance(paid, weight)
+        if not isinstance(bounded, Screened):
+            return gain
+
+        def sharp(pairs: PairBlock) -> Tensor:
+            return (1 + ROUNDING) * factor(pairs) * pairs.squared_distance(paid)
+
+        # What m takes off σ_t² is c (vᵀA⁻¹t)² with c below w.
+        return Screened(gain, bounded.bound, bounded.far, sharp=sharp)
 
     def track(self, pairs: PairBlock) -> None:
         self._pairs, self._w = pairs, self._weight(pairs)
@@ -151,3 +168,8 @@ class _TargetBatch(Batch):
         self._q = (self._q - c * along.square()).clamp_(min=0.0)
         self._left = (self._left - c * aimed.square()).clamp_(min=0.0)
         self._covariance -= c * torch.outer(a, a)
+
+
+def _narrowed(matrix: Float[Tensor, "rank column"]) -> Float[Tensor, "rank narrow"]:
+    """R no wider than the rank with R Rᵀ = M Mᵀ, so that ‖Mᵀ(u_i − u_j)‖ = ‖Rᵀ(u_i − u_j)‖."""
+    return torch.linalg.qr(matrix.T, mode="r").R.T.contiguous() if matrix.shape[1] > len(matrix) else matrix

@@ -136,10 +136,8 @@ class _Best:
         self, positions: PairIndex, pairs: ListedPairs
     ) -> tuple[Int64[np.ndarray, "reaching"], ListedPairs]:
         """Those that can be among the best, where the score has a bound that is cheaper."""
-        if not isinstance(self._score, Screened) or self._score.far is None or self._threshold <= 0:
-            return positions, pairs
-        reaching = self._score.far.reaching(pairs, self._threshold)
-        return positions[reaching.numpy()], _some(pairs, reaching)
+        reaching = self._score.reaching(pairs, self._threshold) if isinstance(self._score, Screened) else None
+        return (positions, pairs) if reaching is None else (positions[reaching.numpy()], _some(pairs, reaching))
 
     def _keep(self, positions: PairIndex, scores: Float[np.ndarray, "pair"]) -> None:
         ties = (
