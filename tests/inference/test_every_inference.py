@@ -71,3 +71,17 @@ def test_without_labels_nothing_is_preferred(answered, name):
         assert np.abs(mean).mean() < np.sqrt((sd**2).mean())
     else:
         np.testing.assert_allclose(mean, 0, atol=1e-6)
+
+
+def test_it_takes_features_that_are_not_trained(answered, name, tmp_path):
+    """Kernel features; and what is exported from them scores as it does."""
+    if name == "mc-dropout":
+        pytest.skip("there is nothing to drop")
+    model = brm.RewardModel(answered.pool.dim, "kernel", prior_scale=1.0)
+    posterior = brm.fit(model, answered.pool, answered.preferences[:100], _inference(name), seed=0)
+    mean, sd = posterior.reward(answered.pool)
+    assert np.corrcoef(mean, answered.golden)[0, 1] > 0.3
+    brm.save_reward_model(tmp_path / "model", posterior)
+    loaded = brm.load_reward_model(tmp_path / "model").reward(answered.pool.embeddings)
+    np.testing.assert_allclose(loaded[0], mean, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(loaded[1], sd, rtol=1e-4, atol=1e-4)
