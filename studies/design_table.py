@@ -10,6 +10,10 @@ same seed has the same candidates, fits and annotators for every design, so that
     python studies/design_table.py --out runs/designs.jsonl --seeds 10
     python studies/design_table.py --out runs/others.jsonl --first-seed 5 --seeds 5   # on a second machine
     python studies/design_table.py --out runs/designs.jsonl --table
+    python studies/design_table.py --out runs/longer.jsonl --longer --pool alpaca_eval --design epig-stratified
+
+``--longer`` asks 500 pairs within prompts, in five batches; ``--embeddings-alone`` leaves hidden layers and covariates
+out.
 
 1 − Spearman within test prompts is averaged over the three batches. Intervals are 95% by Student's t over seeds and
 test prompts, and no narrower than over seeds alone; stars are p < .05 after Holm's correction over all designs and
@@ -96,6 +100,9 @@ SETTINGS = (
 )
 
 
+LONGER = (Setting("within to 500", "within-prompt", 2, (40, 40, 80, 160, 180)),)
+
+
 @dataclass(frozen=True)
 class World:
     """A pool to ask about and one to be tested on."""
@@ -107,11 +114,15 @@ class World:
     votes: brm.Votes | None = None
 
 
-def read(folder: Path) -> World:
+def read(folder: Path, embeddings_alone: bool = False) -> World:
     """Pools with all layers that are there, and with covariates of the texts."""
     parts = []
     for name in ("pool", "test"):
-        pool, table = brm.load_pool(folder / name), pd.read_parquet(folder / name / "responses.parquet")
+        pool = brm.load_pool(folder / name)
+        if embeddings_alone:
+            parts.append(pool)
+            continue
+        table = pd.read_parquet(folder / name / "responses.parquet")
         rows, blocks = pool.rows(np.arange(len(pool))), dict(pool.blocks)
         if (folder / name / "layers.npy").exists():
             layers = np.load(folder / name / "layers.npy", allow_pickle=False).astype(np.float32)
@@ -196,7 +207,15 @@ def lines(out: Path) -> list[dict[str, object]]:
 
 
 def collect(
-    out: Path, data: Path, pools: list[str], designs: list[str], seeds: range, encoder: str, minutes: float
+    out: Path,
+    data: Path,
+    pools: list[str],
+    designs: list[str],
+    seeds: range,
+    encoder: str,
+    minutes: float,
+    settings: tuple[Setting, ...] = SETTINGS,
+    embeddings_alone: bool = False,
 ) -> None:
     """Append the cells that are not there yet, seeds outermost."""
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -206,14 +225,14 @@ def collect(
     done = {(line["pool"], line["asked"], line["design"], line["seed"]) for line in lines(out)}
     there, end = worlds(data), time.monotonic() + 60 * minutes
     read_in: dict[str, World] = {}
-    for seed, name, setting, design in product(seeds, pools, SETTINGS, designs):
+    for seed, name, setting, design in product(seeds, pools, settings, designs):
         if (name, setting.name, design, seed) in done:
             continue
         if time.monotonic() > end:
             return
         if name not in read_in:
             folder = there[name]
-            read_in[name] = linear_world() if folder is None else read(folder)
+            read_in[name] = linear_world() if folder is None else read(folder, embeddings_alone)
         found = measure(read_in[name], setting, design, seed, encoder)
         line = {"pool": name, "asked": setting.name, "design": design, "seed": seed, "found": found}
         with open(out, "a", encoding="utf-8") as file:
@@ -357,6 +376,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
     parser.add_argument("--encoder", default="auto")
+    parser.add_argument("--longer", action="store_true", help="500 pairs within prompts")
+    parser.add_argument("--embeddings-alone", action="store_true", help="without hidden layers and covariates")
     parser.add_argument("--minutes", type=float, default=np.inf, help="begin no cell after so long")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -369,7 +390,18 @@ def main() -> None:
         if BASELINE not in designs:
             designs = [BASELINE, *designs]
         seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
-        collect(asked.out, asked.data, pools, designs, seeds, asked.encoder, asked.minutes)
+        settings = LONGER if asked.longer else SETTINGS
+        collect(
+            asked.out,
+            asked.data,
+            pools,
+            designs,
+            seeds,
+            asked.encoder,
+            asked.minutes,
+            settings,
+            asked.embeddings_alone,
+        )
     print(table(lines(asked.out)))
 
 

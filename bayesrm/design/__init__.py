@@ -20,7 +20,7 @@ from bayesrm.utils.checked import Seed, checked
 CRITERIA: Registry[Criterion] = Registry(f"{__name__}.criteria", Criterion, "design")
 SELECTORS: Registry[Selector] = Registry(f"{__name__}.selectors", Selector, "selector")
 RECOMMENDED_DESIGN = "within-first"
-"""What ``design=None`` means: not worse than random within prompts, better across them, see studies/README.md."""
+"""What ``design=None`` means: random within prompts, better than random across them, see studies/README.md."""
 
 
 def make_design(
