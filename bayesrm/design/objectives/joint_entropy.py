@@ -129,10 +129,8 @@ class _JointBatch(Batch):
     def track(self, pairs: PairBlock) -> None:
         self._pairs = pairs
         self._own = self._own_information(pairs)
-        self._scores, self._old = (
-            self._own.clone(),
-            torch.full_like(self._own, len(self._chosen) > 0, dtype=torch.bool),
-        )
+        self._scores = self._own.clone()
+        self._old = torch.full_like(self._own, len(self._chosen) > 0, dtype=torch.bool)
 
     @property
     def tracked(self) -> Tensor:
