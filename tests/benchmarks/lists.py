@@ -2,7 +2,8 @@
 
     python tests/benchmarks/lists.py FOLDER [FOLDER …] [--seeds 10] [--minutes 20] [--encoder auto] [--out LINES.jsonl]
 
-Each FOLDER has the pools ``pool`` and ``test`` with golden rewards. Pairs and lists of 3, 4 and 6 are asked in three
+Each FOLDER has the pools ``pool`` and ``test`` with golden rewards; models see all layers that are there, and
+covariates of the texts, as those that ``bayesrm embed`` makes do. Pairs and lists of 3, 4 and 6 are asked in three
 batches, up to 120, 240 and 480 texts, by a design and at random, of an annotator of temperature 2. Printed: mean
 1 − Spearman within test prompts, and the ratio of texts that lists and pairs need for the same 1 − Spearman: texts at
 which the curve of pairs reaches what the lists have, interpolated on log scales (past its ends by its nearest slope),
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from layers import read
 from ratios import ratios
 
 import bayesrm as brm
@@ -32,7 +34,7 @@ PROMPTS = 100
 
 def curve(folder: Path, size: int, design: str, seed: int, encoder: str) -> list[float]:
     """1 − Spearman after each budget."""
-    pool, test = brm.load_pool(folder / "pool"), brm.load_pool(folder / "test")
+    pool, test = (read(folder / name, "all", covariates=True) for name in ("pool", "test"))
     golden, test_golden = brm.load_golden(folder / "pool"), brm.load_golden(folder / "test")
     annotator = brm.GoldenAnnotator(golden, TEMPERATURE, seed)
     labels, found, before = brm.Preferences.none(), [], 0
