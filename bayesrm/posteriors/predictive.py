@@ -15,15 +15,15 @@ Whether 90% intervals hold 90% is then known as well as s and R are: were they s
 
     c(s, R) = mean over responses of P(low < k(s) φᵀβ + u < high | s, R),
 
-whose distribution over p(s) p(R | y) says between which bounds the coverage lies. That u is Gaussian is taken for
-granted: answers to pairs some three logits apart all look alike, so that labels do not say how heavy its tails are.
-Where they are heavy, as of a judge's scores, 90% intervals hold some 80%.
+whose distribution over p(s) p(R | y), and over the two kinds of tails that u may have
+(:mod:`bayesrm.posteriors.tails`), says between which bounds the coverage lies.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
 
+from bayesrm.posteriors.tails import Tail, sample, tails
 from bayesrm.posteriors.unexplained import Unexplained, stretch, unexplained
 from bayesrm.types import Comparisons, ResponsePool
 
@@ -78,7 +79,7 @@ class Coverage:
 
 @dataclass(frozen=True, eq=False)
 class Predictive:
-    """The predictive distribution of rewards and logits of the consensus: a mixture over R and s.
+    """The predictive distribution of rewards and logits of the consensus: a mixture over R, s and the tails of u.
 
     Parameters
     ----------
@@ -112,20 +113,29 @@ class Predictive:
         moments = self._moments(pool)[:, :, chosen]
         mixture = self._mixture(moments, len(pool))
         low, high = mixture.quantile((1 - level) / 2), mixture.quantile((1 + level) / 2)
-        u = self.unexplained
-        each = _components(moments, self.weight, u.sd, u.probability, len(pool))
-        share = (ndtr((high - each.mean) / each.sd) - ndtr((low - each.mean) / each.sd)).mean(axis=1)
+        shares, weights = [], []
+        for tail in tails(self.unexplained.sd):
+            each = _components(moments, self.weight, tail, self.unexplained.probability, len(pool))
+            held = (ndtr((high - each.mean) / each.sd) - ndtr((low - each.mean) / each.sd)).mean(axis=1)
+            worlds = (len(self.unexplained.sd), len(tail.share), len(self.weight))
+            shares.append(np.einsum("p,vpr->vr", tail.share, held.reshape(worlds)).reshape(-1))
+            weights.append(each.weight.reshape(worlds).sum(axis=1).reshape(-1))
+        share, weight = np.concatenate(shares), np.concatenate(weights)
         order = np.argsort(share)
-        return Coverage(share[order], each.weight[order])
+        return Coverage(share[order], weight[order])
 
     def probability(self, pool: ResponsePool, pairs: Comparisons) -> Float[np.ndarray, "pair"]:
         """P(k(s) φᵀβ + u of the first is larger)."""
+        values, probabilities = self._values()
         total = np.zeros(len(pairs.first))
         for weight, posterior in zip(self.weight, self.posteriors, strict=True):
             mean, variance = (part.cpu().numpy() for part in posterior.logit_moments(pool, pairs))
-            values, probabilities = self._values()
-            for s, k, p in zip(values.tolist(), stretch(values).tolist(), probabilities.tolist(), strict=True):
-                total += weight * p * ndtr(k * mean / np.sqrt(k**2 * variance + 2 * s**2))
+            for tail in tails(values):
+                for (own, a), (other, b) in product(zip(tail.sd.T, tail.share, strict=True), repeat=2):
+                    for k, p, u in zip(stretch(values), probabilities, own**2 + other**2, strict=True):
+                        total += (
+                            weight * tail.probability * a * b * p * ndtr(k * mean / np.sqrt(k**2 * variance + u))
+                        )
         return total
 
     def sample_logits(
@@ -139,9 +149,10 @@ class Predictive:
             if count
         ]
         logits = np.concatenate(parts)
-        s = self.unexplained.sample(draws, generator)[:, None]
+        s = self.unexplained.sample(draws, generator)
         # The pairs are taken to share no response: each has a u of its own on both sides.
-        return np.asarray(stretch(s) * logits + s * generator.normal(size=logits.shape) * 2**0.5)
+        first, second = np.split(sample(s, 2 * logits.shape[1], generator), 2, axis=1)
+        return np.asarray(stretch(s)[:, None] * logits + first - second)
 
     def _values(self) -> tuple[Float[np.ndarray, "value"], Float[np.ndarray, "value"]]:
         """A few values of s and their probabilities: neighbours on the grid together, at their mean."""
@@ -156,7 +167,10 @@ class Predictive:
         return np.stack([np.stack(posterior.about_mean(pool)) for posterior in self.posteriors])
 
     def _mixture(self, moments: Float[np.ndarray, "scale 2 response"], responses: int) -> _Mixture:
-        return _components(moments, self.weight, *self._values(), responses)
+        values, probabilities = self._values()
+        return _Mixture.of(
+            [_components(moments, self.weight, tail, probabilities, responses) for tail in tails(values)]
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +180,13 @@ class _Mixture:
     weight: Float[np.ndarray, "component"]
     mean: Float[np.ndarray, "component response"]
     sd: Float[np.ndarray, "component response"]
+
+    @classmethod
+    def of(cls, parts: list[_Mixture]) -> _Mixture:
+        """One mixture of several that have a part of the weight each."""
+        weight = np.concatenate([part.weight for part in parts])
+        mean, sd = (np.concatenate([getattr(part, name) for part in parts]) for name in ("mean", "sd"))
+        return cls(weight / weight.sum(), mean, sd)
 
     def quantile(self, q: float) -> Float[np.ndarray, "response"]:
         """By bisection."""
@@ -180,17 +201,18 @@ class _Mixture:
 def _components(
     moments: Float[np.ndarray, "scale 2 response"],
     weight: Float[np.ndarray, "scale"],
-    sd: Float[np.ndarray, "value"],
+    tail: Tail,
     probability: Float[np.ndarray, "value"],
     responses: int,
 ) -> _Mixture:
-    """k(s) φᵀβ + u under each s and R, about the mean of so many responses."""
-    k = stretch(sd)[:, None, None]
-    mean = k * moments[None, :, 0]
-    u = (sd**2 * (1 - 1 / responses))[:, None, None]
-    both = (probability[:, None] * weight).reshape(-1)
-    spread = np.sqrt((k * moments[None, :, 1]) ** 2 + u)
-    return _Mixture(both / both.sum(), mean.reshape(len(both), -1), spread.reshape(len(both), -1))
+    """k(s) φᵀβ + u with tails of one kind, under each s, part of u and R, about the mean of so many responses."""
+    k = stretch(tail.equal)[:, None, None, None]
+    variance = (tail.sd**2 * (1 - 1 / responses))[:, :, None, None]
+    spread = np.sqrt((k * moments[:, 1]) ** 2 + variance)
+    mean = np.broadcast_to(k * moments[:, 0], spread.shape)
+    all_of = tail.probability * probability[:, None, None] * tail.share[:, None] * weight
+    components = (all_of.size, moments.shape[2])
+    return _Mixture(all_of.reshape(-1), mean.reshape(components), spread.reshape(components))
 
 
 def predictive(posterior: LastLayerPosterior) -> Predictive:

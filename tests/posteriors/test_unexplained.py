@@ -10,6 +10,7 @@ from scipy.special import expit
 import bayesrm as brm
 from bayesrm.errors import CapabilityError
 from bayesrm.posteriors.expectation_propagation import propagate
+from bayesrm.posteriors.tails import sample
 from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, stretch, unexplained
 
 
@@ -117,7 +118,7 @@ def test_the_consensus_is_less_certain_than_the_linear_reward():
     s = posterior.unexplained.sample(draws, r)
     for pair in (0, 7):
         eta = mean[pair] + np.sqrt(variance[pair]) * r.normal(size=draws)
-        u = s * 2**0.5 * r.normal(size=draws)
+        u = sample(s, 2, r) @ np.array([1.0, -1.0])
         preferred = np.mean(np.sqrt(1 + np.pi * s**2 / 4) * eta + u > 0)
         assert found[pair] == pytest.approx(preferred, abs=5 * 0.5 / np.sqrt(draws))
     assert (np.abs(found - 0.5) < np.abs(norm.cdf(mean / np.sqrt(variance)) - 0.5)).all()
