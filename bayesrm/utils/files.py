@@ -23,6 +23,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise InvalidInputError(f"expected a file to write, and {path} is a folder: give the name of a file in it")
+    if path.exists() and not path.is_file():
+        # Another file in the place of /dev/null, which root could put there, would harm every process.
+        raise InvalidInputError(
+            f"expected a file to write, and {path} is a device or a pipe: give the name of a file"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the process's number, which two machines that share the folder may have in common.
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")

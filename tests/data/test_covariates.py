@@ -81,9 +81,9 @@ def test_any_text_has_finite_covariates(prompt: object, response: str) -> None:
 
 def test_a_huge_text_is_clipped_and_takes_no_time() -> None:
     text = "- a?\n" * 2_000_000
-    start = time.perf_counter()
+    start = time.thread_time()  # the processor's: other processes do not count
     made = surface_covariates(["a b"], [text])
-    assert time.perf_counter() - start < 30
+    assert time.thread_time() - start < 30
     assert made["log_characters"].tolist() == [min(math.log1p(len(text.strip())), MOST_LOG)]
     assert covariates._log(10**9) == MOST_LOG
     assert made["prompt_overlap"].tolist() == [0.5]
