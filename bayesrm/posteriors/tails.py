@@ -10,7 +10,8 @@ where t(s) is such that of both kinds answers agree as often: with δ the differ
 
     E p(δ)(1 − p(δ)),   p(δ) = 1 / (1 + exp(−δ)),
 
-is the same. It is also the slope of E p(η + δ) at η = 0, so the stretch k(s) is the same for both kinds.
+is the same. A 90% interval of both together holds .86 to .90 of heavy tails and .90 to .94 of Gaussian ones, for every
+s up to 3. The expectation is also the slope of E p(η + δ) at η = 0, so the stretch k(s) is the same for both kinds.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 r"""What features cannot say of a reward: r_n = φ_nᵀβ + u_n, u_n ~ Normal(0, s²), with s estimated from the labels.
 
+Predictions count on heavier tails of u, too (:mod:`bayesrm.posteriors.tails`); s is then that of the Gaussian whose
+answers agree as often.
+
 u is a property of a response that all annotators see and no feature does. Labels on other pairs say nothing of it,
 so rankings of unseen responses do without it; a predictive interval has to have it.
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.integrate import quad
+from scipy.optimize import brentq
 
-from bayesrm.posteriors.tails import FACTORS, HEAVY, SHARES, sample, tails
+from bayesrm.posteriors.tails import FACTORS, HEAVY, SHARES, Tail, sample, tails
 
 
 def _differ(spread: np.ndarray, share: np.ndarray) -> float:
@@ -49,3 +50,15 @@ def test_draws_are_of_both_kinds_and_of_one_in_each_draw():
     smallest = np.median(np.abs(u), axis=1)  # of one kind of fifty, it says which
     middle = np.median(smallest)
     assert np.mean((smallest > 0.85 * middle) & (smallest < 1.15 * middle)) < 0.7
+
+
+@pytest.mark.parametrize("s", [0.3, 1.0, 3.0])
+def test_intervals_of_both_together_hold_about_ninety_percent_of_either(s):
+    kinds = tails(np.array([s]))
+
+    def held(kind: Tail, x: float) -> float:
+        return float(kind.share @ (2 * stats.norm.cdf(x / kind.sd[0]) - 1))
+
+    x = brentq(lambda x: sum(kind.probability * held(kind, x) for kind in kinds) - 0.9, 0.01, 50)
+    gaussian, heavy = (held(kind, x) for kind in kinds)
+    assert 0.86 < heavy < 0.9 < gaussian < 0.94

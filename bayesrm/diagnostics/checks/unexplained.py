@@ -36,8 +36,8 @@ class Unexplained(Check):
     title: ClassVar[str] = "What features leave out of a reward"
     caption: ClassVar[str] = (
         "The posterior of its standard deviation, from answers that share a response. Where it is wide, predictive "
-        "intervals may be too wide or too narrow by as much. It is taken for Gaussian: labels do not tell heavy tails, "
-        "of which intervals would hold less."
+        "intervals may be too wide or too narrow by as much. Whether its tails are heavy labels hardly say: both are "
+        "counted on."
     )
 
     def run(self, subject: Subject) -> Finding | None:
