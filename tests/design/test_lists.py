@@ -360,3 +360,18 @@ def test_many_lists_are_looked_at_in_parts(posterior, small, monkeypatch):
     np.testing.assert_array_equal(got.lists, expected.lists)
     np.testing.assert_allclose(got.gain, expected.gain, rtol=1e-9)
     assert got.bound == pytest.approx(expected.bound, rel=1e-9)
+
+
+@pytest.mark.parametrize("rules", [{}, {"per_prompt": 3, "per_response": 2}, {"cost": "varied"}])
+def test_lists_whose_bounds_are_low_need_not_be_looked_at(world, posterior, monkeypatch, rules):
+    """Looking at two lists of a prompt at a time, or at all of them, takes the same lists in the same order."""
+    if "cost" in rules:
+        rules = {"cost": np.random.default_rng(0).uniform(0.5, 2.0, len(world.pool))}
+    candidates = brm.candidates(world.pool, prompts=None, size=None, exclude=world.preferences, **rules)
+    monkeypatch.setattr(greedy, "NUMBERS_KEPT", 0)
+    expected = brm.select(posterior, candidates, "pa-dopt", size=15, list_size=3)
+    monkeypatch.setattr(greedy, "NUMBERS_KEPT", 10**6)
+    monkeypatch.setattr(greedy, "LOOKED_AT_CLOSELY", 2)
+    got = brm.select(posterior, candidates, "pa-dopt", size=15, list_size=3)
+    np.testing.assert_array_equal(got.lists, expected.lists)
+    np.testing.assert_allclose(got.gain, expected.gain, rtol=1e-9)

@@ -3,9 +3,10 @@ r"""Greedy over lists, and over their members: the list of largest gain per unit
 Of each prompt the best list is looked for: among all of them where there are at most five hundred, else grown from the
 best pair by the member that adds most, then improved by swaps of one member. A batch needs the best prompt only, and
 where the worth is submodular what a prompt could add before is a bound on what it can add now: so just the prompts that
-stand highest are looked at again (lazy evaluation, Minoux 1978). Greedy is then exact wherever prompts are enumerated,
-and a batch is worth at least (1 − 1/e) of the best one. Worths that are not submodular are looked at again in full
-where there are few lists, and are taken for submodular where there are many.
+stand highest are looked at again (lazy evaluation, Minoux 1978), and of each of them just the lists that stood highest.
+Greedy is then exact wherever prompts are enumerated, and a batch is worth at least (1 − 1/e) of the best one. Worths
+that are not submodular are looked at again in full where there are few lists; where there are many, their prompts are
+passed over as if they were submodular.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ FEW = 5_000
 """With at most this many lists all are looked at before every choice, if the worth is not submodular."""
 NUMBERS_AT_ONCE = 2_000_000
 NUMBERS_KEPT = 50_000_000
-"""Up to 400 megabytes the information of all lists is kept."""
+"""Up to 400 megabytes the information of all lists is kept, and up to as many what each was worth last."""
 LOOKED_AT_CLOSELY = 16
-"""Lists of a prompt whose gains are computed, where something else orders them nearly the same."""
+"""Lists of a prompt whose gains are computed, where bounds or something else say that these are the best."""
 LOOKED_AT_AGAIN = 16
 """Prompts that are looked at again together, the first time; twice as many whenever none of them was the best."""
 SWAPS = 3
@@ -73,6 +74,7 @@ class ListGreedy:
         every = [len(group.rows) * len(group.every) for group in self.groups if group.enumerated]
         self._total = sum(every) if len(every) == len(self.groups) else None
         self._numbers = sum(every) * (self.groups[0].size - 1) ** 2
+        self._bounded = worth.submodular and self._total is not None and self._total <= NUMBERS_KEPT
         self.chosen: list[tuple[int, int, Int64[Tensor, "member"]]] = []
         """Group, prompt and members of each list."""
 
@@ -109,23 +111,56 @@ class ListGreedy:
             self._look(stale)
 
     def _look(self, prompts: Int64[np.ndarray, "prompt"]) -> None:
-        """The best list of each of these prompts as the batch is now."""
+        """The best list of each of these prompts as the batch is now, or a bound on what it is worth."""
         for number, group in enumerate(self.groups):
             own = prompts[self._group[prompts] == number]
             for part in _parts(own, group):
                 place = torch.from_numpy(self._place[part])
-                members, gain, score = self._best_of(group, place)
+                looked_at = self.worth.look_at(group.rows[place])
+                if self._bounded:
+                    (members, gain, score), known = self._best_by_bounds(group, place, looked_at)
+                    part_known = part[known]
+                else:
+                    (members, gain, score), part_known = self._best_of(group, place, looked_at), part
                 self._best[part], self._gain[part] = members.numpy(), gain.cpu().numpy()
                 self._score[part] = score.cpu().numpy()
-        self._seen[prompts] = len(self.chosen)
+                self._seen[part_known] = len(self.chosen)
 
-    def _best_of(self, group: PromptGroup, prompts: Int64[Tensor, "prompt"]) -> Found:
-        looked_at = self.worth.look_at(group.rows[prompts])
+    def _best_of(self, group: PromptGroup, prompts: Int64[Tensor, "prompt"], looked_at: Prompts) -> Found:
         if group.enumerated:
             members = group.every.expand(len(prompts), -1, -1)
             f = self._information(group, prompts, looked_at, members)
             return self._best_among(looked_at, members, group.allowed(prompts, members), f)
         return self._grown(group, prompts, looked_at)
+
+    def _best_by_bounds(
+        self, group: PromptGroup, prompts: Int64[Tensor, "prompt"], looked_at: Prompts
+    ) -> tuple[Found, Bool[np.ndarray, "prompt"]]:
+        """The highest of the bounds of each prompt's lists, and whether it is what the list is worth now.
+
+        A list is worth at most what it was when it was looked at last. Those of the highest bounds are looked at.
+        """
+        if group.bounds is None or group.weights is None:
+            count, device = group.rows.shape[1], self.worth.device
+            group.bounds = torch.full((len(group.rows), len(group.every)), torch.inf, dtype=torch.float64)
+            group.weights = torch.zeros((len(group.rows), count, count), dtype=torch.float64, device=device)
+        if first := bool(group.bounds[prompts].isposinf().any()):
+            group.weights[prompts] = self.worth.weights(looked_at)
+        looked_at.weights = group.weights[prompts]
+        if first or len(group.every) <= LOOKED_AT_CLOSELY:
+            lists = torch.arange(len(group.every)).expand(len(prompts), -1)
+            members = group.every.expand(len(prompts), -1, -1)
+        else:
+            lists = group.bounds[prompts].topk(LOOKED_AT_CLOSELY, dim=1).indices
+            members = group.every[lists]
+        gain = self.worth.gains(looked_at, members, self.worth.information(looked_at, members)).cpu()
+        score = self._scored(looked_at, members, group.allowed(prompts, members), gain)
+        bounds = group.bounds[prompts].scatter(1, lists, score)
+        group.bounds[prompts] = bounds
+        highest, best = bounds.max(dim=1)
+        now, where = (lists == best[:, None]).max(dim=1)
+        gain = gain.gather(1, where[:, None])[:, 0]
+        return (group.every[best], gain, highest), (now | highest.isneginf()).numpy()
 
     def _best_among(
         self,
@@ -136,26 +171,33 @@ class ListGreedy:
     ) -> Found:
         """The best of some lists of each prompt, what it gains, and its score: −∞ where none is allowed."""
         at = torch.arange(len(members))[:, None]
-        of = prompts.rows[at[..., None], members]
-        if self._rules.per_response is not None:
-            allowed = allowed & (self._used[of] < self._rules.per_response).all(dim=2)
-        cost = None if self._cost is None else self._cost[of].sum(dim=2)
-
-        def scored(value: Tensor) -> Tensor:
-            value = value if cost is None else value / cost.to(value.device)
-            return value.masked_fill(~allowed.to(value.device), -torch.inf)
-
         if members.shape[1] > LOOKED_AT_CLOSELY:
             promising = self.worth.promising(prompts, members, f)
             if promising is not None:
-                kept = scored(promising).topk(LOOKED_AT_CLOSELY, dim=1).indices.cpu()
+                score = self._scored(prompts, members, allowed, promising)
+                kept = score.topk(LOOKED_AT_CLOSELY, dim=1).indices.cpu()
                 members, allowed, f = members[at, kept], allowed[at, kept], f[at, kept]
-                cost = None if cost is None else cost[at, kept]
         gain = self.worth.gains(prompts, members, f)
-        score = scored(gain)
+        score = self._scored(prompts, members, allowed, gain)
         best = score.argmax(dim=1).cpu()
         at = at[:, 0]
         return members[at, best], gain[at, best], score[at, best]
+
+    def _scored(
+        self,
+        prompts: Prompts,
+        members: Int64[Tensor, "prompt list member"],
+        allowed: Bool[Tensor, "prompt list"],
+        value: Float[Tensor, "prompt list"],
+    ) -> Float[Tensor, "prompt list"]:
+        """What lists are worth per unit of cost: −∞ where they may not be asked."""
+        if self._rules.per_response is not None or self._cost is not None:
+            of = prompts.rows[torch.arange(len(members))[:, None, None], members]
+            if self._rules.per_response is not None:
+                allowed = allowed & (self._used[of] < self._rules.per_response).all(dim=2)
+            if self._cost is not None:
+                value = value / self._cost[of].sum(dim=2).to(value.device)
+        return value.masked_fill(~allowed.to(value.device), -torch.inf)
 
     def _information(
         self,
@@ -165,7 +207,7 @@ class ListGreedy:
         members: Int64[Tensor, "prompt list member"],
     ) -> Float[Tensor, "prompt list other other"]:
         """F of all lists of some prompts, kept where it fits into memory."""
-        if self._numbers > NUMBERS_KEPT:
+        if self._bounded or self._numbers > NUMBERS_KEPT:
             return self.worth.information(looked_at, members)
         if group.information is None:
             shape = (len(group.rows), len(group.every), group.size - 1, group.size - 1)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bayesrm.design.candidates.near import NEAR
 from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.lists.information import entries
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted
 
@@ -44,6 +45,10 @@ class PromptGroup:
         K.
     information
         (prompt, list, other, other) what a ranking of each list tells, once it was computed.
+    bounds
+        (prompt, list) what each list was worth, per unit of cost, when it was looked at last.
+    weights
+        (prompt, response, response) the Fisher weight of each pair, once it was computed.
     """
 
     rows: Int64[Tensor, "prompt response"]
@@ -51,6 +56,8 @@ class PromptGroup:
     fresh: Bool[Tensor, "prompt response response"]
     size: int
     information: Float[Tensor, "prompt list other other"] | None = None
+    bounds: Float[Tensor, "prompt list"] | None = None
+    weights: Float[Tensor, "prompt response response"] | None = None
 
     @property
     def enumerated(self) -> bool:
@@ -66,14 +73,11 @@ class PromptGroup:
         self, prompts: Int64[Tensor, "some"], members: Int64[Tensor, "some list member"]
     ) -> Bool[Tensor, "some list"]:
         """Which lists of some prompts may be asked."""
-        fresh = torch.zeros(members.shape[:2], dtype=torch.bool)
-        apart = torch.ones_like(fresh)
-        at = prompts[:, None]
-        for a, b in combinations(range(members.shape[2]), 2):
-            first, second = members[..., a], members[..., b]
-            fresh |= self.fresh[at, first, second]
-            apart &= self.apart[at, first, second]
-        return fresh & apart
+        a, b = torch.triu_indices(members.shape[2], members.shape[2], 1)
+        fresh, apart = (
+            entries(matrix[prompts], members[..., a], members[..., b]) for matrix in (self.fresh, self.apart)
+        )
+        return fresh.any(dim=2) & apart.all(dim=2)
 
 
 def prompt_groups(candidates: CandidateSet, size: int) -> list[PromptGroup]:

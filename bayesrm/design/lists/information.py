@@ -18,7 +18,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 SMALLEST = -300.0
@@ -54,3 +54,16 @@ def grounded(weight: Float[Tensor, "*list member member"]) -> Float[Tensor, "*li
     """The Laplacian of these weights in the differences r_i − r_K, i < K."""
     laplacian = torch.diag_embed(weight.sum(dim=-1)) - weight
     return laplacian[..., :-1, :-1]
+
+
+def entries(
+    matrix: Shaped[Tensor, "prompt line response"],
+    row: Int64[Tensor, "prompt list ..."],
+    column: Int64[Tensor, "prompt list ..."],
+) -> Shaped[Tensor, "prompt list ..."]:
+    """Entries of the matrix of each prompt; fastest where those of all prompts stand in the same places."""
+    flat = matrix.flatten(1)
+    if len(row) and row.stride(0) == column.stride(0) == 0:
+        return flat[:, (row[0] * matrix.shape[2] + column[0]).to(flat.device)]
+    cells = row * matrix.shape[2] + column
+    return flat.gather(1, cells.flatten(1).to(flat.device)).view(cells.shape)

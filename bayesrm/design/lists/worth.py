@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from bayesrm.design.lists.information import grounded, ranking_share
+from bayesrm.design.lists.information import entries, grounded, ranking_share
 from bayesrm.design.objectives.base import InformationObjective, Objective
 from bayesrm.design.objectives.linear_optimality import LinearObjective
 from bayesrm.design.objectives.screening import PairFunction
@@ -45,6 +45,8 @@ class Prompts:
         (prompt, response, response) covariances U C Uᵀ that the batch has left.
     aimed
         (prompt, response, target) what a worth with targets looks up, else of width 0.
+    weights
+        (prompt, response, response) Fisher weights, once they were computed.
     """
 
     rows: Int64[Tensor, "prompt response"]
@@ -81,18 +83,23 @@ class ListWorth(ABC):
         u = self._u[rows]
         return Prompts(rows, (u @ self._covariance if self._grown else u) @ u.mT, self._aim(u))
 
+    def weights(self, prompts: Prompts) -> Float[Tensor, "prompt response response"]:
+        """The Fisher weight of each pair; the diagonal is zero."""
+        rows = prompts.rows
+        a, b = torch.triu_indices(rows.shape[1], rows.shape[1], 1)
+        pairs = ListedPairs(rows[:, a].flatten(), rows[:, b].flatten())
+        weights = torch.zeros_like(prompts.gram)
+        weights[:, a, b] = self._weight(pairs).to(prompts.gram).view(len(rows), -1)
+        return weights + weights.mT
+
     def information(self, prompts: Prompts, members: Members) -> Information:
         """F of each list, in differences to its last member; the batch does not change it."""
-        rows = prompts.rows
         if prompts.weights is None:
-            a, b = torch.triu_indices(rows.shape[1], rows.shape[1], 1)
-            pairs = ListedPairs(rows[:, a].flatten(), rows[:, b].flatten())
-            prompts.weights = torch.zeros_like(prompts.gram)
-            prompts.weights[:, a, b] = self._weight(pairs).to(prompts.gram).view(len(rows), -1)
-            prompts.weights = prompts.weights + prompts.weights.mT
-        at = torch.arange(len(rows))[:, None, None]
-        weight = prompts.weights[at[..., None], members[..., :, None], members[..., None, :]]
-        return grounded(weight * ranking_share(self._reward[rows][at, members]))
+            prompts.weights = self.weights(prompts)
+        weight = _among(prompts.weights, members)
+        line = torch.zeros((), dtype=torch.int64).expand_as(members)
+        reward = entries(self._reward[prompts.rows][:, None], line, members)
+        return grounded(weight * ranking_share(reward))
 
     @abstractmethod
     def gains(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list"]:
@@ -276,6 +283,12 @@ def _one_plus(matrix: Float[Tensor, "*list other other"]) -> Float[Tensor, "*lis
 
 def _of_lists(gram: Float[Tensor, "prompt response response"], members: Members) -> Information:
     """For each list the Gram matrix of differences to its last member, from that of a prompt's responses."""
-    at = torch.arange(len(members))[:, None, None, None]
-    own = gram[at, members[..., :, None], members[..., None, :]]
+    own = _among(gram, members)
     return own[..., :-1, :-1] - own[..., :-1, -1:] - own[..., -1:, :-1] + own[..., -1:, -1:]
+
+
+def _among(
+    matrix: Float[Tensor, "prompt response response"], members: Members
+) -> Float[Tensor, "prompt list member member"]:
+    """The entries of each list's members."""
+    return entries(matrix, members[..., :, None], members[..., None, :])
