@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import index
 from typing import Literal, SupportsIndex, overload
@@ -11,6 +12,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.lists.select import select_lists
 from bayesrm.design.lists.selection import ListSelection
 from bayesrm.design.selection import Selection
+from bayesrm.design.whom import select_answers
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
@@ -54,6 +56,8 @@ def select(
     seed: Seed = 0,
     targets: Pairs | ResponsePool | None = None,
     list_size: Literal[2] = 2,
+    annotators: Sequence[str] | Mapping[str, int | None] | None = None,
+    prices: Mapping[str, float] | None = None,
 ) -> Selection: ...
 
 
@@ -68,6 +72,8 @@ def select(
     targets: Pairs | ResponsePool | None = None,
     *,
     list_size: SupportsIndex,
+    annotators: Sequence[str] | Mapping[str, int | None] | None = None,
+    prices: Mapping[str, float] | None = None,
 ) -> Selection | ListSelection: ...
 
 
@@ -81,6 +87,8 @@ def select(
     seed: Seed = 0,
     targets: Pairs | ResponsePool | None = None,
     list_size: SupportsIndex = 2,
+    annotators: Sequence[str] | Mapping[str, int | None] | None = None,
+    prices: Mapping[str, float] | None = None,
 ) -> Selection | ListSelection:
     """Choose the pairs, or the lists, to ask about next.
 
@@ -94,7 +102,7 @@ def select(
         A name (see ``bayesrm designs``); a criterion with settings, such as ``BatchBALD(draws=500)`` of
         :mod:`bayesrm.design.criteria`; a Design; or None for what the studies recommend.
     size : int, default 125
-        How many pairs.
+        How many pairs; lists with ``list_size``; answers with ``annotators``.
     selector : str or Selector, optional
         "greedy" (default of information designs), "exchange" (greedy, then swaps), "gradient" (the paper's),
         "gradient-sample" (its sampled form); designs whose score is a plain sum take the top ``size`` whatever is
@@ -109,13 +117,22 @@ def select(
         How many responses to one prompt are ranked at once, between 2, a pair, and 8. Lists are formed of the
         candidates' responses, and each has at least one pair that is a candidate. Designs of information or prediction
         take them by the information of a whole ranking, those that score pairs by the mean over the pairs of a list.
+    annotators : sequence of str, or mapping of str to int or None, optional
+        Who can be asked, by name, with a quota of answers or None. The batch then says whom to ask about each pair, by
+        what each answer is expected to teach given how reliable people were so far, and a pair occurs again with
+        another annotator where a second answer is worth more than any new pair. Of a new name a typical annotator is
+        expected. Without quotas and prices the most reliable are asked as much as they teach most. Needs a posterior
+        of ``likelihood="annotators"`` and a design of information or prediction; the time is that of a batch of pairs
+        times the annotators. See :mod:`bayesrm.design.whom` for the formula.
+    prices : mapping of str to float, optional
+        What an answer by each costs, default 1: gains are weighed per price.
 
     Returns
     -------
     Selection or ListSelection
         ``first``, ``second``: (size,) indices into the pool; ``gain``: (size,) nats; ``shortfall``: at most so
         many nats below the best possible batch. ``lists``: (size, list_size) indices, which is all that there is of
-        lists of more than two.
+        lists of more than two. ``annotator``: (size,) names, with ``annotators``.
 
     Raises
     ------
@@ -137,6 +154,14 @@ def select(
     (5, 4)
     """
     plan, members = make_design(design, selector, targets), index(list_size)
+    if annotators is not None:
+        if members != 2:
+            raise InvalidInputError(
+                f"expected pairs for annotators, got list_size={members}: leave one of them out"
+            )
+        return select_answers(plan, posterior, candidates, size, annotators, prices, seed)
+    if prices is not None:
+        raise InvalidInputError("expected annotators where there are prices of them: name them with annotators=")
     if members == 2:
         return plan.select(posterior, candidates, size, seed)
     return select_lists(plan, posterior, candidates, size, members, seed)

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from bayesrm.models.context import NOBODY, Context
 from bayesrm.models.likelihoods.base import Likelihood
@@ -53,12 +54,18 @@ def information_by_annotator(
 
     Slopes are at their location, the logit is averaged over.
     """
+    _, variance = posterior.logit_moments(pool, pairs)
+    weight = weight_by_annotator(posterior, pool, pairs, names)
+    return (0.5 * torch.log1p(weight * variance[:, None])).cpu().numpy()
+
+
+def weight_by_annotator(
+    posterior: LastLayerPosterior, pool: ResponsePool, pairs: Pairs, names: Sequence[str]
+) -> Float[Tensor, "pair annotator"]:
+    """E w_a of an answer of each annotator to each pair; of one who is unknown, as of a typical one."""
     mean, variance = posterior.logit_moments(pool, pairs)
-    columns = []
-    for name in names:
-        weight = _of(posterior, name, len(mean)).expected_fisher_weight(mean, variance)
-        columns.append(0.5 * torch.log1p(weight * variance))
-    return torch.stack(columns, dim=1).cpu().numpy()
+    of = [_of(posterior, name, len(mean)).expected_fisher_weight(mean, variance) for name in names]
+    return torch.stack(of, dim=1)
 
 
 def worth_of_repeat(

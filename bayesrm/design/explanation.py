@@ -41,8 +41,9 @@ class Explanation:
     table
         A row a pair in the order of choice: ``first`` and ``second`` with their prompts; ``probability`` that the
         first is preferred; ``fisher_weight`` E w(η); ``logit_variance`` Var η (at a point, which has no spread, its
-        inverse Fisher information); ``gain`` when it was chosen, in the units of the design; ``inclusion`` where the
-        batch was sampled; ``first_text`` and ``second_text`` where the pool has texts.
+        inverse Fisher information); ``gain`` when it was chosen, in the units of the design; ``annotator`` where
+        annotators were given; ``inclusion`` where the batch was sampled; ``first_text`` and ``second_text`` where the
+        pool has texts.
     projection
         Responses (variable ``position``) and the ends of the pairs (``first_position``, ``second_position``) on the
         two directions along which logits vary most: distances are in standard deviations of a logit. ``share`` is
@@ -88,6 +89,8 @@ def explain(posterior: RewardPosterior, selection: Selection, pool: ResponsePool
         "logit_variance": variance.cpu().numpy(),
         "gain": selection.gain,
     }
+    if selection.annotator is not None:
+        columns["annotator"] = selection.annotator
     if selection.inclusion is not None:
         columns["inclusion"] = selection.inclusion
     if pool.texts is not None:

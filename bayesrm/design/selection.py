@@ -39,6 +39,8 @@ class Selection(Certified, Comparisons):
     posterior : RewardPosterior, optional
     pool : ResponsePool, optional
         What it was chosen under and from, for :meth:`explain`; files do not keep them.
+    annotator : (pair,) ndarray of str, optional
+        Whom to ask about each pair, where annotators were given: a pair then may occur once for each of them.
 
     See Also
     --------
@@ -61,6 +63,7 @@ class Selection(Certified, Comparisons):
     inclusion: Float[np.ndarray, "pair"] | None = None
     posterior: RewardPosterior | None = field(default=None, repr=False)
     pool: ResponsePool | None = field(default=None, repr=False)
+    annotator: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

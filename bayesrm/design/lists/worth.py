@@ -113,10 +113,11 @@ class ListWorth(ABC):
         """What orders lists nearly as their gains do, where that is much faster to compute; else None."""
         return None
 
-    def add(self, responses: Int64[Tensor, "member"]) -> None:
-        """Put a list into the batch."""
+    def add(self, responses: Int64[Tensor, "member"], f: Float[Tensor, "other other"] | None = None) -> None:
+        """Put a list into the batch, with the information of a ranking or with another one."""
         prompts, members = self.look_at(responses[None]), torch.arange(len(responses))[None, None]
-        n = _update(self.information(prompts, members), _of_lists(prompts.gram, members))[0, 0]
+        told = self.information(prompts, members) if f is None else f[None, None]
+        n = _update(told, _of_lists(prompts.gram, members))[0, 0]
         across = (self._u[responses[:-1]] - self._u[responses[-1]]) @ self._covariance
         self._fall(n, across)
         self._grown = True
@@ -237,10 +238,11 @@ class SharesWorth(ListWorth):
         """Σ_j (μ_j / T) s_j / S_j."""
         return self._squares(prompts, members, f) @ (self._share / self._sums)
 
-    def add(self, responses: Int64[Tensor, "member"]) -> None:
+    def add(self, responses: Int64[Tensor, "member"], f: Float[Tensor, "other other"] | None = None) -> None:
         """Count its moments."""
         prompts, members = self.look_at(responses[None]), torch.arange(len(responses))[None, None]
-        self._sums = self._sums + self._squares(prompts, members, self.information(prompts, members))[0, 0]
+        told = self.information(prompts, members) if f is None else f[None, None]
+        self._sums = self._sums + self._squares(prompts, members, told)[0, 0]
 
     def _squares(self, prompts: Prompts, members: Members, f: Information) -> Float[Tensor, "prompt list moment"]:
         """Σ_{i<j} ρ_ij s_ij, where Σ_{i<j} ρ_ij = (1ᵀF 1 + tr F) / 2 and Σ_{i<j} ρ_ij v_ij v_ijᵀ = Vᵀ F V."""
