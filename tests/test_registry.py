@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import textwrap
 
@@ -167,15 +166,10 @@ def test_two_plugins_with_one_name(tmp_path):
         list(CRITERIA)
 
 
-def test_a_plugin_on_the_command_line(tmp_path):
+def test_a_plugin_on_the_command_line(tmp_path, command):
     path = _written(tmp_path, "plugged_command")
-    environment = os.environ | {"COLUMNS": "120"}
-    command = [sys.executable, "-m", "bayesrm.cli", "--plugin", str(path), "designs"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    assert "standing" in shown
-    command[-2] = str(tmp_path / "absent.py")
-    command.insert(4, str(tmp_path / "absent.py"))
-    del command[5]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("bayesrm: there is no plugin")
+    status, shown, _ = command("--plugin", path, "designs")
+    assert (status, "standing" in shown) == (0, True)
+    status, _, refused = command("--plugin", tmp_path / "absent.py", "designs")
+    assert status == 2
+    assert refused.startswith("bayesrm: there is no plugin")

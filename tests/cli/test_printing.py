@@ -6,8 +6,6 @@ import csv
 import io
 import os
 import re
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -116,26 +114,28 @@ def test_answers_that_people_gave_do_not_steer_the_terminal(command, tmp_path, p
     assert r"\x1b[2J" in said[1][1]
 
 
-def test_a_terminal_that_lacks_a_character_gets_its_number(tmp_path):
+def test_a_terminal_that_lacks_a_character_gets_its_number(monkeypatch, capsys):
     """As in the C locale, and on Windows."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bayesrm.cli", "checks"],
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.isascii()
-    assert done.stderr == b""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.argv", ["bayesrm", "checks"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    stream.flush()
+    assert b"\\u" in stream.buffer.getvalue()
+    assert capsys.readouterr().err == ""
 
 
-def test_output_that_nobody_reads_is_no_error():
+def test_output_that_nobody_reads_is_no_error(monkeypatch, capsys):
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "bayesrm.cli", "designs"], stdout=writer, stderr=subprocess.PIPE, check=False
-    )
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
+    monkeypatch.setattr("sys.argv", ["bayesrm", "designs"])
+    with open(writer, "w", encoding="utf-8") as stream:  # closing it is what happens at exit
+        monkeypatch.setattr("sys.stdout", stream)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    assert (stop.value.code, capsys.readouterr().err) == (1, "")
 
 
 def test_a_table_is_as_wide_as_it_wants_to_be_where_there_is_no_terminal(capsys):
