@@ -161,6 +161,8 @@ def short_variational(monkeypatch: pytest.MonkeyPatch) -> None:
     from bayesrm.inference import bnn, svi
 
     monkeypatch.setattr(svi, "MOST_WINDOWS", 1)
+    monkeypatch.setattr(svi, "WINDOW", 12)
+    monkeypatch.setattr(svi, "ELBO_DRAWS", 60)
     monkeypatch.setattr(bnn, "MAX_STEPS", 60)
 
 

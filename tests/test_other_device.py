@@ -62,7 +62,7 @@ def posteriors(world) -> dict[str, brm.RewardPosterior]:
 
 
 def _inference(name: str):
-    own = {"nuts": Nuts(chains=1, draws=10, warmup=10), "ensemble": Ensemble(members=3)}
+    own = {"nuts": Nuts(chains=1, draws=6, warmup=4), "ensemble": Ensemble(members=3)}
     return own[name] if name in own else INFERENCES[name]()
 
 

@@ -109,6 +109,7 @@ def test_the_optimal_unbiased_design_reaches_it_in_a_linear_world():
     assert error < 0.02
 
 
+@pytest.mark.usefixtures("short_variational")
 def test_draws_have_headroom_too(pool, preferences):
     posterior = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, preferences, "svi")
     assert 0 < brm.headroom(posterior, brm.candidates(pool)) <= 1

@@ -47,6 +47,7 @@ def test_against_fits_without_a_label(world, weighted):
     assert table["weight"].sum() == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("short_variational")
 def test_inferences_of_one_model_are_one_and_a_poor_model_is_behind(world):
     posteriors = {
         "Laplace": _fit(world),

@@ -68,7 +68,7 @@ ENCODERS = {"laplace": ("mlp+linear", "auto"), "svi": ("linear",), "mc-dropout":
     ("inference", "encoder"),
     [(name, encoder) for name in INFERENCES for encoder in ENCODERS.get(name, ("linear", "mlp"))],
 )
-@pytest.mark.usefixtures("short_training")
+@pytest.mark.usefixtures("short_training", "short_variational")
 def test_every_inference(world, tmp_path, inference, encoder, monkeypatch):
     monkeypatch.setattr(bnn, "MAX_STEPS", 30)
     method = SMALL.get(inference, lambda: inference)()

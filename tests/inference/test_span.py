@@ -229,13 +229,9 @@ def test_a_point_that_training_found_keeps_what_lies_outside_of_the_span(monkeyp
     torch.testing.assert_close(posterior.information.matrix, expected, rtol=1e-8, atol=1e-12)
 
 
-def _short(monkeypatch):
-    monkeypatch.setattr("bayesrm.inference.svi.MOST_WINDOWS", 4)
-
-
 def test_variational_inference_in_the_span_is_the_best_gaussian_over_all_features(monkeypatch):
     """E_q ∇f = 0 over all features (Opper & Archambeau 2009), and new responses have the prior outside of the span."""
-    _short(monkeypatch)
+    monkeypatch.setattr("bayesrm.inference.svi.MOST_WINDOWS", 4)
     pool, new = _pool(), _pool(seed=7)
     labels = _labels(pool)
     model = brm.RewardModel(pool, "linear", likelihood="davidson", prior_scale=0.3)
@@ -257,8 +253,8 @@ def test_variational_inference_in_the_span_is_the_best_gaussian_over_all_feature
 
 
 @pytest.mark.parametrize("inference", ["svi", "plugin", "nuts", "laplace"])
-def test_no_labels_and_many_features_are_the_prior(inference, monkeypatch):
-    _short(monkeypatch)
+@pytest.mark.usefixtures("short_variational")
+def test_no_labels_and_many_features_are_the_prior(inference):
     pool = _pool()
     settings = brm.inference.Nuts(chains=1, draws=30, warmup=10) if inference == "nuts" else inference
     posterior = brm.fit(brm.RewardModel(pool, "linear", prior_scale=0.2), pool, brm.Preferences.none(), settings)

@@ -167,8 +167,11 @@ def test_the_same_seed_gives_the_same_bits_whatever_ran_before(world):
     assert not torch.equal(_fit(world, seed=1).location, once.location)
 
 
-def test_conditioning_is_a_fit_to_all_labels(world, variational):
-    late = _fit(world, world.preferences[:100]).condition(world.preferences[100:])
+def test_conditioning_is_a_fit_to_all_labels(world, variational, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(svi, "MOST_WINDOWS", 1)  # the fit to all labels ascends by itself
+        early = _fit(world, world.preferences[:100])
+    late = early.condition(world.preferences[100:])
     sd = variational.covariance_factor.square().sum(dim=1).sqrt()
     assert ((late.location - variational.location) / sd).abs().max() < 0.02
     torch.testing.assert_close(late.information_cholesky, variational.information_cholesky, rtol=0.03, atol=0.1)
@@ -236,13 +239,13 @@ def test_laplace_and_svi_agree_with_nuts_on_a_real_pool(real_pool_folder):
     asked = brm.candidates(pool, prompts=None, size=1000, seed=0)
     preferences = brm.GoldenAnnotator(golden, temperature=2.0, seed=0).label(asked)
     model = brm.RewardModel(64, encoder="linear")
-    nuts = brm.fit(model, pool, preferences, Nuts(chains=2, draws=1200, warmup=150))
+    nuts = brm.fit(model, pool, preferences, Nuts(chains=2, draws=800, warmup=100))
     mean, sd = nuts.location, nuts.beta.std(dim=0)
     for inference, shift in (("laplace", 0.1), ("svi", 0.05)):
         posterior = brm.fit(model, pool, preferences, inference)
         assert float(((posterior.location - mean) / sd).abs().mean()) < shift, inference
         ratio = posterior.covariance_factor.square().sum(dim=1).sqrt() / sd
-        # Squares have a third of the effective draws of means: 2,400 draws give an sd to 2.5%, and 64 are compared.
+        # Squares have a third of the effective draws of means: 1,600 draws give an sd to 3%, and 64 are compared.
         assert float((ratio - 1).abs().mean()) < 0.04, inference
         assert float((ratio - 1).abs().max()) < 0.1, inference
         stats = posterior.to_datatree(2000)["sample_stats"]

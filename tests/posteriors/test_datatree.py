@@ -52,7 +52,9 @@ def short():
         patch.setattr(training, "PAPER_STEPS", 12)
         patch.setattr(network_stack, "HELD_OUT_NETWORKS", 2)
         patch.setattr(bnn, "MAX_STEPS", 30)
-        patch.setattr(svi, "MOST_WINDOWS", 2)
+        patch.setattr(svi, "MOST_WINDOWS", 1)
+        patch.setattr(svi, "WINDOW", 12)
+        patch.setattr(svi, "ELBO_DRAWS", 60)
         yield
 
 
