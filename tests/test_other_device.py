@@ -14,7 +14,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from other_device import OtherDevice
+from other_device import OtherDevice, here
 
 import bayesrm as brm
 from bayesrm.design import CRITERIA
@@ -91,8 +91,9 @@ def test_every_inference_computes_there(world, there, name):
     posterior = brm.fit(model, world.pool, world.preferences[:40], _inference(name), device="cuda")
     assert next(iter(posterior.model.encoder.buffers())).device.type == "cuda"
     _use(posterior, world.pool, world.golden)
-    cpu = brm.fit(model, world.pool, world.preferences[:40], _inference(name))
-    for one, other in zip(posterior.reward(world.pool), cpu.reward(world.pool), strict=True):
+    with here():
+        cpu = brm.fit(model, world.pool, world.preferences[:40], _inference(name)).reward(world.pool)
+    for one, other in zip(posterior.reward(world.pool), cpu, strict=True):
         np.testing.assert_allclose(one, other, **_tolerance(name))
 
 
@@ -101,8 +102,9 @@ def test_every_encoder_computes_there(blocks, world, there, encoder):
     model = brm.RewardModel(blocks, encoder, hidden=(8,))
     posterior = brm.fit(model, blocks, world.preferences[:40], device="cuda")
     _use(posterior, blocks, world.golden)
-    cpu = brm.fit(model, blocks, world.preferences[:40])
-    for one, other in zip(posterior.reward(blocks), cpu.reward(blocks), strict=True):
+    with here():
+        cpu = brm.fit(model, blocks, world.preferences[:40]).reward(blocks)
+    for one, other in zip(posterior.reward(blocks), cpu, strict=True):
         np.testing.assert_allclose(one, other, **FACTORS)
 
 
@@ -115,7 +117,8 @@ def test_every_likelihood_computes_there(world, there, likelihood):
     _use(posterior, world.pool, world.golden)
     candidates = brm.candidates(world.pool, "cross-prompt", size=None)
     batch = brm.select(posterior, candidates, "bald", 5)
-    expected = brm.select(brm.fit(model, world.pool, labels), candidates, "bald", 5)
+    with here():
+        expected = brm.select(brm.fit(model, world.pool, labels), candidates, "bald", 5)
     np.testing.assert_allclose(batch.gain, expected.gain, **FACTORS)
 
 
@@ -135,8 +138,9 @@ def test_nuisance_parameters_are_found_there(world, there, name, kind):
     settings = {"program": _with_a_bias} if kind == "program" else {"likelihood": kind, "prior_scale": 1.0}
     model = brm.RewardModel(world.pool.dim, "linear", **settings)
     posterior = brm.fit(model, world.pool, world.preferences[:30], _inference(name), device="cuda")
-    cpu = brm.fit(model, world.pool, world.preferences[:30], _inference(name))
-    for one, other in zip(posterior.reward(world.pool), cpu.reward(world.pool), strict=True):
+    with here():
+        cpu = brm.fit(model, world.pool, world.preferences[:30], _inference(name)).reward(world.pool)
+    for one, other in zip(posterior.reward(world.pool), cpu, strict=True):
         np.testing.assert_allclose(one, other, **_tolerance(name))
 
 
@@ -148,7 +152,8 @@ def test_every_design_asks_there_what_it_asks_on_the_cpu(world, posteriors, ther
     candidates = brm.candidates(world.pool, scope, seed=1, **size)
     settings = {"list_size": 3} if kind == "lists of three" else {}
     try:
-        expected = brm.select(posteriors["cpu"], candidates, design, 6, seed=3, **settings)
+        with here():
+            expected = brm.select(posteriors["cpu"], candidates, design, 6, seed=3, **settings)
     except CapabilityError as error:
         pytest.skip(str(error))
     batch = brm.select(posteriors["cuda"], candidates, design, 6, seed=3, **settings)
