@@ -9,7 +9,7 @@ TEST_PROCESSES ?= 2
 
 STUDIES := $(basename $(notdir $(wildcard studies/*.toml)))
 
-.PHONY: demo studies test check bench docs format test-arviz1 clean
+.PHONY: demo studies test check lint bench docs format test-arviz1 clean
 
 demo: $(READY)  ## the main job on data/quickstart: a table, a plot, a report
 	$(BIN)/bayesrm demo --out demo
@@ -20,11 +20,13 @@ studies: $(READY)  ## every study on data/quickstart, reports in runs/: some 80 
 test: $(READY)  ## the whole test suite
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 
-check: $(READY)  ## lint, format, types, direction of imports
+check: lint  ## lint, format, types, direction of imports
+	$(BIN)/python -m pytest tests/test_imports.py
+
+lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_imports.py
 
 bench: $(READY)  ## ratios against naive implementations, written to bench.json
 	$(BIN)/python tests/benchmarks/run.py --out bench.json
