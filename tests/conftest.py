@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from remembering import remembers
 from shapes import check_shapes, start_again
 
 import bayesrm as brm
@@ -70,6 +71,16 @@ def pytest_collection_finish() -> None:
 
 def pytest_runtest_setup() -> None:
     start_again()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    """Refuse that tests share an annotator or a generator: what they find would depend on which of them ran before."""
+    made = yield
+    assert fixturedef.scope == "function" or not remembers(made), (
+        f"the fixture {fixturedef.argname} is shared by tests, and goes on from one call to the next: make it anew"
+    )
+    return made
 
 
 @pytest.fixture(scope="session")

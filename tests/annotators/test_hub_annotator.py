@@ -51,8 +51,13 @@ def texts():
 
 
 @pytest.fixture(scope="module")
-def judge(folders, texts):
-    return HubAnnotator(HubRewardModel(str(folders["llama"])), *texts)
+def llama(folders):
+    return HubRewardModel(str(folders["llama"]))
+
+
+@pytest.fixture
+def judge(llama, texts):
+    return HubAnnotator(llama, *texts)
 
 
 PAIRS = brm.Comparisons(np.arange(12), np.arange(12, 24))

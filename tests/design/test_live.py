@@ -20,7 +20,7 @@ def pool() -> brm.ResponsePool:
     return brm.ResponsePool(embeddings, np.repeat(np.arange(20), 10))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def annotator(pool) -> brm.GoldenAnnotator:
     return brm.GoldenAnnotator(3 * pool.embeddings @ np.random.default_rng(1).normal(size=6), seed=0)
 
