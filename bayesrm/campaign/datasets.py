@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Unclear
+from bayesrm.campaign.handoff.files import PARQUET, as_json, read_answers, suffix_of
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import recognised
@@ -44,14 +45,14 @@ def is_data_set(path: Path, form: str | None) -> bool:
     """
     if form is not None:
         return form in FORMATS and form not in HANDOFFS
-    if path.suffix == ".parquet":
-        return True
     try:
         sample = [row for _, row in islice(read_rows(str(path)), 10) if not isinstance(row, InvalidInputError)]
     except InvalidInputError:
-        return False
+        return suffix_of(path) == PARQUET  # whoever reads it says what is wrong
     columns = {name.strip().lower() for row in sample for name in row if isinstance(name, str)}
-    if not sample or columns >= OF_HANDOFFS or _exported(path):
+    if suffix_of(path) == PARQUET:
+        return not (columns >= OF_HANDOFFS or _exported(as_json(sample), ".json"))
+    if not sample or columns >= OF_HANDOFFS or _exported(read_answers(path), suffix_of(path)):
         return False
     try:
         open_source(str(path), [])
@@ -108,7 +109,7 @@ def read_export(
     InvalidInputError
         Where it cannot be read.
     """
-    data = path.read_bytes()
+    data = read_answers(path)
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     parts = settle(handoff.read(handoff.with_ids(data)), meanings or {}, path.name)
     if not any(isinstance(part, ParsedAnswer) and _texts(part) for part in parts):
@@ -180,7 +181,7 @@ def labels_by_texts(
 
 def _answers_questions_of(path: Path, form: str | None, store: Store) -> bool:
     """Whether an answer in a file is about a question of a campaign."""
-    data = path.read_bytes()
+    data = read_answers(path)
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     asked = {question.id for question in store.questions()}
     parts = [part.answer if isinstance(part, Unclear) else part for part in handoff.read(data)]
@@ -195,7 +196,6 @@ def _texts(part: ParsedAnswer) -> tuple[str, str, str] | None:
     return prompt, left, right
 
 
-def _exported(path: Path) -> bool:
-    """Whether a format that is known by its content knows the file."""
-    data = path.read_bytes()
-    return any(part().recognises(data, path.suffix.lower()) for part in HANDOFFS.values() if part.order == 0)
+def _exported(data: bytes, suffix: str) -> bool:
+    """Whether a format that is known by its content knows a file."""
+    return any(part().recognises(data, suffix) for part in HANDOFFS.values() if part.order == 0)

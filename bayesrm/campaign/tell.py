@@ -20,6 +20,7 @@ from bayesrm.campaign.copies import refuse_copy
 from bayesrm.campaign.grades import outcome_of_points
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
+from bayesrm.campaign.handoff.files import read_answers, suffix_of
 from bayesrm.campaign.handoff.grades import of_grades
 from bayesrm.campaign.handoff.rankings import of_lists
 from bayesrm.campaign.meanings import settle
@@ -177,12 +178,7 @@ def tell(
         to the campaign, it is a copy of what was told under another name, or it does not say who answered; nothing is
         changed then.
     """
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(
-            f"the file {path!s:.200} cannot be read ({getattr(error, 'strerror', error)})"
-        ) from error
+    data = read_answers(path)
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     # No store takes half characters.
     name, annotator = (text.encode(errors="backslashreplace").decode() for text in (path.name, annotator))
@@ -215,7 +211,7 @@ def recognised(data: bytes, path: Path) -> HandOff:
     """The format of a file: the first that knows it by its content, else the one of its suffix."""
     if not data.strip():
         raise InvalidInputError(f"expected answers in {path}, and the file is empty")
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if data.startswith(b"PK\x03\x04"):
         raise InvalidInputError(
             f"expected {path} as text, and it is a packed file, such as a workbook of a spreadsheet: save it as CSV in "

@@ -16,7 +16,7 @@ from bayesrm.data.formats import FORMATS, Format
 from bayesrm.data.formats.base import MEANINGS, Item, Label, Row, Table, Told
 from bayesrm.data.prompts import PROMPT, PromptColumns, find_prompt
 from bayesrm.data.sources import SheetRow
-from bayesrm.data.values import has_no_text, is_missing, optional_id, optional_name, optional_number
+from bayesrm.data.values import has_no_text, is_missing, optional_id, optional_number, optional_person
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.csv_cells import unharmed
 
@@ -244,7 +244,11 @@ def _with_vote(item: Item, row: Row) -> Item:
     if weight is not None and weight <= 0:
         weight = None
         notes.append("weight is not above 0 and was taken as missing")
-    answered, annotator = row.get("answered"), optional_name(row.get("annotator"))
+    answered, annotator = row.get("answered"), None
+    try:
+        annotator = optional_person(row.get("annotator"))
+    except InvalidInputError:
+        notes.append("annotator is no name and was taken as missing")
 
     def voted(label: Label) -> Label:
         return replace(

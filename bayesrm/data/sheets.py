@@ -18,7 +18,6 @@ from typing import Any
 from bayesrm.data.unpacking import Unpacked
 from bayesrm.errors import InvalidInputError
 
-"""What a cell begins with that a spreadsheet takes for a formula, or loses."""
 SourceRow = tuple[int, Mapping[str, Any] | InvalidInputError]
 LONGEST_CELL = 2**27
 _SEPARATORS = (",", ";", "\t")

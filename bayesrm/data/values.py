@@ -31,6 +31,8 @@ MISSING_WORDS = frozenset(
         "-infinity",
     }
 )
+_NAMES = frozenset({"Nan", "Nat", "Null", "Inf"})
+"""What people are called; programs write these words for a missing value with other letters in capitals."""
 _WHOLE = re.compile(r"[+-]?\d+\.0+")
 
 
@@ -125,6 +127,20 @@ def optional_name(value: Any) -> str | None:
     """The name of a model, a source or a person; None where it is missing."""
     found = None if isinstance(value, (list, dict, tuple)) else value
     return None if is_missing(found) else _writable(str(found).strip())
+
+
+def optional_person(value: Any) -> str | None:
+    """Who said something, by a name or an id: 7.0 is 7, and Nan is a first name; None where it is missing.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it is neither a name nor a number.
+    """
+    if isinstance(value, str) and value.strip() in _NAMES:
+        return value.strip()
+    found = optional_id(value)
+    return None if found is None else str(found)
 
 
 def _writable(text: str) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64
 
 from bayesrm.data.preferences import PREFERENCES
 from bayesrm.data.unpacking import require_parquet
+from bayesrm.data.values import optional_person
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Comparisons, Preferences, ResponsePool, as_index, require_within
 from bayesrm.utils.checked import checked
@@ -134,8 +135,9 @@ def read_votes(path: str | os.PathLike[str]) -> Votes:
     annotator = None
     if "annotator" in table and not table["annotator"].isna().all():
         column = table["annotator"]
-        annotator = column.fillna("").astype(str).to_numpy(str) if column.isna().any() else column.to_numpy()
-        annotator = annotator.astype(str) if annotator.dtype == object else annotator
+        # pandas makes numbers with a decimal point of ids beside missing ones.
+        as_is = pd.api.types.is_integer_dtype(column) and not column.isna().any()
+        annotator = column.to_numpy() if as_is else np.array([optional_person(each) or "" for each in column])
     return Votes(
         ends["first"].astype(np.int64),
         ends["second"].astype(np.int64),

@@ -51,9 +51,12 @@ def read_description(path: Path) -> Description:
         raise InvalidInputError(
             f"{file} is not the configuration of a reward model of bayesrm: is it another file?"
         )
+    for name in ("versions", "embedding"):
+        if not isinstance(described.get(name) or {}, dict):
+            raise InvalidInputError(f"expected an object under {name} in {file}, got {described[name]!r:.40}")
     version = described.get("format_version")
     if version != FORMAT_VERSION:
-        written = described.get("versions", {}).get("bayesrm", "another version")
+        written = (described.get("versions") or {}).get("bayesrm", "another version")
         raise InvalidInputError(
             f"expected format {FORMAT_VERSION} in {file}, got {version}, written by bayesrm {written}: load it with "
             "that version, or export it again"

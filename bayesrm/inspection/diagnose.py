@@ -201,7 +201,19 @@ def require_pool_of_run(configuration: dict[str, Any], pool: ResponsePool) -> No
 
 def model_of_run(described: dict[str, Any], pool: ResponsePool) -> RewardModel:
     """The model that ``RewardModel.describe`` described, for the pool of the run."""
-    likelihood = described["likelihood"]
+    likelihood: dict[str, Any] = described["likelihood"] if isinstance(described.get("likelihood"), dict) else {}
+    as_described = {
+        "likelihood": isinstance(likelihood.get("name"), str),
+        "dim": isinstance(described.get("dim"), int),
+        "hidden": isinstance(described.get("hidden") or [], list),
+        "covariates": isinstance(described.get("covariates") or [], list),
+    }
+    wrong = [name for name, fine in as_described.items() if not fine]
+    if wrong:
+        raise InvalidInputError(
+            f"expected the model of a run as its folder describes it, and its {wrong[0]} is missing or damaged there: "
+            "put back the file, or run it again into another folder"
+        )
     for part, kept in (
         ("an encoder", "encoder_sha256" not in described),
         ("a likelihood", likelihood["name"] in LIKELIHOODS),
@@ -217,7 +229,7 @@ def model_of_run(described: dict[str, Any], pool: ResponsePool) -> RewardModel:
     }
     # Those that the run had, whatever the pool has by now.
     settings["covariates"] = tuple(described.get("covariates") or ())
-    settings |= {"hidden": tuple(described["hidden"] or ()), "likelihood": make_likelihood(likelihood)}
+    settings |= {"hidden": tuple(described.get("hidden") or ()), "likelihood": make_likelihood(likelihood)}
     knows_pool = settings["covariates"] or "input_blocks" in described
     return RewardModel(pool if knows_pool else described["dim"], **settings)
 

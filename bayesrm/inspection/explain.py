@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from bayesrm import rng
 from bayesrm.campaign import Campaign
@@ -15,10 +14,10 @@ from bayesrm.inference import fit
 from bayesrm.inspection.campaigns import explain_batch, is_campaign
 from bayesrm.inspection.diagnose import folder_of_run, model_of_run, require_pool_of_run
 from bayesrm.plots.runs import batch_projection, save
-from bayesrm.runs.journal import RUN_FILE, read_records
+from bayesrm.runs.journal import read_configuration, read_records
 from bayesrm.types import Preferences
 from bayesrm.utils.csv_cells import csv_of
-from bayesrm.utils.files import read_json, replacing
+from bayesrm.utils.files import replacing
 
 
 def explain_folder(
@@ -64,7 +63,7 @@ def explain_run(
         Where there is no such round, or the pool is another one.
     """
     folder = folder_of_run(directory)
-    configuration: dict[str, Any] = read_json(folder / RUN_FILE)
+    configuration = read_configuration(folder)
     records = read_records(folder)
     chosen = len(records) - 1 if round_index is None else round_index
     if not 0 <= chosen < len(records):

@@ -15,9 +15,8 @@ from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
 from bayesrm.runs.config import RunConfig
-from bayesrm.runs.journal import CONTENTS, RUN_FILE, read_records
+from bayesrm.runs.journal import CONTENTS, RUN_FILE, read_configuration, read_records
 from bayesrm.runs.results import RESULTS_FILE, open_results, read_trajectory, trajectory_of
-from bayesrm.utils.files import read_json
 from bayesrm.utils.settings import declared
 
 SETTINGS = ("scope", "inference", "design", "seed")
@@ -66,7 +65,7 @@ def combine(folders: Sequence[Path], posterior: bool = False) -> xr.DataTree:
     """
     # By their names, so that a table, a figure and a report made later have the same order.
     started = sorted(folder for folder in folders if (folder / RUN_FILE).exists())
-    places = _places([read_json(folder / RUN_FILE) for folder in started])
+    places = _places([read_configuration(folder) for folder in started])
     return combine_parts([Part(folder, place) for folder, place in zip(started, places, strict=True)], posterior)
 
 
@@ -108,7 +107,7 @@ def combine_parts(parts: Sequence[Part], posterior: bool = False) -> xr.DataTree
     groups = {"trajectory": _assemble(axes, found)}
     used = [part.folder for part, _ in found.values()]
     attributes = provenance() | {
-        "configurations": json.dumps([read_json(folder / RUN_FILE) for folder in used], sort_keys=True)
+        "configurations": json.dumps([read_configuration(folder) for folder in used], sort_keys=True)
     }
     chosen = _with_draws(used) if posterior else None
     if chosen is not None:

@@ -8,6 +8,7 @@ for survives a kill at any moment, and a resumed run goes on with the first file
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import dataclass
 from itertools import permutations
@@ -26,6 +27,13 @@ from bayesrm.utils.files import read_json, replacing, write_json
 RUN_FILE = "run.json"
 CONTENTS = "contents"
 Metrics = dict[str, Any]
+_RECORDED = {
+    **dict.fromkeys(("design", "selector", "inference"), str),
+    **dict.fromkeys(("seed", "draws"), int),
+    **dict.fromkeys(("pool", "model", "annotator"), dict),
+}
+_RECORDED_OF_POOL = {"embeddings": str, "responses": int, "dimension": int}
+"""What every run says of itself: setting → type."""
 
 
 @checked
@@ -105,7 +113,9 @@ class Journal:
         if path.exists():
             if any(directory.glob("rounds/*")):
                 there = read_json(path)
-                kept = there.pop(CONTENTS, {})
+                kept = there.pop(CONTENTS, None) or {}
+                if not isinstance(kept, dict):
+                    raise InvalidInputError(f"expected digests of pools as {CONTENTS} in {path}, got {kept!r:.40}")
                 _require_same(there, configuration, directory)
                 _require_same_contents(kept, contents or {}, directory)
         elif directory.exists() and any(not entry.name.startswith(".") for entry in directory.iterdir()):
@@ -172,7 +182,7 @@ class Journal:
             metrics: Metrics | None = self._memory.get((round_index, "metrics"))
             return metrics
         path = self._path(round_index, "metrics", "json")
-        return _plain_keys(read_json(path)) if path.exists() else None
+        return _as_measured(read_json(path), path) if path.exists() else None
 
     def keep_metrics(self, round_index: int, metrics: Metrics) -> None:
         """Keep what was measured."""
@@ -224,9 +234,32 @@ class Journal:
             table.to_parquet(temporary, index=False)
 
 
+def read_configuration(directory: Path) -> dict[str, Any]:
+    """The settings of the run in a folder; InvalidInputError where the file is damaged, or of something else."""
+    return require_settings(read_json(directory / RUN_FILE), str(directory / RUN_FILE))
+
+
+def require_settings(configuration: dict[str, Any], where: str) -> dict[str, Any]:
+    """The same settings, if they have what every run records, as a damaged file and one of another kind have not."""
+    pool = configuration.get("pool")
+    missing = [name for name, kind in _RECORDED.items() if not isinstance(configuration.get(name), kind)]
+    missing += [
+        f"pool.{name}"
+        for name, kind in _RECORDED_OF_POOL.items()
+        if isinstance(pool, dict) and not isinstance(pool.get(name), kind)
+    ]
+    if missing:
+        raise InvalidInputError(
+            f"expected the settings of a run in {where}, and {', '.join(missing)} in it "
+            f"{'is' if len(missing) == 1 else 'are'} missing or damaged: put back the file, or run it again into "
+            "another folder"
+        )
+    return configuration
+
+
 def read_records(directory: Path) -> list[RoundRecord]:
     """The finished rounds of a run, finished or still running, in its folder."""
-    configuration = read_json(directory / RUN_FILE)
+    configuration = read_configuration(directory)
     configuration.pop(CONTENTS, None)
     journal = Journal(directory, configuration)
     records: list[RoundRecord] = []
@@ -235,12 +268,22 @@ def read_records(directory: Path) -> list[RoundRecord]:
     return records
 
 
-def _plain_keys(metrics: Metrics) -> Metrics:
-    """JSON turns the integer keys of best_of_n into strings; turn them back."""
-    best_of_n = metrics.get("best_of_n")
-    if best_of_n is not None:
-        metrics["best_of_n"] = {int(n): value for n, value in best_of_n.items()}
-    return metrics
+def _as_measured(metrics: Metrics, path: Path) -> Metrics:
+    """Metrics as they were kept: JSON turns the integer keys of best_of_n into strings, which are turned back."""
+    measured: Metrics = {}
+    for name, value in metrics.items():
+        try:
+            if isinstance(value, dict):
+                measured[name] = {int(n): float(each) for n, each in value.items()}
+            elif isinstance(value, list):
+                measured[name] = [float(each) for each in value]
+            else:
+                measured[name] = math.nan if value is None else float(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(
+                f"expected numbers that were measured in {path}, and {name} is {value!r:.40}: put back the file"
+            ) from error
+    return measured
 
 
 def _require_same(there: dict[str, Any], here: dict[str, Any], directory: Path) -> None:

@@ -22,7 +22,7 @@ from bayesrm.design.lists.selection import ListSelection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.datatree import dataset, provenance
 from bayesrm.runs.checksums import forget_checksum, keep_checksums
-from bayesrm.runs.journal import RUN_FILE, RoundRecord
+from bayesrm.runs.journal import RUN_FILE, RoundRecord, require_settings
 from bayesrm.utils.checked import checked
 from bayesrm.utils.files import explaining_failed_write, replacing
 
@@ -145,7 +145,7 @@ def configuration_of(results: xr.DataTree) -> dict[str, Any]:
         ) from error
     if not isinstance(configuration, dict):
         raise InvalidInputError(f"expected the settings of a run in its results, got {configuration!r:.40}")
-    return configuration
+    return require_settings(configuration, "results")
 
 
 @contextmanager
@@ -178,6 +178,7 @@ def read_trajectory(path: str | os.PathLike[str]) -> xr.Dataset:
 
 def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
     """What was measured, with dimension ``round`` and the coordinates ``labels`` and ``texts``, how many were read."""
+    _require_same_metrics(records)
     labels = np.cumsum([record.answers for record in records])
     texts = np.cumsum([record.answers * record.selection.lists.shape[1] for record in records])
     variables: dict[str, Any] = {
@@ -205,6 +206,23 @@ def trajectory_of(records: Sequence[RoundRecord]) -> xr.Dataset:
         np.array([np.nan if (s := record.selection.shortfall) is None else s for record in records]),
     )
     return dataset(variables, coordinates)
+
+
+def _require_same_metrics(records: Sequence[RoundRecord]) -> None:
+    """InvalidInputError where a round lacks what the first one measured: a file of it is damaged, or of another run."""
+    first = {name: _form(value) for name, value in records[0].metrics.items()}
+    for record in records[1:]:
+        for name, form in first.items():
+            if name not in record.metrics or _form(record.metrics[name]) != form:
+                raise InvalidInputError(
+                    f"expected the same metrics in every round, and {name} of round {record.round} is not as in round "
+                    f"{records[0].round}: are its files damaged, or of another run?"
+                )
+
+
+def _form(value: Any) -> object:
+    """What two rounds have in common in a metric: the sizes of best-of-N, or how many prompts."""
+    return sorted(value) if isinstance(value, dict) else np.shape(value)
 
 
 def _variable(name: str, node: h5py.Dataset) -> tuple[tuple[str, ...], np.ndarray]:

@@ -114,7 +114,7 @@ def test_jsonl_as_one_list(tmp_path):
     assert recognised(data, tmp_path / "judge.json").name == "jsonl"
     found = read("jsonl", data)
     assert sides(found[:2]) == [("q1", "left", ""), ("q2", "tie", "")]
-    assert found[2] == Broken("line 3", "expected an object, got int")
+    assert found[2] == Broken("record 3", "expected an object, got int")
 
 
 def label_studio_task(question, *annotations):

@@ -115,3 +115,22 @@ def test_labels_have_what_the_interface_shows_and_answers_of_its_own_control(tmp
     assert [result["value"]["choices"] for result in results] == [["right"], ["tie"]]
     assert {(result["from_name"], result["to_name"]) for result in results} == {("preference", "prompt")}
     assert not any("completed_by" in annotation for annotation in task["annotations"])
+
+
+def test_half_a_character_on_the_page_is_no_error():
+    """Which JSON can write and no page can show: the task is read, and its texts are compared as far as they go."""
+    task = {
+        "id": 1,
+        "data": {
+            "question": "q1",
+            "prompt": "a\ud800b",
+            "prompt_html": "<p>a\ufffdb</p>",
+            "left": "x",
+            "left_html": "<p>y",
+        },
+        "annotations": [
+            {"result": [{"type": "pairwise", "from_name": "preference", "value": {"selected": "left"}}]}
+        ],
+    }
+    (answer,) = LabelStudio().read(json.dumps([task]).encode())
+    assert (answer.side, answer.shown["prompt"], answer.shown["left"]) == ("left", "a\ud800b", "y")

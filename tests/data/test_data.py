@@ -447,3 +447,14 @@ def test_golden_of_other_length_than_the_pool(tmp_path: Path) -> None:
     np.save(tmp_path / "any.npy", np.zeros(0))
     with pytest.raises(InvalidInputError, match=r"expected golden rewards, got an array of shape \(0,\)"):
         brm.load_golden(tmp_path / "any.npy")
+
+
+def test_votes_name_people_alike_where_one_name_is_missing(tmp_path):
+    """pandas makes 7.0 of 7 beside an empty cell, in CSV as in Parquet."""
+    table = pd.DataFrame(
+        {"first": [0, 1, 2], "second": [1, 2, 3], "outcome": [1, 0, 1], "annotator": [7, None, 8]}
+    )
+    table.to_csv(tmp_path / "votes.csv", index=False)
+    table.to_parquet(tmp_path / "votes.parquet")
+    for name in ("votes.csv", "votes.parquet"):
+        assert list(brm.load_votes(tmp_path / name).annotator) == ["7", "", "8"]

@@ -262,6 +262,7 @@ def test_files_are_small_and_have_no_pickle(folder):
         (lambda folder: (folder / CONFIGURATION).unlink(), "it has no reward_model.json: write one"),
         (lambda folder: (folder / CONFIGURATION).write_text("{"), "cannot be read as JSON"),
         (lambda folder: (folder / CONFIGURATION).write_text("[]"), "expected an object in .*reward_model.json, and it"),
+        (lambda folder: _edit(folder, embedding="x"), "expected an object under embedding in .*, got 'x'"),
         (lambda folder: _edit(folder, format_version=2), "expected format 1 in .*, got 2, written by bayesrm"),
         (lambda folder: _edit(folder, files={}), "damaged or incomplete"),
         (lambda folder: _edit(folder, encoder={}), "damaged or incomplete"),

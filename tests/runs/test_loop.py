@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +20,8 @@ from killing import Ended, in_child
 import bayesrm as brm
 from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.errors import InvalidInputError
+from bayesrm.inspection.explain import explain_run
+from bayesrm.runs.combine import combine
 from bayesrm.runs.results import open_results, read_trajectory
 
 SETTINGS = {"design": "pa-dopt", "batch_size": 10, "rounds": 4, "prompts": 20, "candidates": 200, "draws": 20}
@@ -289,3 +293,37 @@ def test_a_run_killed_between_answer_and_refit_does_not_ask_again(world, tmp_pat
     assert Counting.asked == 10, "only the round whose answers were lost is asked"
     xr.testing.assert_identical(whole["trajectory"].to_dataset(), resumed["trajectory"].to_dataset())
     assert json.loads(resumed.attrs["configuration"])["design"] == "pa-dopt"
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory):
+    """A run and its pool in folders."""
+    folder = tmp_path_factory.mktemp("finished")
+    pool, golden, _ = world
+    brm.save_pool(folder / "pool", pool, golden)
+    run(world, out=folder / "run", rounds=2)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("run.json", {}), ("run.json", {"design": None}), ("run.json", {"pool": {"embeddings": 3}}),
+        ("run.json", {"model": {"likelihood": "bradley-terry"}}), ("run.json", {"contents": "x"}),
+        ("rounds/0001.metrics.json", {"best_of_n": 3}), ("rounds/0001.metrics.json", {"entropy": "x"}),
+        ("rounds/0001.metrics.json", {}),
+    ],
+)  # fmt: skip
+def test_files_of_a_run_with_something_else_in_them_are_refused_in_a_sentence(finished, tmp_path, file, change):
+    """Whole as JSON, and not what a run keeps there: as another program's, or one mended by hand."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    path = tmp_path / "run" / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change if change else {}))
+    (tmp_path / "run/results.nc").unlink()
+    refused = []
+    for read in (lambda: explain_run(tmp_path / "run", finished / "pool"), lambda: combine([tmp_path / "run"])):
+        with contextlib.suppress(InvalidInputError):
+            read()
+            continue
+        refused.append(read)
+    assert refused, "one of the two needs what is missing"

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bayesrm.campaign.handoff.words import side_of
+from bayesrm.campaign.handoff.words import is_left_open, side_of
 from bayesrm.campaign.rankings import LETTERS, Ranking
 from bayesrm.campaign.records import Question, as_text
+from bayesrm.data.values import is_missing, optional_person
 from bayesrm.errors import InvalidInputError
 
 
@@ -234,20 +235,34 @@ def parse_answer(
     """An answer from what stands in a file, or the reason why it is none."""
     if not isinstance(question, str) or not question.strip():
         return Broken(place, "expected the id of a question, and there is none")
+    try:
+        who = optional_person(annotator)
+    except InvalidInputError:
+        return Broken(place, f"expected the name of who answered, got {_writable(annotator)[:40]}")
+    words = None if is_left_open(words) else words
     answer = ParsedAnswer(
         place,
         _writable(question),
         None,
-        _writable(annotator),
+        who or "",
         time_of(answered),
-        _writable(comment) or None,
+        None if is_missing(comment) else _writable(comment),
         _writable(words),
-        {name: text for name, text in (shown or {}).items() if isinstance(text, (str, tuple)) and text},
+        {name: _shown(text) for name, text in (shown or {}).items() if _shown(text)},
     )
     try:
         return replace(answer, side=side_of(words))
     except ValueError as error:
         return Unclear(place, f"{_writable(error)}; if it means one of these, say so with --answers", answer)
+
+
+def _shown(text: Any) -> str | tuple[str, ...]:
+    """A text of a question as a file has it, also where a program made a number of it; "" where it has none."""
+    if isinstance(text, (str, tuple)):
+        return text
+    if isinstance(text, bool) or not isinstance(text, (int, float)) or is_missing(text):
+        return ""
+    return str(int(text) if isinstance(text, float) and text.is_integer() else text)
 
 
 def _writable(value: Any) -> str:

@@ -68,11 +68,12 @@ class Lines(HandOff):
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """An answer for each line; a line that is no object is broken, the others count. A list has its lines."""
+        called = "line"
         if first_record(data) is not None:
-            data = b"\n".join(json.dumps(one).encode() for one in parsed(data))
+            data, called = b"\n".join(json.dumps(one).encode() for one in parsed(data)), "record"
         found: list[ParsedAnswer | Broken] = []
         for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-            place = f"line {number}"
+            place = f"{called} {number}"
             if not raw.strip():
                 continue
             try:

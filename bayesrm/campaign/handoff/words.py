@@ -7,6 +7,7 @@ and the better one to others, and 0 the right one or a tie, so that somebody has
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from typing import Any
@@ -39,6 +40,13 @@ def side_of(words: Any) -> str | None:
     if said not in _SIDE_OF:
         raise ValueError(f"expected left, right, tie or skip as an answer, got {str(words).strip()[:40]!r}")
     return _SIDE_OF[said]
+
+
+def is_left_open(words: Any) -> bool:
+    """Whether an answer is no number, as pandas has it for an empty cell; "none" and "n/a" may be meant as answers."""
+    if isinstance(words, float):
+        return not math.isfinite(words)
+    return isinstance(words, str) and words.strip() in ("nan", "NaN", "<NA>", "null", "NaT")
 
 
 def plain(words: Any) -> str:

@@ -16,7 +16,7 @@ from markdown_it.rules_core import StateCore
 
 RENDERED = 12_000
 """Characters of a text that are rendered at once; the rest is shown when somebody asks for it, as plain text."""
-_OVERRIDES = re.compile("[\u202d\u202e]")
+_OVERRIDES = re.compile("[\u202d\u202e\ud800-\udfff]")
 _UNSEEN = re.compile(
     # Controls but tab and newline, embeddings and isolates of direction, and tags that no font shows.
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202c\u2066-\u2069\U000e0000-\U000e007f]"
@@ -48,7 +48,7 @@ class Shown:
 
 
 def harmless(text: str) -> str:
-    """A text without characters that reorder or hide others; an override of direction becomes a visible mark."""
+    """A text without characters that reorder or hide others; an override, or half a character, becomes a mark."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _UNSEEN.sub("", _OVERRIDES.sub("\N{REPLACEMENT CHARACTER}", text))
 
