@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import Inference
+from bayesrm.models import standardize
+from bayesrm.models.far_out import warn_far_out
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.registry import Registry
@@ -70,7 +73,12 @@ def fit(
     require_within(preferences, pool)
     name = RECOMMENDED_INFERENCE if inference is None else inference
     method = INFERENCES[name]() if isinstance(name, str) else name
-    return method.fit(model, pool, preferences, seed, as_device(device))
+    posterior = method.fit(model, pool, preferences, seed, as_device(device))
+    if len(preferences) and len(pool) * pool.dim > standardize.VALUES_READ:
+        # A pool that is too large to be read as a whole may have a response far out, and it may be among the labels.
+        labelled = np.unique(np.concatenate([preferences.first, preferences.second]))
+        warn_far_out(posterior.model.encoder, pool, labelled, stacklevel=4)
+    return posterior
 
 
 def as_device(device: str | torch.device | None) -> torch.device:

@@ -33,6 +33,9 @@ FLOAT32_NOISE = 2.5e-7
 """A standard deviation below this part of the mean is the rounding of a constant."""
 RANGE_ROWS = 2_048
 """Responses that the usual range of a dimension is taken from; all that the statistics are from may lie far from it."""
+VALUES_READ = 2**29
+"""A pool of at most so many values, two gigabytes, is read as a whole to find what lies far out."""
+_READ_AT_ONCE = 1_024
 _BLOCK = 128
 
 
@@ -66,7 +69,10 @@ class Standardize(nn.Module):
         return self.lower is not None
 
     def fit(self, pool: ResponsePool) -> None:
-        """Take mean, standard deviation and limits from the pool, or from evenly spaced blocks of a large one."""
+        """Take mean, standard deviation and limits from the pool, or from evenly spaced blocks of a large one.
+
+        What lies far out is looked for in all of it, up to ``VALUES_READ`` values.
+        """
         widths = tuple((at.start, at.stop) for at in self._columns)
         mean, inverse, limits, small = remembered(pool, ("standardize", widths), lambda: self._statistics(pool))
         if small:
@@ -136,7 +142,13 @@ def _clipped(rows: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> 
 
 
 def _extremes(pool: ResponsePool, blocks: list[np.ndarray]) -> Limits:
-    """The smallest and the largest value of each column in these blocks: one response far out is in few samples."""
+    """The smallest and the largest value of each column: one response far out is in few samples, so all are read.
+
+    Of a pool that has more than ``VALUES_READ`` values only these blocks are.
+    """
+    n = len(pool)
+    if n * pool.dim <= VALUES_READ:
+        blocks = [np.arange(start, min(start + _READ_AT_ONCE, n)) for start in range(0, n, _READ_AT_ONCE)]
     each = [(rows.min(axis=0), rows.max(axis=0)) for rows in (pool.rows(block) for block in blocks)]
     smallest, largest = (np.array(column, dtype=np.float64) for column in zip(*each, strict=True))
     return smallest.min(axis=0), largest.max(axis=0)

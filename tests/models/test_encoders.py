@@ -85,6 +85,27 @@ def test_large_pool_is_standardised_from_blocks(tmp_path):
     assert sd_error.max() < 5 / np.sqrt(2 * statistics.STATISTICS_ROWS)
 
 
+def test_a_response_far_out_between_the_blocks_of_a_large_pool_is_clipped(monkeypatch):
+    """Wherever it lies: the statistics are of a sixth of this pool, and it would stand a thousand times as far out."""
+    monkeypatch.setattr(statistics, "STATISTICS_ROWS", 1_024)
+    embeddings = np.random.default_rng(0).standard_normal((6_000, 3)).astype(np.float32)
+    read = np.concatenate(statistics._statistics_blocks(len(embeddings)))
+    between = int(np.setdiff1d(np.arange(len(embeddings)), read)[2_000])
+    usual = _standardize(_pool(embeddings.copy()))
+    assert not usual.clips
+    embeddings[between] *= 1_000
+    standardize = _standardize(_pool(embeddings))
+    assert standardize.clips
+    assert standardize(torch.from_numpy(embeddings[[between]])).abs().max() < 6
+    others = torch.from_numpy(np.delete(embeddings, between, axis=0))
+    np.testing.assert_allclose(standardize(others), usual(others), atol=0.02)
+    # A pool that is too large to be read as a whole: it is said where its labels have it.
+    monkeypatch.setattr(statistics, "VALUES_READ", 0)
+    labels = brm.Preferences(np.array([between, 0]), np.array([1, 2]), np.array([1.0, 0.0]))
+    with pytest.warns(UserWarning, match="1 of 4 responses lie over 10 times as far out"):
+        brm.fit(brm.RewardModel(3, "linear", prior_scale=1.0), _pool(embeddings.copy()), labels)
+
+
 def test_statistics_read_few_rows_of_a_large_pool_and_from_all_over_it():
     blocks = statistics._statistics_blocks(1_000_003)
     rows = np.concatenate(blocks)
