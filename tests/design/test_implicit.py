@@ -15,6 +15,7 @@ from bayesrm.design import CRITERIA, SELECTORS
 from bayesrm.design.candidates import sets as candidates_module
 from bayesrm.design.candidates.sets import AllPairs, CandidateSet
 from bayesrm.design.objectives import screening
+from bayesrm.design.objectives.base import Differences
 from bayesrm.design.objectives.fisher_weight import fisher_weight, gaussian_bound, weight_waves
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, Screened
@@ -413,3 +414,13 @@ def test_degenerate_pools_are_finite(pool_kind, kind, selector):
     whole = brm.select(Moments(kind, 4), candidates, "pa-dopt", len(candidates), selector)
     assert set(asked(whole)) <= set(combinations(range(len(pool)), 2))
     assert len(set(asked(whole))) == len(candidates)
+
+
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_differences_of_few_pairs_keep_the_rows_of_these(count):
+    r = np.random.default_rng(count)
+    u, a = torch.from_numpy(r.normal(size=(30, 4))), torch.from_numpy(r.normal(size=4))
+    pairs = ListedPairs(*torch.from_numpy(r.integers(30, size=(2, count))))
+    found = Differences(u, pairs)
+    torch.testing.assert_close(found.along(a), (u[pairs.first] - u[pairs.second]) @ a)
+    assert len(found._rows) <= max(2 * count, 30 * (2 * count >= 30))

@@ -68,6 +68,28 @@ def batch_gains(batch: Batch, pairs: PairBlock) -> Float[Tensor, "pair"]:
     return torch.stack(gains)
 
 
+class Differences:
+    """The differences of some pairs, of which only products with a vector are wanted.
+
+    Parameters
+    ----------
+    u
+        (response, rank) rows; only those are kept that occur in the pairs, where these are few of many.
+    pairs
+        The pairs.
+    """
+
+    def __init__(self, u: Float[Tensor, "response rank"], pairs: PairBlock) -> None:
+        self._rows, self._pairs = u, pairs
+        if 2 * len(pairs) < len(u):
+            used, ends = torch.unique(torch.stack([pairs.first, pairs.second]), return_inverse=True)
+            self._rows, self._pairs = u[used], ListedPairs(*ends)
+
+    def along(self, a: Float[Tensor, "rank"]) -> Float[Tensor, "pair"]:
+        """Each difference's product with a."""
+        return self._pairs.difference(self._rows @ a)
+
+
 class Objective(ABC):
     """The worth f of a batch."""
 
@@ -212,6 +234,7 @@ class _InformationBatch(Batch):
         self._updated = False
         self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
+        self._tracked_rows = Differences(self._u, self._pairs)
         self._w = self._q = torch.empty(0, dtype=torch.float64)
 
     def score(self) -> PairFunction:
@@ -222,7 +245,7 @@ class _InformationBatch(Batch):
         return 0.5 * score.log1p()
 
     def track(self, pairs: PairBlock) -> None:
-        self._pairs = pairs
+        self._pairs, self._tracked_rows = pairs, Differences(self._u, pairs)
         self._w, self._q = self._weight(pairs), pairs.squared_distance(self._rows())
 
     @property
@@ -240,7 +263,7 @@ class _InformationBatch(Batch):
         self._updated = True
         a = self._covariance @ v
         c = w / (1 + w * (v @ a))
-        fall = c * self._pairs.difference(self._u @ a).square()
+        fall = c * self._tracked_rows.along(a).square()
         self._q = (self._q - fall).clamp_(min=0.0)
         self._covariance -= c * torch.outer(a, a)
 

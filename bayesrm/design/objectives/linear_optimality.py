@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, batch_gains
+from bayesrm.design.objectives.base import Batch, Differences, Objective, batch_gains
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, Screened, weighted_distance
 from bayesrm.models.features import difference
@@ -82,6 +82,7 @@ class _LinearBatch(Batch):
         self._u, self._weight, self._root = objective.whitened, objective.weight, objective.root()
         self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
+        self._tracked_rows = Differences(self._u, self._pairs)
         self._w = self._q = self._fall = torch.empty(0, dtype=torch.float64)
 
     def score(self) -> PairFunction:
@@ -97,7 +98,7 @@ class _LinearBatch(Batch):
         return Screened(gain, bounded.bound, bounded.far) if isinstance(bounded, Screened) else gain
 
     def track(self, pairs: PairBlock) -> None:
-        self._pairs, self._w = pairs, self._weight(pairs)
+        self._pairs, self._w, self._tracked_rows = pairs, self._weight(pairs), Differences(self._u, pairs)
         self._q = pairs.squared_distance(self._u @ cholesky_factor(self._covariance))
         self._fall = pairs.squared_distance(self._u @ (self._covariance @ self._root))
 
@@ -116,8 +117,8 @@ class _LinearBatch(Batch):
         a = self._covariance @ v
         c = w / (1 + w * (v @ a))
         aimed = self._root.T @ a
-        along = self._pairs.difference(self._u @ a)
-        across = self._pairs.difference(self._u @ (self._covariance @ (self._root @ aimed)))
+        along = self._tracked_rows.along(a)
+        across = self._tracked_rows.along(self._covariance @ (self._root @ aimed))
         change = (c * along).square() * (aimed @ aimed) - 2 * c * along * across
         self._fall = (self._fall + change).clamp_(min=0.0)
         self._q = (self._q - c * along.square()).clamp_(min=0.0)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Objective, batch_gains
+from bayesrm.design.objectives.base import Batch, Differences, Objective, batch_gains
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, Screened, weighted_distance
 from bayesrm.models.features import difference
@@ -103,6 +103,7 @@ class _TargetBatch(Batch):
         self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
         self._left = self._targets.square().sum(dim=1)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
+        self._tracked_rows = Differences(self._u, self._pairs)
         self._w = self._q = torch.empty(0, dtype=torch.float64)
         self._cross = torch.empty((0, len(self._targets)), dtype=torch.float64)
 
@@ -137,7 +138,7 @@ class _TargetBatch(Batch):
         return Screened(gain, bounded.bound, bounded.far, sharp=sharp)
 
     def track(self, pairs: PairBlock) -> None:
-        self._pairs, self._w = pairs, self._weight(pairs)
+        self._pairs, self._w, self._tracked_rows = pairs, self._weight(pairs), Differences(self._u, pairs)
         self._q = pairs.squared_distance(self._u @ cholesky_factor(self._covariance))
         self._cross = difference(self._u @ (self._covariance @ self._targets.T), pairs.first, pairs.second)
 
@@ -163,7 +164,7 @@ class _TargetBatch(Batch):
         v = self._u[self._pairs.first[index]] - self._u[self._pairs.second[index]]
         a = self._covariance @ v
         c = w / (1 + w * (v @ a))
-        along, aimed = self._pairs.difference(self._u @ a), self._targets @ a
+        along, aimed = self._tracked_rows.along(a), self._targets @ a
         self._cross.addr_(along, aimed, alpha=-float(c))
         self._q = (self._q - c * along.square()).clamp_(min=0.0)
         self._left = (self._left - c * aimed.square()).clamp_(min=0.0)
