@@ -140,8 +140,8 @@ def test_designs_that_select_themselves_take_no_other_selector(design):
 
 @pytest.mark.parametrize(("design", "selector"), COMBINATIONS)
 def test_a_batch_of_all_candidates(pool, design, selector, laplace):
-    """Of 20 pairs: nothing is left to choose, whichever way it is chosen; exchanges are cubic in their number."""
-    candidates = brm.candidates(pool, "cross-prompt", size=20, seed=1)
+    """Of 12 pairs: nothing is left to choose, whichever way it is chosen; exchanges are cubic in their number."""
+    candidates = brm.candidates(pool, "cross-prompt", size=12, seed=1)
     batch = brm.select(laplace, candidates, design, len(candidates), selector)
     assert sorted(_positions(candidates, batch)) == list(range(len(candidates)))
     assert batch.shortfall == pytest.approx(0.0, abs=1e-9)
@@ -248,7 +248,7 @@ def test_maxdiff_takes_the_largest_differences(few, posterior):
 
 def test_random_is_uniform(few, laplace):
     counts = np.zeros(len(few))
-    draws, size = 1500, 6
+    draws, size = 500, 18
     for seed in range(draws):
         counts[_positions(few, brm.select(laplace, few, "random", size, seed=seed))] += 1
     share = size / len(few)
@@ -491,11 +491,11 @@ def test_top_breaks_ties_uniformly_across_blocks(request, kind, monkeypatch):
     listed, tiles = type(candidates).listed, type(candidates).tiles
     monkeypatch.setattr(type(candidates), "listed", lambda self: listed(self, 7))
     monkeypatch.setattr(type(candidates), "tiles", lambda self, order=None: tiles(self, 13, order))
-    generator, draws = rng.stream(0, "test"), 1000
+    generator, draws, size = rng.stream(0, "test"), 300, 20
     counts = np.zeros(len(candidates))
     for _ in range(draws):
-        counts[top(candidates, lambda pairs: torch.zeros(len(pairs), dtype=torch.float64), 6, generator)] += 1
-    share = 6 / len(candidates)
+        counts[top(candidates, lambda pairs: torch.zeros(len(pairs), dtype=torch.float64), size, generator)] += 1
+    share = size / len(candidates)
     assert (np.abs(counts / draws - share) < 5 * np.sqrt(share * (1 - share) / draws)).all()
 
 
