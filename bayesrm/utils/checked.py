@@ -87,7 +87,7 @@ MOST = 2**31 - 1
 """Of whatever is counted: more is a mistake in typing."""
 Count = Annotated[int, Only(f" from 1 to {MOST:,}", lambda value: 1 <= value <= MOST)]
 Natural = Annotated[int, Only(f" from 0 to {MOST:,}", lambda value: 0 <= value <= MOST)]
-Positive = Annotated[float, Only(" above 0", lambda value: value > 0)]
+Positive = Annotated[float, Only(" above 0 and below 1e18", lambda value: 0 < value < 1e18)]
 Unicode = Annotated[str, Only(" of whole characters, which files can hold", lambda value: _is_encodable(value))]
 Seed = Annotated[int, Only(" of at least 0", lambda value: value >= 0)]
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from bayesrm.errors import InvalidInputError
+from bayesrm.utils.checked import MOST
 
 Recorded = Literal["always", "changed", "never"]
 Made = TypeVar("Made", bound="Settings")
@@ -100,6 +101,24 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingError(*first_complaint(error)) from error
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        """Where a number is expected, true is not 1, which pydantic takes it for."""
+        true = any(isinstance(one, bool) for one in (value if isinstance(value, (list, tuple)) else [value]))
+        if true and "bool" not in str(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError(f"expected a value other than true and false, got {value}")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _countable(cls, value: Any, info: ValidationInfo) -> Any:
+        """A seed may be any number; whatever is counted may not."""
+        for one in value if isinstance(value, tuple) else [value]:
+            if isinstance(one, int) and one > MOST and info.field_name != "seed":
+                raise ValueError(f"expected a number of at most {MOST:,}, got {str(one)[:40]}")
+        return value
+
     @classmethod
     def picked(cls: type[Made], given: Mapping[str, Any]) -> Made:
         """From those of many values that are settings of this class, such as the arguments of a function."""
@@ -135,6 +154,8 @@ def first_complaint(error: ValidationError) -> tuple[str, str]:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return key, "there is no such setting"
+    if first["type"] == "missing":
+        return key, "it is missing"
     if first["type"] != "value_error":
         number = "a number " if first["type"].startswith(("greater", "less")) else ""
         message = message.replace("Input should be ", f"expected {number}") + f", got {first['input']!r}"

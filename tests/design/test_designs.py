@@ -505,3 +505,11 @@ def test_a_batch_is_copied_with_its_bound(few, laplace):
     assert isinstance(copied.certificate, float)
     assert copied.bound == batch.bound
     np.testing.assert_array_equal(copied.gain, batch.gain)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [("coreset", "radius"), ("paper-coreset", "radius"), ("power-bald", "power")]
+)
+def test_a_whole_number_that_no_tensor_holds_is_refused(name, setting):
+    with pytest.raises(InvalidInputError, match=f"{setting} to be a finite number above 0 and below 1e18"):
+        CRITERIA[name](**{setting: 10**30})

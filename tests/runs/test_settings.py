@@ -259,6 +259,10 @@ def test_what_is_declared_of_a_setting():
         ({"prior_scale": 0}, "^prior_scale.*expected a number greater than 0, got 0$"),
         ({"design": 3}, "^design: expected a name or a Criterion or a Design, got 3$"),
         ({"cost": 3}, "^cost: expected 'length', an .npy file, a cost for each response or a function, got 3$"),
+        ({"rounds": True}, "^rounds: expected a value other than true and false, got True$"),
+        ({"hidden": [8, True]}, "^hidden: expected a value other than true and false"),
+        ({"rounds": 10**30}, "^rounds: expected a number of at most 2,147,483,647, got 1000000"),
+        ({"rounds": "1" * 30}, "^rounds: expected a number of at most 2,147,483,647, got 1111111"),
         ({"scope": "everywhere"}, "^scope: expected 'within-prompt' or 'cross-prompt', got 'everywhere'$"),
     ],
 )

@@ -213,7 +213,7 @@ def pools(folder):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('question = "Which?"', "", "look.toml: question: Field required"),
+        ('question = "Which?"', "", "look.toml: question: it is missing"),
         ("batch_size = 4", "batch = 4", "settings.batch: there is no such setting"),
         ("batch_size = 4", "batch_size = 0", "settings.batch_size: expected a number greater than 0, got 0"),
         ('"dopt"]', '"best"]', "grid.design: unknown design 'best': there are"),
