@@ -114,7 +114,7 @@ class ResponsePool:
             )
             if len(self.texts) != len(embeddings):
                 raise InvalidInputError(f"expected {len(embeddings)} texts, one a response, got {len(self.texts)}")
-        _require_labels("prompt", "response", prompt)
+        require_labels("prompt", "response", prompt)
         object.__setattr__(self, "embeddings", embeddings)
         object.__setattr__(self, "prompt", prompt)
         object.__setattr__(self, "blocks", as_blocks(self.blocks, embeddings.shape[1]))
@@ -356,7 +356,7 @@ class Preferences(Comparisons):
                 raise InvalidInputError(
                     f"expected one annotator for each of the {len(self)} comparisons, got shape {annotator.shape}"
                 )
-            _require_labels("annotator", "comparison", annotator)
+            require_labels("annotator", "comparison", annotator)
             object.__setattr__(self, "annotator", annotator)
         if self.weight is not None:
             weight = self._column(self.weight, "weight")
@@ -482,7 +482,7 @@ class Preferences(Comparisons):
         return column
 
 
-def _require_labels(name: str, of: str, labels: np.ndarray) -> None:
+def require_labels(name: str, of: str, labels: np.ndarray) -> None:
     """Raise InvalidInputError where one is missing, or is something that has no order."""
     if labels.dtype.kind == "f":
         wrong = np.isnan(labels)

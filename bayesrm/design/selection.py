@@ -11,8 +11,8 @@ from bayesrm.design.certified import Certificate, Certified
 from bayesrm.design.explanation import Explanation, explain
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.types import Comparisons, ResponsePool
-from bayesrm.utils.arrays import as_numbers
+from bayesrm.types import Comparisons, ResponsePool, require_labels
+from bayesrm.utils.arrays import as_array, as_numbers
 from bayesrm.utils.checked import checked
 
 
@@ -79,6 +79,14 @@ class Selection(Certified, Comparisons):
                     f"got shape {inclusion.shape}"
                 )
             object.__setattr__(self, "inclusion", inclusion)
+        if self.annotator is not None:
+            annotator = np.array(as_array("annotator", self.annotator))
+            if annotator.shape != self.first.shape:
+                raise InvalidInputError(
+                    f"expected one annotator for each of the {len(self)} pairs, got shape {annotator.shape}"
+                )
+            require_labels("annotator", "pair", annotator)
+            object.__setattr__(self, "annotator", annotator)
 
     @property
     def lists(self) -> np.ndarray:
