@@ -283,9 +283,9 @@ def _answered(
 
 
 def _quotas(annotators: Sequence[str] | Mapping[str, int | None], size: int) -> dict[str, int | None]:
-    if isinstance(annotators, str) or not annotators:
+    if isinstance(annotators, str) or len(annotators) == 0:
         raise InvalidInputError(
-            f"expected the names of annotators, got {annotators!r}: give a list of names, or a mapping from names to "
+            f"expected the names of annotators, got {list(annotators)!r}: give a list of names, or a mapping from names to "
             "quotas"
         )
     quotas = dict(annotators) if isinstance(annotators, Mapping) else dict.fromkeys(annotators)
