@@ -235,8 +235,3 @@ def test_a_posterior_that_knows_nobody_is_refused(crowd):
     plain = brm.fit(brm.RewardModel(pool, "linear", prior_scale=1.0), pool, posterior.preferences)
     with pytest.raises(CapabilityError, match="likelihood='annotators'"):
         brm.select(plain, pairs, "pa-dopt", size=5, annotators=PEOPLE)
-
-
-def test_nobody_in_an_array_is_refused_as_in_a_list():
-    with pytest.raises(InvalidInputError, match="expected the names of annotators"):
-        whom._quotas(np.array([]), 2)
