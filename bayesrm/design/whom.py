@@ -285,8 +285,8 @@ def _answered(
 def _quotas(annotators: Sequence[str] | Mapping[str, int | None], size: int) -> dict[str, int | None]:
     if isinstance(annotators, str) or len(annotators) == 0:
         raise InvalidInputError(
-            f"expected the names of annotators, got {list(annotators)!r}: give a list of names, or a mapping from names to "
-            "quotas"
+            f"expected the names of annotators, got {list(annotators)!r}: give a list of names, or a mapping from "
+            "names to quotas"
         )
     quotas = dict(annotators) if isinstance(annotators, Mapping) else dict.fromkeys(annotators)
     if len(quotas) < len(annotators):
