@@ -6,10 +6,13 @@ import dataclasses
 import doctest
 import inspect
 import re
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from remembering import remembers
 
 import bayesrm as brm
 from bayesrm.utils import plugins
@@ -18,14 +21,20 @@ ROOT = Path(__file__).parent.parent
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-@pytest.fixture(scope="module")
-def known() -> dict[str, object]:
+@cache
+def _given() -> dict[str, object]:
     """What examples take as given; the first page of the reference says so."""
     page = (ROOT / "docs/reference/api.rst").read_text()
     lines = re.findall(r"^   (?:>>>|\.\.\.) (.*)", page, flags=re.MULTILINE)
     namespace: dict[str, object] = {}
     exec("\n".join(lines).replace("data/quickstart", str(ROOT / "data/quickstart")), namespace)
     return namespace
+
+
+@pytest.fixture
+def known() -> dict[str, object]:
+    """The same for each test: an annotator and other things that go on from call to call are its own."""
+    return {name: deepcopy(value) if remembers(value) else value for name, value in _given().items()}
 
 
 def _doctests(name: str) -> list[doctest.DocTest]:

@@ -135,7 +135,7 @@ def test_files_that_can_be_taken_are_taken_beside_one_that_is_refused(command, p
     status, printed, complaint = command("tell", folder, wrong, sheet, tmp_path / "missing.csv")
     assert (status, "4 new answers" in printed) == (2, True)
     assert "2 files were refused: no row of" in complaint
-    assert "missing.csv cannot be read" in complaint
+    assert "missing.csv (No such file or directory)" in complaint
 
 
 def test_bad_input_is_one_sentence(command, pool, tmp_path):
@@ -151,7 +151,7 @@ def test_bad_input_is_one_sentence(command, pool, tmp_path):
         "--annotator NAME for each": ["ask", folder, "--overlap", 2],
         "NAME or NAME=QUOTA": ["ask", folder, "--annotator", "ann=many"],
         "nothing was asked yet": ["ask", folder, "--batch", 3],
-        "cannot be read": ["tell", folder, tmp_path / "missing.csv"],
+        "expected a file that can be read, got": ["tell", folder, tmp_path / "missing.csv"],
         "there are none yet": ["fit", folder],
         "cannot weigh gains against costs": ["ask", folder, "--cost", "length"],
     }

@@ -35,7 +35,7 @@ def read_answers(path: Path) -> bytes:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(
-            f"the file {path!s:.200} cannot be read ({getattr(error, 'strerror', None) or error})"
+            f"the file {str(path)[-200:]} cannot be read ({getattr(error, 'strerror', None) or error})"
         ) from error
 
 
