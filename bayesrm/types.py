@@ -351,13 +351,7 @@ class Preferences(Comparisons):
             )
         object.__setattr__(self, "outcome", outcome)
         if self.annotator is not None:
-            annotator = np.array(as_array("annotator", self.annotator))
-            if annotator.shape != self.first.shape:
-                raise InvalidInputError(
-                    f"expected one annotator for each of the {len(self)} comparisons, got shape {annotator.shape}"
-                )
-            require_labels("annotator", "comparison", annotator)
-            object.__setattr__(self, "annotator", annotator)
+            object.__setattr__(self, "annotator", annotators_of_each("comparison", self.annotator, len(self)))
         if self.weight is not None:
             weight = self._column(self.weight, "weight")
             if not (np.isfinite(weight) & (weight > 0)).all():
@@ -480,6 +474,15 @@ class Preferences(Comparisons):
                 f"expected one {name} for each of the {len(self)} comparisons, got {column.shape}"
             )
         return column
+
+
+def annotators_of_each(of: str, annotator: ArrayLike, count: int) -> np.ndarray:
+    """Annotators of pairs, a name or a number for each; InvalidInputError where there are others, or not as many."""
+    found = np.array(as_array("annotator", annotator))
+    if found.shape != (count,):
+        raise InvalidInputError(f"expected one annotator for each of the {count} {of}s, got shape {found.shape}")
+    require_labels("annotator", of, found)
+    return found
 
 
 def require_labels(name: str, of: str, labels: np.ndarray) -> None:

@@ -11,8 +11,8 @@ from bayesrm.design.certified import Certificate, Certified
 from bayesrm.design.explanation import Explanation, explain
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.types import Comparisons, ResponsePool, require_labels
-from bayesrm.utils.arrays import as_array, as_numbers
+from bayesrm.types import Comparisons, ResponsePool, annotators_of_each
+from bayesrm.utils.arrays import as_numbers
 from bayesrm.utils.checked import checked
 
 
@@ -80,13 +80,7 @@ class Selection(Certified, Comparisons):
                 )
             object.__setattr__(self, "inclusion", inclusion)
         if self.annotator is not None:
-            annotator = np.array(as_array("annotator", self.annotator))
-            if annotator.shape != self.first.shape:
-                raise InvalidInputError(
-                    f"expected one annotator for each of the {len(self)} pairs, got shape {annotator.shape}"
-                )
-            require_labels("annotator", "pair", annotator)
-            object.__setattr__(self, "annotator", annotator)
+            object.__setattr__(self, "annotator", annotators_of_each("pair", self.annotator, len(self)))
 
     @property
     def lists(self) -> np.ndarray:
