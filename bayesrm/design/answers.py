@@ -54,8 +54,8 @@ def information_by_annotator(
 
     Slopes are at their location, the logit is averaged over.
     """
-    _, variance = posterior.logit_moments(pool, pairs)
-    weight = weight_by_annotator(posterior, pool, pairs, names)
+    mean, variance = posterior.logit_moments(pool, pairs)
+    weight = _weights(posterior, mean, variance, names)
     return (0.5 * torch.log1p(weight * variance[:, None])).cpu().numpy()
 
 
@@ -63,9 +63,24 @@ def weight_by_annotator(
     posterior: LastLayerPosterior, pool: ResponsePool, pairs: Pairs, names: Sequence[str]
 ) -> Float[Tensor, "pair annotator"]:
     """E w_a of an answer of each annotator to each pair; of one who is unknown, as of a typical one."""
-    mean, variance = posterior.logit_moments(pool, pairs)
+    return _weights(posterior, *posterior.logit_moments(pool, pairs), names)
+
+
+def _weights(
+    posterior: LastLayerPosterior,
+    mean: Float[Tensor, "pair"],
+    variance: Float[Tensor, "pair"],
+    names: Sequence[str],
+) -> Float[Tensor, "pair annotator"]:
     of = [_of(posterior, name, len(mean)).expected_fisher_weight(mean, variance) for name in names]
     return torch.stack(of, dim=1)
+
+
+def added_by(
+    weight: Float[Tensor, "*answer"], given: Float[Tensor, "#*answer"], tau: float
+) -> Float[Tensor, "*answer"]:
+    """I(W + w) − I(W): what an answer of weight w adds about zᵀβ to answers of summed weight W, with τ² as ``tau``."""
+    return weight / ((1 + given * tau) * (1 + (given + weight) * tau))
 
 
 def worth_of_repeat(

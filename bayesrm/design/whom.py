@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.design.answers import knows_annotators, weight_by_annotator
+from bayesrm.design.answers import added_by, knows_annotators, weight_by_annotator
 from bayesrm.design.base import MOST_REMEMBERED, Design
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.lists.worth import InformationWorth, LinearWorth, ListWorth, TargetWorth, list_worth
@@ -207,8 +207,8 @@ class AnswerGreedy:
         """Whom to ask about each of these pairs, as the batch is now."""
         place = torch.from_numpy(at)
         looked_at = self._worth.look_at(self._rows[place])
-        weight, given = self._weight[place], self._given[place, None]
-        delta = weight / ((1 + given * self._tau) * (1 + (given + weight) * self._tau))
+        weight = self._weight[place]
+        delta = added_by(weight, self._given[place, None], self._tau)
         members = torch.tensor([0, 1]).expand(len(at), weight.shape[1], 2)
         gain = self._worth.gains(looked_at, members, delta[..., None, None]).cpu()
         score = gain / self._price
@@ -230,10 +230,8 @@ class AnswerGreedy:
     def _take(self, at: int) -> None:
         who = self._who[at]
         weight = self._weight[at, who]
-        before, after = self._given[at], self._given[at] + weight
-        delta = weight / ((1 + before * self._tau) * (1 + after * self._tau))
-        self._worth.add(self._rows[at], delta[None, None])
-        self._given[at] = after
+        self._worth.add(self._rows[at], added_by(weight, self._given[at], self._tau)[None, None])
+        self._given[at] += weight
         self._open[at, who] = False
         self._left[who] -= 1
         if not self._inside[at]:

@@ -127,10 +127,11 @@ class Predictive:
     def probability(self, pool: ResponsePool, pairs: Comparisons) -> Float[np.ndarray, "pair"]:
         """P(k(s) φᵀβ + u of the first is larger)."""
         values, probabilities = self._values()
+        kinds = tails(values)
         total = np.zeros(len(pairs.first))
         for weight, posterior in zip(self.weight, self.posteriors, strict=True):
             mean, variance = (part.cpu().numpy() for part in posterior.logit_moments(pool, pairs))
-            for tail in tails(values):
+            for tail in kinds:
                 for (own, a), (other, b) in product(zip(tail.sd.T, tail.share, strict=True), repeat=2):
                     for k, p, u in zip(stretch(values), probabilities, own**2 + other**2, strict=True):
                         total += (

@@ -70,10 +70,11 @@ def sample(
     sd: Float[np.ndarray, "draw"], responses: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "draw response"]:
     """Draws of u of some responses, whose tails are of one kind in each draw."""
-    gaussian, heavy = tails(sd)
+    values, drawn = np.unique(sd, return_inverse=True)  # of a grid, far fewer than draws
+    gaussian, heavy = tails(values)
     is_heavy = generator.random((len(sd), 1)) < heavy.probability
     part = generator.choice(len(heavy.share), size=(len(sd), responses), p=heavy.share)
-    scale = np.where(is_heavy, np.take_along_axis(heavy.sd, part, axis=1), gaussian.sd)
+    scale = np.where(is_heavy, heavy.sd[drawn[:, None], part], gaussian.sd[drawn])
     return np.asarray(scale * generator.normal(size=scale.shape))
 
 
