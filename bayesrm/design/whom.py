@@ -32,6 +32,7 @@ from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.lists.worth import InformationWorth, LinearWorth, ListWorth, TargetWorth, list_worth
 from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.design.search.constrained import Tally, per_cost
+from bayesrm.design.search.lazy import best_known
 from bayesrm.design.selection import Selection
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.models.context import NOBODY
@@ -190,18 +191,11 @@ class AnswerGreedy:
 
     def _next(self) -> int | None:
         again = len(self._score) if not self._worth.submodular and len(self._score) <= FEW else AGAIN
-        while True:
-            at = int(self._score.argmax())
-            if self._score[at] == -np.inf:
-                return None
-            if self._seen[at] == self._chosen:
-                return at
-            stale = np.flatnonzero(self._seen < self._chosen)
-            if self._chosen and len(stale) > again:
-                stale = stale[np.argpartition(-self._score[stale], again - 1)[:again]]
-            again *= 2
-            for start in range(0, len(stale), AT_ONCE):
-                self._look(stale[start : start + AT_ONCE])
+        return best_known(self._score, self._seen, self._chosen, self._look_at_all, again)
+
+    def _look_at_all(self, at: Int64[np.ndarray, "some"]) -> None:
+        for start in range(0, len(at), AT_ONCE):
+            self._look(at[start : start + AT_ONCE])
 
     def _look(self, at: Int64[np.ndarray, "some"]) -> None:
         """Whom to ask about each of these pairs, as the batch is now."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from bayesrm.design.candidates.sets import CandidateSet
 from bayesrm.design.lists.groups import PromptGroup, all_lists
 from bayesrm.design.lists.worth import ListWorth, Prompts
+from bayesrm.design.search.lazy import best_known
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.wording import counted
 
@@ -98,17 +99,7 @@ class ListGreedy:
     def _next(self, few: bool) -> int | None:
         """The prompt whose best list is the best of all."""
         again = len(self._score) if few else LOOKED_AT_AGAIN
-        while True:
-            at = int(self._score.argmax())
-            if self._score[at] == -np.inf:
-                return None
-            if self._seen[at] == len(self.chosen):
-                return at
-            stale = np.flatnonzero(self._seen < len(self.chosen))
-            if len(self.chosen) and len(stale) > again:
-                stale = stale[np.argpartition(-self._score[stale], again - 1)[:again]]
-            again *= 2
-            self._look(stale)
+        return best_known(self._score, self._seen, len(self.chosen), self._look, again)
 
     def _look(self, prompts: Int64[np.ndarray, "prompt"]) -> None:
         """The best list of each of these prompts as the batch is now, or a bound on what it is worth."""
