@@ -6,7 +6,8 @@ import base64
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pydantic import model_validator
 
 from bayesrm import rng
 from bayesrm.campaign.assigning import assign
+from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.design.base import Design
 from bayesrm.design.candidates.constraints import Constraints
@@ -36,6 +38,8 @@ class Request(AskSettings):
     ----------
     annotators : mapping of str to int or None
         Who answers, each with a quota of answers or None; empty where anybody does.
+    prices : mapping of str to float
+        What an answer of each costs, 1 where nothing is said; weighed with ``choose_annotators``.
 
     Raises
     ------
@@ -51,6 +55,7 @@ class Request(AskSettings):
     """
 
     annotators: Mapping[str, int | None] = {}
+    prices: Mapping[str, float] = {}
 
     @model_validator(mode="after")
     def _can_be_had(self) -> Request:
@@ -78,12 +83,70 @@ class Request(AskSettings):
             raise InvalidInputError(
                 "expected at least two annotators for second answers, got one: name more with --annotator"
             )
+        self._require_choosable()
         if self.cost is not None and not self.plan.criterion.uses_labels:
             raise InvalidInputError(
                 f"the design {self.plan.criterion.name} chooses at random and cannot weigh gains against costs: choose "
                 "another one with --design, such as vopt"
             )
         return self
+
+    def _require_choosable(self) -> None:
+        """InvalidInputError where annotators are to be chosen, or have prices, and cannot."""
+        for name, price in self.prices.items():
+            if name not in self.annotators or not 0 < price < math.inf:
+                raise InvalidInputError(
+                    f"expected a price above 0 of somebody named with --annotator, got {name}={price}"
+                )
+        if not self.choose_annotators:
+            if self.prices:
+                raise InvalidInputError(
+                    "prices say whom to ask, which is dealt out by quotas here: add --choose-annotators"
+                )
+            return
+        if not self.annotators:
+            raise InvalidInputError("expected annotators to choose from: add --annotator NAME for each of them")
+        if self.list_size > 2 or self.overlap > 1 or self.second_answers:
+            raise InvalidInputError(
+                "annotators are chosen answer by answer, second answers to a pair among them: leave out --list, "
+                "--overlap and --second-answers, or --choose-annotators"
+            )
+        if self.min_within:
+            raise InvalidInputError(
+                "--min-within counts pairs, and annotators are chosen answer by answer: leave out one of --min-within "
+                "and --choose-annotators"
+            )
+        if not self.plan.criterion.uses_labels:
+            raise InvalidInputError(
+                f"the design {self.plan.criterion.name} chooses at random and cannot weigh one answer against "
+                "another: choose another one with --design, such as pa-dopt"
+            )
+        total = sum(math.inf if quota is None else quota for quota in self.annotators.values())
+        if total < self.size:
+            raise InvalidInputError(
+                f"expected quotas for the {self.size} answers of this batch, and they add up to {total}: raise them, "
+                "or ask for fewer with --size"
+            )
+
+    def under(self, names: Names) -> Request:
+        """The same about the same people, under the names that they have now.
+
+        Raises
+        ------
+        InvalidInputError
+            Where two of them are one person now.
+        """
+        now: dict[str, str] = {}
+        for name in self.annotators:
+            other = now.setdefault(names.of(name), name)
+            if other != name:
+                raise InvalidInputError(
+                    f"expected different annotators, and {other} and {name} are one person since a renaming: name them "
+                    "once"
+                )
+        people = {names.of(name): quota for name, quota in self.annotators.items()}
+        prices = {names.of(name): price for name, price in self.prices.items()}
+        return self.model_copy(update={"annotators": people, "prices": prices})
 
     @property
     def plan(self) -> Design:
@@ -104,6 +167,7 @@ class Request(AskSettings):
             "selector": plan.selector.name,
             "design_settings": plan.criterion.describe() or None,
             "annotators": dict(self.annotators),
+            **({"prices": dict(self.prices)} if self.prices else {}),
             "constraints": str(constraints),
             "costs": self.cost is not None,
         }
@@ -119,11 +183,14 @@ class Answers:
         (pair, annotator) what an answer of each annotator teaches; None where nobody knows.
     left_out, twice
         Positions of pairs that give way, and of those that are answered twice in their place.
+    people
+        Who answers each pair, where that was chosen with it.
     """
 
     teaches: Float[np.ndarray, "pair annotator"] | None = None
     left_out: Int64[np.ndarray, "left"] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
     twice: Int64[np.ndarray, "twice"] = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+    people: Sequence[tuple[str, ...]] | None = None
 
 
 def questions_of(
@@ -149,8 +216,12 @@ def questions_of(
     several = generator.permutation(len(kept)) < round(request.overlap_share * len(kept))
     wanted = np.where(several, request.overlap, 1)
     wanted[np.isin(order, answers.twice)] = 2
-    teaches = None if answers.teaches is None else answers.teaches[order]
-    assigned = assign(wanted, request.annotators, generator, teaches)
+    if answers.people is None:
+        teaches = None if answers.teaches is None else answers.teaches[order]
+        assigned = assign(wanted, request.annotators, generator, teaches)
+    else:
+        assigned = [answers.people[at] for at in order]
+        wanted = np.array([len(names) for names in assigned])
     asked = np.stack([selection.first[order], selection.second[order], first_is_left]).astype("<i8")
     mark = short_digest(tag, batch, hashlib.sha256(asked.tobytes()).hexdigest())
     return [

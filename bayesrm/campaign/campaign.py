@@ -13,8 +13,9 @@ import pandas as pd
 from bayesrm import rng
 from bayesrm.campaign import unasked
 from bayesrm.campaign.answers import as_preferences
-from bayesrm.campaign.asking import Request, nothing_left, questions_of
+from bayesrm.campaign.asking import Answers, Request, nothing_left, questions_of
 from bayesrm.campaign.beginning import begin
+from bayesrm.campaign.choosing import choose_answers, require_reliabilities
 from bayesrm.campaign.datasets import labels_by_texts
 from bayesrm.campaign.fitting import model_of
 from bayesrm.campaign.handing_out import CanHandOut
@@ -187,16 +188,18 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
         Returns
         -------
         list
-            The questions; fewer than asked for where no more pairs are left.
+            The questions; fewer than asked for where no more pairs are left. Where annotators are chosen, the answers
+            that they want add up to the size.
 
         Raises
         ------
-        InvalidInputError
-            Where the request cannot be filled.
+        InvalidInputError, CapabilityError
+            Where the request cannot be filled, or annotators are to be chosen and nobody's reliability is known.
         """
         request = request if isinstance(request, Request) else Request(size=request)
         if list_size is not None:
             request = Request(**dict(request) | {"list_size": list_size})
+        request = request.under(self.store.names())
         batch = 1 + max((entry["number"] for entry in self.store.batches()), default=0)
         seed = int(self.settings["seed"])
         plan, constraints = request.with_targets(self.targets), constraints_of(request, self.pool)
@@ -209,14 +212,20 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
         # What does not depend on labels needs no fit to them.
         labels = self.preferences() if plan.criterion.uses_labels else Preferences.none()
         lists = request.list_size > 2
+        if request.choose_annotators:
+            require_reliabilities(self.configuration, labels)
         posterior = self._fitted(labels, lists)
         child = rng.child(seed, "selection", batch)
         selection: Selection | ListSelection
+        answers = None
         if lists:
             selection = select_lists(plan, posterior, pairs, request.size, request.list_size, child)
+        elif request.choose_annotators:
+            selection, people = choose_answers(plan, posterior, pairs, request, child)
+            answers = Answers(people=people)
         else:
             selection = plan.select(posterior, pairs, min(request.size, len(pairs)), child)
-        answers = self._answers_to(selection, request, posterior) if isinstance(selection, Selection) else None
+            answers = self._answers_to(selection, request, posterior)
         questions = questions_of(selection, request, self.settings["tag"], batch, seed, answers)
         described = request.describe(plan, constraints)
         if isinstance(selection, Selection) and selection.inclusion is not None:

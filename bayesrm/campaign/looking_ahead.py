@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -85,6 +86,7 @@ class CanLookAhead(ABC):
 
     def teaching(self, request: Request, questions: Sequence[Question]) -> list[str]:
         """Whose answers to these questions teach how much, and whether some are better answered twice, in sentences."""
+        request = request.under(self.store.names())
         said = []
         if request.second_answers:
             twice = sum(question.wanted > 1 for question in questions)
@@ -96,18 +98,33 @@ class CanLookAhead(ABC):
                 "second one."
             )
         names = list(request.annotators)
-        posterior = self._fitted(self.preferences(), rankings=False) if len(names) > 1 else None
-        if posterior is None or request.list_size > 2 or not knows_annotators(posterior):
+        if request.choose_annotators:
+            said.append(_who_was_chosen(request, questions))
+        if len(names) < 2 and not request.choose_annotators:
+            return said
+        posterior = self._fitted(self.preferences(), rankings=False)
+        if request.list_size > 2 or not knows_annotators(posterior):
             return said
         pairs = Comparisons(*np.array([(question.first, question.second) for question in questions]).T)
         mean = information_by_annotator(posterior, self.pool, pairs, names).mean(axis=0)
         best = int(mean.argmax())
         others = [f"{name} {mean[at] / mean[best]:.0%}" for at, name in enumerate(names) if at != best]
-        said.append(
-            f"Of what an answer by {names[best]} is expected to teach here, one by the others teaches: "
-            f"{', '.join(others)}. Quotas (--annotator NAME=QUOTA) say who answers how many; who answers which is "
-            "chosen by that."
+        how_many = (
+            "Quotas (--annotator NAME=QUOTA) and prices (--price NAME=X) bound who is asked how much."
+            if request.choose_annotators
+            else "Quotas (--annotator NAME=QUOTA) say who answers how many; who answers which is chosen by that."
         )
+        if others:
+            said.append(
+                f"Of what an answer by {names[best]} is expected to teach here, one by the others teaches: "
+                f"{', '.join(others)}. {how_many}"
+            )
+        unknown = [name for name in names if name not in posterior.context.annotators]
+        if request.choose_annotators and unknown:
+            have = one_or_many(len(unknown), "has", "have")
+            said.append(
+                f"{' and '.join(unknown)} {have} no answer yet: what a typical annotator teaches is expected of them."
+            )
         return said
 
     @checked
@@ -154,3 +171,20 @@ class CanLookAhead(ABC):
         if before is None or before[0] != digest:
             self._fits[model.likelihood.name] = before = digest, self.fit(model, labels=labels)
         return before[1]
+
+
+def _who_was_chosen(request: Request, questions: Sequence[Question]) -> str:
+    """How many answers each of the annotators is asked for, and how many pairs have more than one."""
+    asked = Counter(name for question in questions for name in question.annotators)
+    several = sum(question.wanted > 1 for question in questions)
+    are = one_or_many(several, "is", "are")
+    second = (
+        f"{counted(several, 'pair')} {are} asked of more than one, where that is expected to teach more than any new "
+        "pair that is left"
+        if several
+        else "no pair is asked of two, for a new one is expected to teach more"
+    )
+    return (
+        f"Chosen by what an answer of each is expected to teach{' for its price' if request.prices else ''}: "
+        f"{', '.join(f'{name} {asked[name]}' for name in request.annotators)}; {second}."
+    )

@@ -4,15 +4,17 @@ An annotator a of slope T_a answers with P(first) = σ(T_a η), so that the Fish
 
     w_a(η) = T_a² σ(T_a η)(1 − σ(T_a η)),
 
-and an answer to a pair of difference z teaches ½ log(1 + E w_a · zᵀΣz) nats of β, w_a averaged over the posterior of η.
-A careful annotator is worth most on close pairs; of pairs that are far apart both are sure, and neither teaches much.
+w_a averaged over the posterior of η. A careful annotator is worth most on close pairs; of pairs that are far apart both
+are sure, and neither teaches much.
 
 What features cannot say, u ~ Normal(0, s²) of each response, is the same in every answer to a pair. With τ² = 2s² the
 information of n answers of weight w about zᵀβ is that of their mean,
 
     I(n) = n w / (1 + n w τ²),
 
-so the next answer to a pair that has n is worth, as a share of the first answer to a new pair of the same z and weight,
+and a first answer to a pair of difference z teaches ½ log(1 + I(1) zᵀΣz) nats of β: the more features leave out, the
+less a careful annotator is ahead of others. The next answer to a pair that has n is worth, as a share of the first
+answer to a new pair of the same z and weight,
 
     (I(n + 1) − I(n)) / I(1) = (1 + w τ²) / ((1 + n w τ²)(1 + (n + 1) w τ²)),
 
@@ -50,13 +52,14 @@ def knows_annotators(posterior: RewardPosterior) -> TypeGuard[LastLayerPosterior
 def information_by_annotator(
     posterior: LastLayerPosterior, pool: ResponsePool, pairs: Pairs, names: Sequence[str]
 ) -> Float[np.ndarray, "pair annotator"]:
-    """What an answer of each annotator to each pair teaches of β, in nats; of one who is unknown, as a typical one.
+    """What a first answer of each annotator to each pair teaches of β, in nats; one who is unknown counts as typical.
 
     Slopes are at their location, the logit is averaged over.
     """
     mean, variance = posterior.logit_moments(pool, pairs)
     weight = _weights(posterior, mean, variance, names)
-    return (0.5 * torch.log1p(weight * variance[:, None])).cpu().numpy()
+    alone = added_by(weight, torch.zeros_like(weight), 2 * posterior.unexplained.variance)
+    return (0.5 * torch.log1p(alone * variance[:, None])).cpu().numpy()
 
 
 def weight_by_annotator(

@@ -320,6 +320,11 @@ class AskSettings(BatchSettings):
     second_answers: bool = setting(
         False, "Ask some pairs of two annotators in place of other pairs, where a second answer teaches more."
     )
+    choose_annotators: bool = setting(
+        False,
+        "Choose with each pair which of the annotators to ask, by how reliable each was so far; --size then counts "
+        "answers, and a pair has a second one where that teaches more than a new pair.",
+    )
     prompts: CountOrAll = setting(
         None, "Prompts drawn for the batch, whose pairs are candidates; default all.", recorded="always"
     )

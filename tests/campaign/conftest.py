@@ -35,3 +35,23 @@ def asked(tmp_path) -> Callable[..., brm.Campaign]:
         return campaign
 
     return make
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """Forty questions that both answered, one with care and one at random; one fit of it serves all tests."""
+    folder = tmp_path_factory.mktemp("crowd")
+    r = np.random.default_rng(0)
+    embeddings = r.standard_normal((60, 4)).astype(np.float32)
+    pool = brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5), [f"Response {k}" for k in range(60)])
+    brm.save_pool(folder / "pool", pool)
+    campaign = brm.Campaign.create(folder / "campaign", folder / "pool", encoder="linear")
+    reward = embeddings @ np.array([2.0, -2.0, 1.0, 0.0])
+    lines = ["question,answer,annotator"]
+    for question in campaign.ask(Request(size=40, design="random")):
+        careful = "left" if reward[question.left] > reward[question.right] else "right"
+        lines += [f"{question.id},{careful},ana", f"{question.id},{r.choice(['left', 'right'])},bob"]
+    file = folder / "answers.csv"
+    file.write_text("\n".join(lines))
+    campaign.tell(file)
+    return campaign

@@ -53,7 +53,7 @@ def test_every_setting_of_a_run_is_one_of_a_campaign_or_of_a_batch():
     runs = {*LoopSettings.model_fields, *ModelSettings.model_fields} - only_runs
     campaigns = {*CampaignSettings.model_fields, *BatchSettings.model_fields, *DeviceSettings.model_fields}
     assert runs == campaigns - {"grades"}
-    assert set(Request.model_fields) == {*AskSettings.model_fields, "annotators"}
+    assert set(Request.model_fields) == {*AskSettings.model_fields, "annotators", "prices"}
 
 
 def test_settings_are_kept_and_fitted_with(command, pool, tmp_path, short_variational):
@@ -142,8 +142,9 @@ def test_options_of_a_batch_arrive(command, pool, tmp_path, monkeypatch):
         "targets": tmp_path / "others", "scope": "cross-prompt", "prompts": 12, "candidates": 80, "per_prompt": 3,
         "per_response": 2, "min_within": 2, "cost": "length",
     }  # fmt: skip
-    # Lists are within prompts, and second answers stand in for an overlap: their own tests ask for them.
-    assert set(asked) | {"identical", "list_size", "second_answers"} == set(AskSettings.model_fields)
+    # Lists are within prompts, and second answers and chosen annotators stand in for an overlap: they have own tests.
+    others = {"list_size", "second_answers", "choose_annotators"}
+    assert set(asked) | {"identical"} | others == set(AskSettings.model_fields)
     options = [str(word) for name, value in asked.items() for word in (f"--{name.replace('_', '-')}", value)]
     people = ["--annotator", "ann", "--annotator", "bob=4"]
     requests = []

@@ -34,7 +34,10 @@ def crowd():
 
 
 def test_information_equals_enumeration_of_answers_over_the_posterior_of_the_logit(crowd):
-    """E over η, by quadrature, of the sum over both answers of p(y)·(∂ log p(y))², the derivative by differences."""
+    """E over η, by quadrature, of the sum over both answers of p(y)·(∂ log p(y))², the derivative by differences.
+
+    Of η + u that is, of which the Schur complement of u leaves w − w² / (w + 1/τ²) for η.
+    """
     pool, pairs, posterior = crowd
     some = brm.Comparisons(pairs.first[:7], pairs.second[:7])
     found = information_by_annotator(posterior, pool, some, ["ana", "bob", "new"])
@@ -55,7 +58,8 @@ def test_information_equals_enumeration_of_answers_over_the_posterior_of_the_log
 
             score = (log_p(eta + step) - log_p(eta - step)) / (2 * step)
             weight = weight + np.exp(log_p(eta)) * score**2
-        expected = 0.5 * np.log1p((weight @ mass / mass.sum()) * variance[:, 0])
+        weight, tau = weight @ mass / mass.sum(), 2 * posterior.unexplained.variance
+        expected = 0.5 * np.log1p((weight - weight**2 / (weight + 1 / tau)) * variance[:, 0])
         np.testing.assert_allclose(found[:, column], expected, rtol=1e-4)
     assert (found[:, 0] > found[:, 1]).all()
     assert knows_annotators(posterior)

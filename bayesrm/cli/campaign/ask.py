@@ -48,6 +48,13 @@ def ask(
             help="Who answers, NAME or NAME=QUOTA. Repeat it, and each gets a file of their own.",
         ),
     ] = None,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=X",
+            help="What an answer of theirs costs, default 1, with --choose-annotators. Repeat it for several.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the files; default batches/ in the campaign.")
     ] = None,
@@ -63,6 +70,9 @@ def ask(
 
     With --list 4 sets of four responses to a prompt are ranked, whole or in part; each has a pair that is new.
 
+    With --choose-annotators each answer is asked of whoever teaches most by it for their price, as far as quotas go.
+    It needs answers of at least two annotators, which say how reliable they are.
+
     Which response stands left and which right is random and remembered. What to do with the files is said when they
     are written; then tell what comes back, all at once or in parts.
     """
@@ -77,7 +87,8 @@ def ask(
     form = HANDOFFS[to]
     if batch is None:
         people = dict(_quota(words) for words in annotator or [])
-        request = from_options(Request, settings | {"annotators": people, "list_size": list_})
+        prices = dict(_price(words) for words in price or [])
+        request = from_options(Request, settings | {"annotators": people, "prices": prices, "list_size": list_})
         if list_ > 2:
             require_rankings(to)
         if (request.overlap > 1 or request.second_answers) and not people and not form.identifies_annotators:
@@ -132,3 +143,13 @@ def _quota(words: str) -> tuple[str, int | None]:
     if not number.isdigit():
         raise InvalidInputError(f"expected an annotator as NAME or NAME=QUOTA with a whole number, got {words}")
     return name, int(number)
+
+
+def _price(words: str) -> tuple[str, float]:
+    name, has, number = words.rpartition("=")
+    try:
+        if has:
+            return name, float(number)
+    except ValueError:
+        pass
+    raise InvalidInputError(f"expected the price of an annotator as NAME=X with a number above 0, got {words}")
