@@ -7,6 +7,7 @@ import re
 import pytest
 
 from bayesrm.reports.studies import write_study_report
+from bayesrm.runs.cell import load_script
 from bayesrm.study import load_study, run_study, studies
 from bayesrm.study.output import findings, write_findings
 
@@ -32,10 +33,12 @@ def test_full_setting_is_valid(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("short_training", "short_variational", "short_sampling")
-def test_tiny_study(name, narrow_quickstart, tmp_path):
-    out = tmp_path / name
+def test_tiny_study(name, narrow_quickstart, tmp_path, monkeypatch):
+    out, study = tmp_path / name, load_study(name, tiny=True)
     own_pools = name == "two_dimensional"
-    results = run_study(load_study(name, tiny=True), out, None if own_pools else {"quickstart": narrow_quickstart})
+    if own_pools:  # of one prompt, whose pairs are all compared: two million of 2,000 points
+        monkeypatch.setattr(load_script(study.script), "TEST_POINTS", 200)
+    results = run_study(study, out, None if own_pools else {"quickstart": narrow_quickstart})
     assert results.failures == {}
     found = findings(results)
     assert re.search(r"\d", found.answer)
