@@ -44,6 +44,9 @@ class Criterion(ABC):
         Whether a batch is worth more than 0 before there are labels.
     at_random : bool, default False
         Whether pairs are chosen by chance alone, which reports then say in a sentence.
+    needs_all_candidates : bool, default True
+        Whether what a batch is worth depends on which candidates there are. Otherwise a good pair can be looked for
+        among a few of them, as :class:`bayesrm.Live` does for somebody who waits.
 
     See Also
     --------
@@ -73,6 +76,7 @@ class Criterion(ABC):
     uses_labels: ClassVar[bool] = True
     promises_gain: ClassVar[bool] = True
     at_random: ClassVar[bool] = False
+    needs_all_candidates: ClassVar[bool] = True
 
     @abstractmethod
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
@@ -111,6 +115,8 @@ class Selector(ABC):
     ----------
     name : str
         What it is asked for by.
+    first_is_best : bool, default False
+        Whether the first pair that it chooses is the one of the largest gain.
 
     See Also
     --------
@@ -133,6 +139,7 @@ class Selector(ABC):
     """
 
     name: ClassVar[str]
+    first_is_best: ClassVar[bool] = False
 
     @abstractmethod
     def choose(
@@ -194,6 +201,11 @@ class Design:
 
     criterion: Criterion
     selector: Selector
+
+    @property
+    def best_of_any(self) -> bool:
+        """Whether the first pair is the one of largest gain, which of any candidates is found without the others."""
+        return self.selector.first_is_best and not self.criterion.needs_all_candidates
 
     @checked
     def select(self, posterior: RewardPosterior, candidates: CandidateSet, size: int, seed: Seed = 0) -> Selection:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import bayesrm as brm
+from bayesrm.design import CRITERIA
 from bayesrm.design.candidates.sets import AllPairs
 from bayesrm.design.live import Live
 from bayesrm.design.objectives import screening
@@ -73,6 +74,53 @@ def test_each_pair_is_what_a_refit_from_scratch_would_ask(
         torch.testing.assert_close(
             live.posterior.information_cholesky, posterior.information_cholesky, atol=1e-5, rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("size", [None, 3000], ids=["implicit", "list"])
+@pytest.mark.parametrize("design", ["pa-dopt", "epig"])
+def test_a_pair_that_is_chosen_fast_is_the_best_of_those_remembered_and_nearly_the_best_of_all(
+    pool, annotator, size, design
+):
+    live = Live(fitted(pool, annotator), brm.candidates(pool, "cross-prompt", None, size), design)
+    assert pair(live.copy().next(exact=False)) == pair(live.copy().next())  # nothing is known to be good yet
+    for _ in range(4):
+        live.prepare()
+        live.tell(annotator.label(live.next()))
+        good = brm.candidates(pool, pairs=brm.Comparisons(*np.array(live._good).T))
+        expected, best = brm.select(live.posterior, good, design, 1), live.copy().next()
+        fast = live.copy().next(exact=False)
+        assert len(good) < len(live)
+        assert pair(fast) == pair(expected)
+        np.testing.assert_allclose(fast.gain, expected.gain, rtol=1e-9)
+        assert 0.8 * best.gain[0] < fast.gain[0] < (1 + 1e-9) * best.gain[0]
+
+
+@pytest.mark.parametrize(
+    ("design", "selector"), [("random", None), ("vopt", None), ("pa-dopt", "gradient")], ids=lambda each: str(each)
+)
+def test_designs_that_need_all_candidates_look_at_all_however_fast_they_are_to_be(
+    pool, annotator, design, selector, monkeypatch
+):
+    monkeypatch.setattr("bayesrm.design.live.REMEMBERED", 8)
+    live = Live(fitted(pool, annotator), brm.candidates(pool, "cross-prompt", None, 500), design, selector)
+    live.prepare()
+    live.tell(annotator.label(live.next()))
+    assert pair(live.copy().next(exact=False)) == pair(live.copy().next())
+
+
+def test_a_session_takes_over_what_another_found_and_never_what_was_asked(pool, annotator):
+    live = Live(fitted(pool, annotator), brm.candidates(pool, "cross-prompt", None, None), "pa-dopt")
+    later = live.copy()
+    live.prepare()
+    asked = live.copy()
+    for _ in range(3):
+        later.tell(annotator.label(asked.next()))
+        asked.leave_out(asked.next())
+    later.learn(live)
+    known = later.posterior.preferences
+    asked_pairs = {frozenset(ends) for ends in zip(known.first, known.second, strict=True)}
+    assert asked_pairs & {frozenset(ends) for ends in live._good}
+    assert later._good == [ends for ends in live._good if frozenset(ends) not in asked_pairs]
 
 
 def test_responses_are_encoded_once(pool, annotator, monkeypatch):
@@ -145,3 +193,17 @@ def test_what_cannot_work_is_refused(pool, annotator):
     other = brm.ResponsePool(pool.embeddings, pool.prompt)
     with pytest.raises(InvalidInputError, match="from the pool"):
         Live(fitted(pool, annotator), brm.candidates(other), "pa-dopt")
+
+
+@pytest.mark.parametrize(
+    "design", sorted(name for name, criterion in CRITERIA.items() if not criterion.needs_all_candidates)
+)
+def test_what_a_pair_is_worth_depends_on_other_candidates_only_where_the_design_says_so(pool, annotator, design):
+    posterior, criterion = fitted(pool, annotator), CRITERIA[design]()
+    everything = brm.candidates(pool, "cross-prompt", None, 300)
+    some = everything.sample(20, np.random.default_rng(0))
+    first, second = (everything.responses[end] for end in everything.pairs_at(some))
+    few = brm.candidates(pool, pairs=brm.Comparisons(first, second))
+    of_few, of_all = (criterion.objective(posterior, each).batch() for each in (few, everything))
+    expected = of_all.gain(of_all.score()(everything.block_at(some)))
+    torch.testing.assert_close(of_few.gain(of_few.score()(few.block_at(np.arange(20)))), expected)

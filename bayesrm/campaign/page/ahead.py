@@ -1,7 +1,8 @@
 """What to ask next, found while people read: the exact update and the best pair after each answer that may come.
 
-Nothing is guessed. A session that was prepared is taken only where the answer is the one that it was prepared for and
-nothing else happened since: then it is what would have been computed after the answer. Otherwise that is done.
+A session that was prepared is taken only where the answer is the one that it was prepared for and nothing else
+happened since: then its pair is the best of all. Otherwise the update is as exact, and the pair is the best of those
+that were good when the best was last looked for, so that nobody waits for longer.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ class Ahead:
     ----------
     look
         Says from which session to go on, and which answers may come, the likeliest first.
+    found
+        Is told of a session that has looked for the best of all.
     """
 
-    def __init__(self, look: Callable[[], tuple[Live, Mapping[Key, Preferences]]]) -> None:
-        self._look = look
+    def __init__(
+        self, look: Callable[[], tuple[Live, Mapping[Key, Preferences]]], found: Callable[[Live], None]
+    ) -> None:
+        self._look, self._found = look, found
         self._changed, self._ended = threading.Event(), threading.Event()
         self._prepared: tuple[Live | None, dict[Key, Live]] = (None, {})
         self._thread = threading.Thread(target=self._prepare, name="ahead", daemon=True)
@@ -70,6 +75,7 @@ class Ahead:
             try:
                 if len(live) and not self._changed.is_set():
                     live.prepare()  # other answers than those that are prepared for start from it, too
+                    self._found(live)
                 for key, label in answers.items():
                     later = self._after(live, label)
                     if later is None:

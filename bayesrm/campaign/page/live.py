@@ -4,8 +4,9 @@ An answer conditions the last layer by Newton's method (:class:`bayesrm.design.l
 stay as the last full fit left them. While people read, what follows from either answer is prepared
 (:mod:`bayesrm.campaign.page.ahead`), and another process fits anew when enough answers came
 (:mod:`bayesrm.campaign.page.beside`): what it has found takes the place of the old posterior at once, with the answers
-that came meanwhile. Nobody waits for it, and every pair is the one that the design would choose given all answers that
-were kept before and the features of the last fit.
+that came meanwhile. Nobody waits for it. Every pair is the one that the design would choose given all answers that were
+kept before and the features of the last fit; where there was no time to prepare, it is the best of some hundred pairs
+that were good a moment ago, given all those answers, too.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class LiveChooser(Chooser):
         self._live, self._digest, self._labels = first.live, first.digest, first.labels
         self._annotators = first.annotators
         self._fits, self._since = 1, 0
-        self._beside, self._ahead = FitterBeside(campaign, request, here.own), Ahead(self._look)
+        self._beside, self._ahead = FitterBeside(campaign, request, here.own), Ahead(self._look, self._learn)
         self._batch: int | None = None
         self._made = 0
         self._wanted, self._ended = threading.Event(), threading.Event()
@@ -91,10 +92,10 @@ class LiveChooser(Chooser):
         return max(0, min(self._request.size - self._made, len(self._live)))
 
     def ask(self, telling: Telling) -> Question | None:
-        """The pair that the design would ask now; nobody else gets it."""
+        """The pair that the design would ask now, or nearly; nobody else gets it."""
         while self.left():
             live = self._live.copy()
-            selection = live.next()
+            selection = live.next(exact=False)
             pair = Comparisons(selection.first, selection.second)
             live.leave_out(pair)
             self._live = live
@@ -171,6 +172,14 @@ class LiveChooser(Chooser):
             for (question, who), better in zip(shown, likely ^ other, strict=True)
             for answer in self._sides(question, who, "first" if better else "second")
         }
+
+    def _learn(self, live: Live) -> None:
+        """Take over which pairs are good where an answer came while they were looked for."""
+        with self._desk.lock:
+            if self._live is not live and self._live.posterior.model is live.posterior.model:
+                later = self._live.copy()
+                later.learn(live)
+                self._live = later
 
     def _sides(self, question: Question, who: str, verdict: str) -> list[Answer]:
         """The answers that prefer one side: that it is better, or by how many points of the scale."""

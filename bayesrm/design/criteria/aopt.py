@@ -24,6 +24,7 @@ class AOptimal(Criterion):
 
     name: ClassVar[str] = "aopt"
     requires: ClassVar[frozenset[str]] = frozenset({"features"})
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The targets are the axes of β, L⁻¹e_k."""

@@ -23,6 +23,7 @@ class BALD(Criterion):
     requires: ClassVar[frozenset[str]] = frozenset({"spread"})
     default_selector: ClassVar[str] = "top"
     selects_itself: ClassVar[bool] = True
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Mutual information of each pair's outcome with the parameters."""

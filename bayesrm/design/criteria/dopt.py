@@ -22,6 +22,7 @@ class DOptimal(Criterion):
 
     name: ClassVar[str] = "dopt"
     requires: ClassVar[frozenset[str]] = frozenset({"features"})
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Features whitened by the prior, posterior-averaged Fisher weights."""

@@ -20,6 +20,7 @@ class Entropy(Criterion):
     name: ClassVar[str] = "entropy"
     default_selector: ClassVar[str] = "top"
     selects_itself: ClassVar[bool] = True
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Predictive entropies; the posterior's mean probabilities, or the point's."""

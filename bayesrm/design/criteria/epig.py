@@ -43,6 +43,7 @@ class EPIG(Criterion):
     """
 
     name: ClassVar[str] = "epig"
+    needs_all_candidates: ClassVar[bool] = False
 
     targets: Pairs | ResponsePool | None = None
     size: Count = 256

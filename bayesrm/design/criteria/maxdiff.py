@@ -20,6 +20,7 @@ class MaxDiff(Criterion):
     default_selector: ClassVar[str] = "top"
     selects_itself: ClassVar[bool] = True
     promises_gain: ClassVar[bool] = False
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Absolute differences of the posterior means."""

@@ -20,6 +20,7 @@ class PastAwareDOptimal(Criterion):
     """The paper's PA D-opt: most Fisher information given past labels, the largest loss of posterior entropy."""
 
     name: ClassVar[str] = "pa-dopt"
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """Responses whitened by the posterior, posterior-averaged Fisher weights."""

@@ -38,6 +38,7 @@ class RankRegret(Criterion):
     """
 
     name: ClassVar[str] = "rank"
+    needs_all_candidates: ClassVar[bool] = False
 
     targets: Pairs | ResponsePool | None = None
     size: Count = 256

@@ -23,6 +23,7 @@ class RankVOptimal(VOptimal):
     """Least variance of the logits of pairs within prompts, whatever the candidates."""
 
     name: ClassVar[str] = "rank-vopt"
+    needs_all_candidates: ClassVar[bool] = False
 
     def objective(self, posterior: RewardPosterior, candidates: CandidateSet) -> Objective:
         """The fall of the mean variance of random pairs within prompts."""

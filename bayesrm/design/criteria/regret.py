@@ -41,6 +41,7 @@ class BestOfNRegret(Criterion):
     """
 
     name: ClassVar[str] = "regret"
+    needs_all_candidates: ClassVar[bool] = False
 
     targets: ResponsePool | None = None
     size: Count = 256

@@ -30,6 +30,7 @@ class Exchange(Selector):
     """Greedy, followed by swaps for as long as they help."""
 
     name: ClassVar[str] = "exchange"
+    first_is_best: ClassVar[bool] = True
 
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator

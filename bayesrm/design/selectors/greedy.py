@@ -28,6 +28,7 @@ class Greedy(Selector):
     """The pair that adds most to those already chosen, again and again."""
 
     name: ClassVar[str] = "greedy"
+    first_is_best: ClassVar[bool] = True
 
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator

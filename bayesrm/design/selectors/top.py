@@ -18,6 +18,7 @@ class Top(Selector):
     """The pairs of highest gain on their own, blind to what they share."""
 
     name: ClassVar[str] = "top"
+    first_is_best: ClassVar[bool] = True
 
     def choose(
         self, objective: Objective, candidates: CandidateSet, size: int, generator: np.random.Generator
