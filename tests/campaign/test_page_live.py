@@ -266,6 +266,11 @@ def test_caps_are_about_batches(asked):
         LiveChooser(campaign, Request(per_prompt=1))
 
 
+def test_whom_to_ask_is_chosen_of_batches(asked):
+    with pytest.raises(InvalidInputError, match="without choose_annotators"):
+        LiveChooser(asked(0), Request(choose_annotators=True, annotators={"ana": None}, design="pa-dopt"))
+
+
 def test_preparing_ends_where_it_is_ended_just_after_it_settled(monkeypatch):
     """What ends it must not be taken for a change that was seen."""
     ahead = Ahead(lambda: (None, {}), lambda live: None)

@@ -52,10 +52,15 @@ class LiveChooser(Chooser):
     Raises
     ------
     InvalidInputError
-        Where the request has caps, or no pair is left.
+        Where the request has caps or chooses annotators, or no pair is left.
     """
 
     def __init__(self, campaign: Campaign, request: Request) -> None:
+        if request.choose_annotators:
+            raise InvalidInputError(
+                "expected a request without choose_annotators, as whoever is at a live page gets the next pair, got "
+                "one with it: ask a batch with Campaign.ask, whose questions the page shows to those they are for"
+            )
         self._request = request
         self._seed, self._tag = int(campaign.settings["seed"]), campaign.settings["tag"]
         self._points = campaign.configuration.points

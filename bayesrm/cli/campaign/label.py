@@ -19,7 +19,7 @@ from bayesrm.utils.wording import counted
 @campaign_app.command(
     epilog="Example:  [bold]bayesrm campaign label runs/labels --annotator anna --annotator bert[/bold]"
 )
-@with_options(AskSettings, leave_out=("list_size", "second_answers", "choose_annotators"))
+@with_options(AskSettings, leave_out=("list_size", "second_answers", "choose_annotators", "prices"))
 def label(
     directory: Folder,
     annotator: Annotated[
