@@ -19,9 +19,10 @@ PAGE = (ROOT / "docs/contributing/new-parts.md").read_text()
 KNOWN, *SECTIONS = PAGE.split("\n## ")
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 DRIVER = """
-import os, runpy, shlex, sys, traceback
-import matplotlib.figure, pyro, transformers
-import bayesrm.inspection, bayesrm.reports.runs, bayesrm.runs.sweep
+import gc, os, pkgutil, runpy, shlex, sys, traceback
+from importlib import import_module
+import dask.array, dask.distributed, h5netcdf, torch._dynamo, transformers.models.bert.modeling_bert
+import bayesrm
 from bayesrm.cli import main
 from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.inference.fitting import training
@@ -39,8 +40,13 @@ def use(folder):
             if stop.code:
                 raise
 
+for module in pkgutil.walk_packages(bayesrm.__path__, "bayesrm."):
+    if not module.name.endswith("__main__"):
+        import_module(module.name)
 load_arviz()
 training.MAX_STEPS = 12
+gc.collect()
+gc.freeze()
 for folder in map(str.strip, sys.stdin):
     child = os.fork()
     if child == 0:
