@@ -34,7 +34,7 @@ SMALLER = {
 
 
 @pytest.fixture
-def follow(monkeypatch, tmp_path):
+def follow(monkeypatch, short_training, tmp_path):
     """``follow(page)``: do what a page says, in an empty folder beside the data; the names that its cells define."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODEL", "")
