@@ -27,6 +27,7 @@ extensions = [
     "parts",
     "new_part",
     "import_picture",
+    "words",
 ]
 exclude_patterns = ["_build", "_ext", "generated/handoffs.md", "generated/formats.md"]
 templates_path = ["_templates"]
