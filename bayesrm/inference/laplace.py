@@ -49,6 +49,14 @@ def refit(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPo
     return laplace_posterior(posterior.model, posterior.pool, preferences, joint, find_mode(joint, start))
 
 
+def relearn(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPosterior:
+    """What an encoder of the same kind learns from other preferences, afresh."""
+    model = posterior.model.fresh(0)
+    model.automatic = False
+    model.encoder.requires_grad_(True)
+    return Laplace().fit(model, posterior.pool, preferences, 0, posterior.location.device)
+
+
 def laplace_posterior(
     model: RewardModel, pool: ResponsePool, preferences: Preferences, joint: LogJoint, mode: Mode
 ) -> GaussianPosterior:
@@ -67,4 +75,5 @@ def laplace_posterior(
         joint=mode.joint,
         inference=Laplace.name,
         laplace=refit,
+        relearn=relearn,
     )

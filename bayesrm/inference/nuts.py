@@ -36,6 +36,7 @@ from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.span import coordinates
 from bayesrm.inference.laplace import refit as laplace_refit
+from bayesrm.inference.laplace import relearn
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.draws import DrawsPosterior, shrunk_information
@@ -146,6 +147,7 @@ def _sampled(
         drawn=drawn,
         inference=Nuts.name,
         laplace=laplace_refit,
+        relearn=relearn,
         attributes={
             "tuning_draws": sampling.warmup,
             "divergences": int(drawn.stats["diverging"].sum()),

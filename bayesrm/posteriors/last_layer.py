@@ -83,6 +83,8 @@ class LastLayerPosterior(RewardPosterior):
         Features that need not be computed again, see :meth:`remembering`.
     laplace
         Laplace's fit of the last layer, for what takes many fits; None where a point stands for the posterior.
+    relearn
+        Trains an encoder of the same kind on other preferences, and fits its last layer by Laplace; None as above.
     """
 
     provides: ClassVar[frozenset[str]] = frozenset({"spread", "features"})
@@ -103,6 +105,14 @@ class LastLayerPosterior(RewardPosterior):
     laplace: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior] | None = field(
         default=None, kw_only=True
     )
+    relearn: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior] | None = field(
+        default=None, kw_only=True
+    )
+
+    @property
+    def learns_features(self) -> bool:
+        """Whether the features come from a body with parameters, which the same labels have trained."""
+        return next(self.model.encoder.body.parameters(), None) is not None
 
     @property
     def information_cholesky(self) -> Float[Tensor, "feature feature"]:

@@ -271,13 +271,8 @@ def _scale_is_open(posterior: LastLayerPosterior) -> bool:
         len(posterior.preferences) > 0
         and model.program is None
         and not model.scale_given
-        and not learns_features(posterior)
+        and not posterior.learns_features
     )
-
-
-def learns_features(posterior: LastLayerPosterior) -> bool:
-    """Whether the features come from a body with parameters, which the same labels have trained."""
-    return next(posterior.model.encoder.body.parameters(), None) is not None
 
 
 def _spread(posterior: LastLayerPosterior) -> float:

@@ -19,6 +19,10 @@ pair share one η. What says how large s is, is that answers about the same resp
 most in repeated answers to one pair, less in pairs that share one response; answers that share nothing say nothing of
 it. The evidence is multiplied with log s ~ Normal(0, 0.5²); without labels s has this prior.
 
+Features that a network has learnt from the labels explain those labels better than others, so their evidence would take
+s for too small. Then prompts are split in two halves: a network that learnt from the labels of one says, with its
+posterior of β in place of the prior, what its features leave out of the labels of the other, and the reverse.
+
 An outcome between those of the likelihood, such as a tie under Bradley–Terry, stands for one of its neighbours, drawn
 so that its mean is kept: taken as two halves of an answer, ties would count as evidence that all responses are alike.
 """
@@ -41,7 +45,7 @@ from bayesrm.models.context import Context
 from bayesrm.models.features import difference
 from bayesrm.models.likelihoods.finite import shares
 from bayesrm.posteriors.expectation_propagation import Sites, propagate
-from bayesrm.types import Preferences, compact
+from bayesrm.types import Preferences, ResponsePool, compact
 
 if TYPE_CHECKING:
     from bayesrm.posteriors.last_layer import LastLayerPosterior
@@ -125,7 +129,7 @@ def unexplained(posterior: LastLayerPosterior) -> Unexplained:
     if len(labels) and not Context.of(labels, posterior.location.device).has_rankings:
         asked = _Asked.of(labels)
         pairs, repeated = len(asked.first), int((np.bincount(asked.pair) > 1).sum())
-        log_density += CubicSpline(np.log(KNOTS), _evidence(posterior, asked))(np.log(GRID))
+        log_density += CubicSpline(np.log(KNOTS), _evidence(posterior, labels))(np.log(GRID))
     density = np.exp(log_density - log_density.max())  # the grid is even in log s, as the prior's density is
     return Unexplained(GRID, density / density.sum(), pairs, repeated)
 
@@ -159,15 +163,67 @@ class _Asked:
         return cls(labels, ends[:, 0], ends[:, 1], pair, sign)
 
 
-def _evidence(posterior: LastLayerPosterior, asked: _Asked) -> Float[np.ndarray, "knot"]:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of β before some labels, and the features that it is about.
+
+    Parameters
+    ----------
+    posterior
+        Whose features they are.
+    mean
+        (feature,) of β.
+    root
+        (feature, rank) C with Cov β = C Cᵀ.
+    """
+
+    posterior: LastLayerPosterior
+    mean: Float[Tensor, "feature"]
+    root: Float[Tensor, "feature rank"]
+
+    @classmethod
+    def before(cls, posterior: LastLayerPosterior) -> _Known:
+        """By the prior."""
+        mean, precision = posterior.prior
+        return cls(posterior, mean, torch.diag(precision.rsqrt()))
+
+    @classmethod
+    def after(cls, posterior: LastLayerPosterior) -> _Known:
+        """By the labels that it was fitted to."""
+        return cls(posterior, posterior.location, posterior.covariance_factor)
+
+
+def _evidence(posterior: LastLayerPosterior, labels: Preferences) -> Float[np.ndarray, "knot"]:
     """Log evidence of every knot."""
+    if posterior.relearn is None or not posterior.learns_features:
+        return _evidence_of(posterior, _Known.before(posterior), _Asked.of(labels))
+    total = np.zeros(len(KNOTS))
+    halves = _halves(posterior.pool, labels)
+    for known, unseen in (halves, halves[::-1]):
+        if len(unseen):
+            learnt = _Known.after(posterior.relearn(posterior, known))
+            total += _evidence_of(posterior, learnt, _Asked.of(unseen))
+    return total
+
+
+def _halves(pool: ResponsePool, labels: Preferences) -> tuple[Preferences, Preferences]:
+    """The labels of either half of the prompts that have any, and none across; of responses, where it is one prompt."""
+    owner = pool.group if len(np.unique(pool.group[labels.first])) > 1 else np.arange(len(pool))
+    ends = owner[labels.first], owner[labels.second]
+    those = rng.stream(0, "halves of the labels").permutation(np.unique(np.concatenate(ends)))
+    first, second = (np.isin(end, those[::2]) for end in ends)
+    return labels[np.flatnonzero(first & second)], labels[np.flatnonzero(~first & ~second)]
+
+
+def _evidence_of(posterior: LastLayerPosterior, known: _Known, asked: _Asked) -> Float[np.ndarray, "knot"]:
+    """Log evidence of every knot, given what is known of β and the posterior's nuisance parameters."""
     device = posterior.location.device
     used, first, second = compact(asked.first, asked.second)
-    features = posterior.features(posterior.pool, used)
+    features = known.posterior.features(posterior.pool, used)
     first_at, second_at = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
     z = difference(features, first_at, second_at)
-    location, precision = posterior.prior
-    explained, expected = (z / precision) @ z.T, z @ location
+    spread = z @ known.root
+    explained, expected = spread @ spread.T, z @ known.mean
     own = (
         (first_at[:, None] == first_at).double()
         + (second_at[:, None] == second_at).double()

@@ -69,13 +69,6 @@ def test_one_answer_a_pair_says_nothing_and_many_say_all_there_is():
     assert 1.5 < found[-1] < 2.0
 
 
-def test_of_features_that_a_network_has_learnt_it_says_so(pool, preferences, short_training):
-    posterior = brm.fit(brm.RewardModel(pool.dim, "mlp"), pool, preferences)
-    finding = Unexplained().run(Subject(posterior.to_datatree(16), posterior))
-    assert finding.status == "note"
-    assert "a network has learnt them" in finding.sentence
-
-
 def test_without_labels_or_a_last_layer_it_does_not_apply(pool, preferences, short_training):
     prior = brm.fit(brm.RewardModel(pool.dim, "linear"), pool, brm.Preferences.none())
     assert Unexplained().run(Subject(prior.to_datatree(16), prior)) is None

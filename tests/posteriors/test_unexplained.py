@@ -9,6 +9,8 @@ from scipy.special import expit
 
 import bayesrm as brm
 from bayesrm.errors import CapabilityError
+from bayesrm.inference.laplace import relearn
+from bayesrm.posteriors import unexplained as module
 from bayesrm.posteriors.expectation_propagation import propagate
 from bayesrm.posteriors.tails import sample
 from bayesrm.posteriors.unexplained import PRIOR_MEAN, PRIOR_SD, stretch, unexplained
@@ -156,3 +158,68 @@ def test_labels_say_how_large_it_is_where_answers_are_repeated():
     model = brm.RewardModel(pool, encoder="linear")
     assert brm.fit(model, pool, prefs).unexplained.identified
     assert not brm.fit(model, pool, prefs[:20]).unexplained.identified
+
+
+def test_the_evidence_of_some_labels_given_others_is_that_of_all_less_that_of_the_others():
+    """log p(y_A, y_B) − log p(y_A) = log p(y_B | y_A), where u is next to nothing: within the error of Laplace."""
+    pool, _, prefs = _world(0, 0.1, labels=120)
+    model = brm.RewardModel(pool, encoder="linear", prior_scale=1.0)
+    known, unseen = module._halves(pool, prefs)
+    whole, half = (brm.fit(model, pool, labels) for labels in (prefs, known))
+
+    def evidence(prior: module._Known, labels: brm.Preferences) -> float:
+        return float(module._evidence_of(whole, prior, module._Asked.of(labels))[0])
+
+    before = module._Known.before(whole)
+    given = evidence(before, known.append(unseen)) - evidence(before, known)
+    assert evidence(module._Known.after(half), unseen) == pytest.approx(given, abs=0.1)
+    assert abs(evidence(before, unseen) - given) > 0.5
+
+
+@pytest.mark.parametrize("scope", ["within-prompt", "cross-prompt"])
+def test_halves_share_no_prompt_and_within_prompts_lose_no_label(scope):
+    pool, _, _ = _world(0, 1.0)
+    asked = brm.candidates(pool, scope, size=200, seed=0)
+    labels = brm.Preferences(asked.first, asked.second, np.ones(200))
+    halves = module._halves(pool, labels)
+    prompts = [set(pool.group[half.first]) | set(pool.group[half.second]) for half in halves]
+    assert not prompts[0] & prompts[1]
+    assert min(map(len, halves)) > 20
+    if scope == "within-prompt":
+        assert sum(map(len, halves)) == 200
+    alone = brm.ResponsePool(pool.embeddings, np.zeros(len(pool), dtype=np.int64))
+    responses = [set(half.first) | set(half.second) for half in module._halves(alone, labels)]
+    assert responses[0]
+    assert responses[1]
+    assert not responses[0] & responses[1]
+
+
+def test_a_network_does_not_take_what_it_has_fitted_for_what_it_knows():
+    """Its own labels it explains better than others: as if nothing were left out."""
+    small, _, prefs = _world(1, 1.5, labels=300)
+    noise = np.random.default_rng(0).normal(size=(len(small), 44)).astype(np.float32)
+    pool = brm.ResponsePool(np.hstack([small.embeddings, noise]), small.prompt)
+    posterior = brm.fit(brm.RewardModel(pool, encoder="mlp"), pool, prefs)
+    assert posterior.learns_features
+    own = module._evidence_of(posterior, module._Known.before(posterior), module._Asked.of(prefs))
+    held_out = module._evidence(posterior, prefs)
+    assert (held_out[-2] - held_out[0]) - (own[-2] - own[0]) > 2.0
+    # Of features that saw no label nothing is learnt anew.
+    linear = brm.fit(brm.RewardModel(pool, encoder="linear"), pool, prefs)
+    assert not linear.learns_features
+    np.testing.assert_array_equal(
+        module._evidence(linear, prefs),
+        module._evidence_of(linear, module._Known.before(linear), module._Asked.of(prefs)),
+    )
+
+
+def test_what_is_learnt_anew_is_a_network_of_the_same_kind_and_the_same_each_time(short_training):
+    pool, _, prefs = _world(0, 1.0, labels=60)
+    posterior = brm.fit(brm.RewardModel(pool, encoder="mlp"), pool, prefs)
+    weights = [parameter.clone() for parameter in posterior.model.encoder.parameters()]
+    one, same = (relearn(posterior, prefs[np.arange(30)]) for _ in range(2))
+    torch.testing.assert_close(one.location, same.location, rtol=0, atol=0)
+    assert type(one.model.encoder) is type(posterior.model.encoder)
+    assert not torch.equal(next(one.model.encoder.parameters()), weights[0])
+    for before, after in zip(weights, posterior.model.encoder.parameters(), strict=True):
+        torch.testing.assert_close(before, after, rtol=0, atol=0)

@@ -18,7 +18,7 @@ from bayesrm.diagnostics.repeats import (
     pairs_to_repeat,
 )
 from bayesrm.posteriors.last_layer import LastLayerPosterior
-from bayesrm.posteriors.predictive import Coverage, Predictive, learns_features
+from bayesrm.posteriors.predictive import Coverage, Predictive
 from bayesrm.types import ResponsePool
 from bayesrm.utils.wording import counted
 
@@ -59,14 +59,6 @@ class Unexplained(Check):
             f"features leave out: a standard deviation of {low:.2f} to {high:.2f} logits (90% interval), from "
             f"{counted(u.pairs, 'pair')}, {u.repeated} of them answered more than once"
         )
-        if learns_features(posterior):
-            return Finding(
-                self.name,
-                "note",
-                f"{figures}. That takes the features as known; here a network has learnt them from the same labels, "
-                "and intervals cover less than that. Use encoder='auto', 'layers' or 'kernel' where intervals matter.",
-                data,
-            )
         if as_it_should_be(coverage):
             return Finding(self.name, "good", f"{figures}.", data)
         return Finding(self.name, "note", f"{figures}. {self._what_to_do(predictive, posterior.pool)}", data)
