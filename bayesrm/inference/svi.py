@@ -29,7 +29,6 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.inference.base import Inference, train_encoder
-from bayesrm.inference.fitting.adam import Adam
 from bayesrm.inference.fitting.elbo_descent import ElboDescent
 from bayesrm.inference.fitting.guides import FullGuide, LowRankGuide, site_order
 from bayesrm.inference.fitting.nested import find_mode
@@ -194,10 +193,10 @@ def _ascend(guide: Any, program: Any, arguments: tuple[Any, ...], particles: int
     """Steps of falling size, each size until the ELBO rises no more; the guide ends at the average of the last."""
     parameters = [parameter for _, parameter in sorted(guide.named_parameters())]
     negative_elbo = Trace_ELBO(num_particles=particles)(program, guide)
-    optimizer = Adam(parameters, RATES[0])
+    optimizer = torch.optim.Adam(parameters)
     show = len(arguments[1]) * particles * WINDOW * MOST_WINDOWS > LONG_WORK
     for rate in bar(RATES, "Maximising the ELBO", len(RATES), show):
-        optimizer.set_rate(rate * min(1.0, 8 / math.sqrt(guide.latent_dim)))
+        optimizer.param_groups[0]["lr"] = rate * min(1.0, 8 / math.sqrt(guide.latent_dim))
         best: list[float] = []
         tired, taken, sums = 0, 0, [torch.zeros_like(parameter) for parameter in parameters]
         for _ in range(MOST_WINDOWS):

@@ -43,8 +43,8 @@ class ElboDescent(Descent):
             self._guide.loc.copy_(first[self._order])
         self._negative_elbo = Trace_ELBO(num_particles=PARTICLES)(program, self._guide)
         spread = [value for name, value in sorted(self._guide.named_parameters()) if name != "loc"]
-        self._optimizer.add([self._guide.loc])
-        self._optimizer.add(spread, GUIDE_RATE)
+        self._optimizer.add_param_group({"params": [self._guide.loc]})
+        self._optimizer.add_param_group({"params": spread, "lr": GUIDE_RATE})
 
     def finish(self) -> tuple[Float[Tensor, "feature"], Float[Tensor, "nuisance"]]:
         """The mean of the guide; the encoder is set to evaluation."""

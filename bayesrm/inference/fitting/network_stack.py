@@ -20,7 +20,6 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.errors import CapabilityError
 from bayesrm.inference.fitting import training
-from bayesrm.inference.fitting.adam import Adam
 from bayesrm.inference.fitting.linear_part import suggest_scales
 from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.intercepts import PromptIntercepts
@@ -77,7 +76,7 @@ class NetworkStack:
         self._nuisance = self._space.start().to(self._beta).repeat(len(seeds), 1).requires_grad_(True)
         trainable = {name for name, value in model.encoder.body.named_parameters() if value.requires_grad}
         weights = [value.requires_grad_(True) for name, value in self._state.items() if name in trainable]
-        self._optimizer = Adam([self._beta, self._nuisance, *weights], training.LEARNING_RATE)
+        self._optimizer = torch.optim.Adam([self._beta, self._nuisance, *weights], lr=training.LEARNING_RATE)
         self._minibatches = rng.stream(seed, "minibatches")
         self._taken = 0
 

@@ -18,7 +18,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.inference.fitting.adam import Adam
 from bayesrm.models.context import Context
 from bayesrm.models.encoders import WithLinearFeatures
 from bayesrm.models.nuisance import NuisanceSpace
@@ -221,7 +220,7 @@ class Descent:
         self._space = model.nuisance_space(data.context, data.inputs.device)
         self._nuisance = self._space.start().to(start).requires_grad_(True)
         parameters = [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
-        self._optimizer = Adam([self._free, self._nuisance, *parameters], LEARNING_RATE)
+        self._optimizer = torch.optim.Adam([self._free, self._nuisance, *parameters], lr=LEARNING_RATE)
         self._minibatches = rng.stream(seed, "minibatches")
         self._taken = 0
 
