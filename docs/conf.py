@@ -28,6 +28,7 @@ extensions = [
     "new_part",
     "import_picture",
     "words",
+    "printed",
 ]
 exclude_patterns = ["_build", "_ext", "generated/handoffs.md", "generated/formats.md"]
 templates_path = ["_templates"]
@@ -74,6 +75,19 @@ for colours in ("FORCE_COLOR", "CLICOLOR_FORCE"):  # pages have none
 os.chdir(tempfile.mkdtemp(dir={str(_work)!r}))
 os.symlink({str(DOCS.parent / "data")!r}, "data")
 del os, tempfile, warnings, colours
+
+
+def _bash(line, cell):
+    # What commands print, in one piece: IPython's %%bash passes on 100 bytes at a time, and lines broke there.
+    import subprocess, sys
+
+    done = subprocess.run(["bash", "-ec", cell], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+    print(done.stdout, end="", flush=True)
+    print(done.stderr, end="", flush=True, file=sys.stderr)
+    done.check_returncode()
+
+
+get_ipython().register_magic_function(_bash, "cell", "bash")
 """
 )
 (_startup.parent / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")

@@ -30,6 +30,8 @@ BACKGROUND = 2_000
 """Responses that a projection shows beside those of the batch, evenly spaced over the pool."""
 SHOWN = 60
 """Characters of a text in what is printed; the table itself has all of them."""
+TEXTS = {"first_text", "second_text", "text"}
+FIGURES = "{:.4g}".format
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +59,25 @@ class Explanation:
     design: str
 
     def __str__(self) -> str:
-        shown = self.table.copy()
-        for name in ("first_text", "second_text"):
-            if name in shown:
-                shown[name] = [" ".join(str(text).split())[:SHOWN] for text in shown[name]]
-        return f"{counted(len(shown), 'pair')} chosen by {self.design}\n{shown.to_string(float_format='{:.4g}'.format)}"
+        return f"{self._title}\n{shortened(self.table).to_string(float_format=FIGURES)}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<p>{counted(len(self.table), 'pair')} chosen by {self.design}</p>{self.table.to_html()}"
+        return f"<p>{self._title}</p>{shortened(self.table).to_html(float_format=FIGURES)}"
+
+    @property
+    def _title(self) -> str:
+        return f"{counted(len(self.table), 'pair')} chosen by {self.design}"
+
+
+def shortened(table: pd.DataFrame) -> pd.DataFrame:
+    """A table to be looked at, where a text takes one line."""
+    shown = table.copy()
+    for name in TEXTS & set(shown):
+        lines = [" ".join(str(text).split()) for text in shown[name]]
+        shown[name] = [line if len(line) <= SHOWN else line[: SHOWN - 1] + "…" for line in lines]
+    return shown
 
 
 def explain(posterior: RewardPosterior, selection: Selection, pool: ResponsePool) -> Explanation:

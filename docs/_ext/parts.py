@@ -64,8 +64,8 @@ def _catalogue(page: str, title: str, parts: Mapping[str, type]) -> str:
 
 
 def _anchor(page: str, name: str) -> str:
-    """Parts of two kinds may have the same name."""
-    return f"{page}-{name}"
+    """The id that docutils gives to this target; parts of two kinds may have the same name."""
+    return nodes.make_id(f"{page}-{name}")
 
 
 def _module_docstring(part: type) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy.special import expit
 
 import bayesrm as brm
 from bayesrm import cli
+from bayesrm.design.explanation import Explanation
 from bayesrm.errors import InvalidInputError
 from bayesrm.inspection.explain import explain_run
 from bayesrm.plots.runs import batch_projection, save
@@ -55,6 +57,16 @@ def test_the_table_says_what_the_posterior_knew(told, preferences, inference):
     assert text.startswith("8 pairs chosen by pa-dopt\n")
     assert f"response {batch.first[0]}" in text
     assert "<table" in explanation._repr_html_()
+
+
+def test_a_text_takes_one_line_of_what_is_printed_and_is_whole_in_the_table():
+    text = "word\n" * 40 + "<b>"
+    table = pd.DataFrame({"gain": [1 / 3], "first_text": [text], "second_text": ["short\ntext"]})
+    explanation = Explanation(table, xr.Dataset(), "epig")
+    for printed in (str(explanation), explanation._repr_html_()):
+        assert all(part in printed for part in ("word " * 11 + "word…", "short text", "0.3333"))
+        assert printed.count("word") == 12
+    assert explanation.table["first_text"][0] == text
 
 
 def test_the_projection_keeps_distances_and_can_be_drawn(world, tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int64
 
-from bayesrm.design.explanation import SHOWN
+from bayesrm.design.explanation import FIGURES, shortened
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import ResponsePool
@@ -34,17 +34,16 @@ class ListExplanation:
     design: str
 
     def __str__(self) -> str:
-        shown = self.table.copy()
-        if "text" in shown:
-            shown["text"] = [" ".join(str(text).split())[:SHOWN] for text in shown["text"]]
-        lists = counted(self.table.index.get_level_values("list").nunique(), "list")
-        return f"{lists} chosen by {self.design}\n{shown.to_string(float_format='{:.4g}'.format)}"
+        return f"{self._title}\n{shortened(self.table).to_string(float_format=FIGURES)}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        lists = counted(self.table.index.get_level_values("list").nunique(), "list")
-        return f"<p>{lists} chosen by {self.design}</p>{self.table.to_html()}"
+        return f"<p>{self._title}</p>{shortened(self.table).to_html(float_format=FIGURES)}"
+
+    @property
+    def _title(self) -> str:
+        return f"{counted(self.table.index.get_level_values('list').nunique(), 'list')} chosen by {self.design}"
 
 
 def explain_lists(
