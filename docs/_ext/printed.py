@@ -16,7 +16,7 @@ UNBROKEN = re.compile(r"(\S*[-–]\S+)")
 
 def is_row(line: str) -> bool:
     """Whether a line has columns (blanks between words, or before them) or is a rule."""
-    return bool(re.search(r"\S {2,}\S|^ +\S|[─━]{3}", line))
+    return bool(re.search(r"\S {2,}\S|^ {2,}\S|[─━]{3}", line))
 
 
 def runs(lines: list[str]) -> list[tuple[bool, str]]:
