@@ -16,11 +16,13 @@ from threading import Thread
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client
 
 import bayesrm as brm
 from bayesrm.errors import BayesRMError, InvalidInputError
 from bayesrm.runs.cell import CELL_FILE, Cell
 from bayesrm.runs.config import RunConfig
+from bayesrm.runs.results import open_results
 from bayesrm.runs.sweep import _rounds_done, combined, sweep
 from bayesrm.runs.worker import carry_out
 
@@ -67,9 +69,24 @@ def cells(pools: Path, out: Path, script: bool = False, **settings: object) -> l
     ]  # fmt: skip
 
 
+def content(cell: Cell) -> dict[str, object]:
+    """What the results of a cell hold, in its order and to the bit.
+
+    The bytes of the file say less: how HDF5 lays it out depends on when Python lets go of what was written, and the
+    profiler of a Dask worker holds on to that for some moments.
+    """
+    with open_results(cell.folder) as groups:
+        groups = groups.load()
+    return {
+        f"{name}/{variable}": (value.dims, value.dtype, value.values.tobytes(), str(value.attrs))
+        for name in groups.groups
+        for variable, value in groups[name].to_dataset().variables.items()
+    } | {name: str(groups[name].attrs) for name in groups.groups}
+
+
 def assert_same(some: list[Cell], others: list[Cell]) -> None:
     for one, other in zip(some, others, strict=True):
-        assert (one.folder / "results.nc").read_bytes() == (other.folder / "results.nc").read_bytes()
+        assert content(one) == content(other)
     left, right = (combined(each)["trajectory"].to_dataset() for each in (some, others))
     xr.testing.assert_identical(left, right.drop_vars("labels_seen", errors="ignore"))
 
@@ -112,6 +129,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(pools, tmp_path
     scheduler = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     worker = ("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
     kept: dict[Path, int] = {}
+    lost: set[str] = set()
     failures: dict[str, str] = {}
     with process(*scheduler, "--scheduler-file", str(contact)):
         wait_for(lambda: contact.exists() and contact.stat().st_size > 0)
@@ -120,21 +138,26 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(pools, tmp_path
             process(*worker, address, "--local-directory", str(tmp_path)) as victim,
             process(*worker, address, "--local-directory", str(tmp_path)),
         ):
+            with Client(address) as client:  # else the first might have carried out all before the second is there
+                client.wait_for_workers(2, timeout=PATIENCE)
             thread = Thread(target=lambda: failures.update(sweep(asked, out, scheduler=address)))
             thread.start()
             wait_for(lambda: sum(map(in_the_middle, asked)) == 2)
             victim.send_signal(signal.SIGKILL)
             victim.wait()
+            lost = {cell.name for cell in asked if not (cell.folder / CELL_FILE).exists()}
             kept = {
                 path: path.stat().st_mtime_ns
                 for path in out.rglob("*")
-                if path.is_file() and (path.parent.name == "rounds" or path.name == CELL_FILE)
+                if path.is_file() and (path.match("rounds/[0-9]*") or path.name == CELL_FILE)
             }
             thread.join(PATIENCE)
             assert not thread.is_alive()
     assert not failures
-    lines = (out / "measured.log").read_text().splitlines()
-    assert sorted(line.split()[0] for line in lines) == sorted(cell.name for cell in asked)
+    lines = [line.split() for line in (out / "measured.log").read_text().splitlines()]
+    # A cell that was killed while it was measured, or just after, is measured again.
+    counted = [name for name, by in lines if name not in lost or by != str(victim.pid)]
+    assert sorted(counted) == sorted(cell.name for cell in asked)
     assert not [path for path, changed in kept.items() if path.stat().st_mtime_ns != changed]
     assert len(kept) >= 12
     for cell in asked:
