@@ -29,7 +29,7 @@ from bayesrm.design.search.contenders import Contenders, Near
 from bayesrm.design.selection import Selection
 from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
-from bayesrm.posteriors.last_layer import with_features
+from bayesrm.posteriors.last_layer import LastLayerPosterior, with_features
 from bayesrm.posteriors.pairs import ListedPairs
 from bayesrm.types import Comparisons, Pairs, Preferences
 from bayesrm.utils.checked import Seed, checked
@@ -107,7 +107,7 @@ class Live:
         self._good = _ends(self._candidates, some)
         self._contenders: Contenders | None = None
         self._next: Selection | None = None
-        self._looked = False
+        self._looked = self._behind = False
 
     @property
     def posterior(self) -> RewardPosterior:
@@ -122,6 +122,7 @@ class Live:
         """An independent session that starts from this state: answers told to one are not seen by the other."""
         return copy.copy(self)
 
+    @checked
     def next(self, exact: bool = True) -> Selection:
         """The pair to ask, of gain in the units of the design; the same one until something was told or left out.
 
@@ -144,12 +145,16 @@ class Live:
 
     def prepare(self) -> None:
         """Find the next pair, and what makes it fast to find those after the next few answers, while nobody waits."""
+        if self._behind:
+            behind = with_features(self._posterior)
+            self._posterior, self._behind = behind.relabel(behind.preferences), False
         found = self._choose(SPARE)
         if self._design.best_of_any:
             self._look_around()
         if self._next is None:  # what was shown stays, though others are as good
             self._next = found
 
+    @checked
     def learn(self, other: Live) -> None:
         """Take over which pairs a session found to be good that looked for the best after this one was copied."""
         first, second = self._rows(other._good)
@@ -158,9 +163,23 @@ class Live:
         self._contenders, self._looked = other._contenders, other._looked
 
     @checked
-    def tell(self, preferences: Preferences) -> None:
-        """Refit with one answer or several, to whichever pairs of the pool; they are not asked again."""
-        self._posterior = self._posterior.condition(preferences)
+    def tell(self, preferences: Preferences, exact: bool = True) -> None:
+        """Refit with one answer or several, to whichever pairs of the pool; they are not asked again.
+
+        Parameters
+        ----------
+        preferences : Preferences
+            The answers.
+        exact : bool, default True
+            Whether parameters of the likelihood, such as how reliable each annotator is, follow at once. Otherwise the
+            rewards are refitted exactly given these, which follow with the next answer that is told exactly, or when
+            :meth:`prepare` is called.
+        """
+        if exact or not isinstance(self._posterior, LastLayerPosterior):
+            self._posterior, self._behind = self._posterior.condition(preferences), False
+        else:
+            self._posterior = self._posterior.condition_beta(preferences)
+            self._behind = len(self._posterior.nuisance) > 0
         self.leave_out(preferences)
 
     @checked
@@ -172,7 +191,7 @@ class Live:
         CapabilityError
             Where the posterior is not one of a last layer, so that only a new fit takes an answer back.
         """
-        self._posterior = with_features(self._posterior).relabel(preferences)
+        self._posterior, self._behind = with_features(self._posterior).relabel(preferences), False
         self.leave_out(preferences)
 
     @checked

@@ -125,7 +125,7 @@ def _variational(
     scored = [replace(mode, log_evidence=_elbo(mode, where.joint, seed)) for mode in (laplace, fitted)]
     best = where.outside(max(scored, key=lambda mode: mode.log_evidence))
     posterior = laplace_posterior(model, pool, preferences, joint, best)
-    return replace(posterior, refit=partial(refit, particles, seed), inference=Svi.name)
+    return replace(posterior, refit=partial(refit, particles, seed), refit_beta=None, inference=Svi.name)
 
 
 def _elbo(mode: Mode, joint: LogJoint, seed: int) -> float:

@@ -207,3 +207,43 @@ def test_what_a_pair_is_worth_depends_on_other_candidates_only_where_the_design_
     of_few, of_all = (criterion.objective(posterior, each).batch() for each in (few, everything))
     expected = of_all.gain(of_all.score()(everything.block_at(some)))
     torch.testing.assert_close(of_few.gain(of_few.score()(few.block_at(np.arange(20)))), expected)
+
+
+def test_how_reliable_people_are_follows_while_nobody_waits(pool):
+    """Told fast, rewards are those of a refit for the same slopes; prepared, they are those of an exact refit."""
+    random = np.random.default_rng(3)
+    asked = brm.candidates(pool, "cross-prompt", size=60, seed=5)
+    outcome = (random.random(60) < 0.5).astype(float)
+    names = np.array(["ana", "bo"])[np.arange(60) % 2]
+    labels = brm.Preferences(asked.first, asked.second, outcome, annotator=names)
+    model = brm.RewardModel(pool.dim, "linear", likelihood="annotators", prior_scale=1.0)
+    posterior = brm.fit(model, pool, labels)
+    live = Live(posterior, brm.candidates(pool, "cross-prompt", size=300), "pa-dopt")
+    told = brm.Preferences([0, 3], [150, 77], [1.0, 0.0], annotator=["ana", "bo"])
+    live.tell(told, exact=False)
+    fast, exact = live.posterior, posterior.condition(told)
+    torch.testing.assert_close(fast.nuisance, posterior.nuisance, rtol=0, atol=0)
+    assert not torch.allclose(exact.nuisance, posterior.nuisance, atol=1e-3)
+    gradient, _ = fast.log_joint.curvature(torch.cat([fast.nuisance, fast.location]))
+    assert float(gradient[len(fast.nuisance) :].abs().max()) < 1e-5
+    assert float((fast.location - posterior.location).abs().max()) > 1e-3
+    # What is known of the slopes stays, and how they go with the rewards is that of the new labels.
+    joint = [torch.cholesky_inverse(each.joint_cholesky)[:2, :2] for each in (fast, posterior)]
+    torch.testing.assert_close(*joint, rtol=1e-6, atol=1e-9)
+    spread = exact.covariance_factor.square().sum(dim=1).sqrt()
+    assert float(((fast.location - exact.location) / spread).abs().max()) < 0.5
+    live.prepare()
+    torch.testing.assert_close(live.posterior.nuisance, exact.nuisance, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(live.posterior.location, exact.location, atol=1e-3, rtol=1e-3)
+    # Somebody new has a slope of their own, which only an exact refit can add.
+    live.tell(brm.Preferences([5], [90], [1.0], annotator=["cy"]), exact=False)
+    assert live.posterior.context.annotators == ("ana", "bo", "cy")
+
+
+def test_without_nuisance_parameters_what_is_told_fast_is_told_exactly(pool, annotator):
+    live = Live(fitted(pool, annotator), brm.candidates(pool, "cross-prompt", size=300), "pa-dopt")
+    same = live.copy()
+    answer = annotator.label(live.next())
+    live.tell(answer, exact=False)
+    same.tell(answer)
+    torch.testing.assert_close(live.posterior.location, same.posterior.location, rtol=0, atol=0)

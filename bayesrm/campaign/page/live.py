@@ -5,8 +5,8 @@ stay as the last full fit left them. While people read, what follows from either
 (:mod:`bayesrm.campaign.page.ahead`), and another process fits anew when enough answers came
 (:mod:`bayesrm.campaign.page.beside`): what it has found takes the place of the old posterior at once, with the answers
 that came meanwhile. Nobody waits for it. Every pair is the one that the design would choose given all answers that were
-kept before and the features of the last fit; where there was no time to prepare, it is the best of some hundred pairs
-that were good a moment ago, given all those answers, too.
+kept before and the features of the last fit. Where there was no time to prepare, it is the best of some hundred pairs
+that were good a moment ago, given all those answers, too; how reliable each annotator is follows within a second.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class LiveChooser(Chooser):
             self._ahead.changed()  # what it is at is out of date, and would take time from this
             prepared = self._live.copy()
             try:
-                prepared.tell(as_preferences([question], [answer], self._points))
+                prepared.tell(as_preferences([question], [answer], self._points), exact=False)
             except InvalidInputError:
                 self._wanted.set()  # a ranking, which the likelihood does not take: that of the next full fit does
         self._live = prepared

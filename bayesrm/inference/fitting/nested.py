@@ -64,12 +64,7 @@ def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = No
     if q == 0:
         return maximise(joint, latent)
     at = _inside(joint, *joint.split(joint.start() if latent is None else latent))
-    if isinstance(start, Mode):
-        rows = start.joint.whiten(torch.eye(len(start.joint), dtype=torch.float64, device=at.nu.device)[:q])
-        covariance = rows @ rows.T
-        information = torch.cholesky_inverse(cholesky_factor(covariance))
-    else:
-        information = _positive(_curvature(joint, at))
+    information = _known_information(start, q) if isinstance(start, Mode) else _positive(_curvature(joint, at))
     for _ in range(MAX_STEPS):
         step = torch.linalg.solve(information, at.gradient)
         step = step * min(1.0, LONGEST / float(step.abs().max().clamp(min=1e-300)))
@@ -86,7 +81,29 @@ def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = No
             break
         information = _updated(information, found.nu - at.nu, at.gradient - found.gradient)
         at = found
-    return _joint_mode(joint, at)
+    return _joint_mode(joint, at, _positive(_curvature(joint, at)))
+
+
+def hold_nuisance(joint: LogJoint, start: Mode) -> Mode:
+    """The exact mode of β for the nuisance parameters of another mode, which keep their uncertainty, too."""
+    q = joint.nuisance.size
+    span = span_of(joint)
+    if span is not None:
+        inside = replace(start, beta=span.latent(start.latent)[q:])
+        return span.outside(_held(span.joint, inside, _known_information(start, q)))
+    return _held(joint, start, _known_information(start, q))
+
+
+def _held(joint: LogJoint, start: Mode, information: Float[Tensor, "nuisance nuisance"]) -> Mode:
+    mode, value = _given(joint, start.nuisance, start.beta)
+    return _joint_mode(joint, _Inside(start.nuisance, mode, value, torch.zeros_like(start.nuisance)), information)
+
+
+def _known_information(mode: Mode, nuisance: int) -> Float[Tensor, "nuisance nuisance"]:
+    """Of ν, whatever β is."""
+    axes = torch.eye(len(mode.joint), dtype=torch.float64, device=mode.beta.device)[:nuisance]
+    rows = mode.joint.whiten(axes)
+    return torch.cholesky_inverse(cholesky_factor(rows @ rows.T))
 
 
 @dataclass(frozen=True)
@@ -99,12 +116,17 @@ class _Inside:
     gradient: Float[Tensor, "nuisance"]
 
 
-def _inside(joint: LogJoint, nu: Float[Tensor, "nuisance"], beta: Float[Tensor, "feature"]) -> _Inside:
+def _given(joint: LogJoint, nu: Float[Tensor, "nuisance"], beta: Float[Tensor, "feature"]) -> tuple[Mode, float]:
+    """The mode of β for given ν, and g there."""
     with torch.no_grad():
         at = joint.nuisance.at(nu)
     given = replace(joint, nuisance=NuisanceSpace(lambda: at.values, joint.nuisance.device))
     mode = maximise(given, beta)
-    value = mode.log_evidence + float(at.log_prior)
+    return mode, mode.log_evidence + float(at.log_prior)
+
+
+def _inside(joint: LogJoint, nu: Float[Tensor, "nuisance"], beta: Float[Tensor, "feature"]) -> _Inside:
+    mode, value = _given(joint, nu, beta)
     if not math.isfinite(value):
         return _Inside(nu, mode, -math.inf, torch.zeros_like(nu))
     return _Inside(nu, mode, value, _gradient(joint, nu, mode))
@@ -166,9 +188,8 @@ def _positive(information: Float[Tensor, "nuisance nuisance"]) -> Float[Tensor, 
     return (vectors * values.clamp(min=1e-6 * float(values.max().clamp(min=1e-6)))) @ vectors.T
 
 
-def _joint_mode(joint: LogJoint, at: _Inside) -> Mode:
+def _joint_mode(joint: LogJoint, at: _Inside, information: Float[Tensor, "nuisance nuisance"]) -> Mode:
     """The Gaussian of (ν, β) with H for ν and β | ν ~ Normal(β̂ − Λ_ββ⁻¹ Λ_βν (ν − ν̂), Λ_ββ⁻¹)."""
-    information = _positive(_curvature(joint, at))
     q = len(at.nu)
     _, whole = joint.curvature(torch.cat([at.nu, at.mode.beta]))
     cross = torch.linalg.solve_triangular(at.mode.cholesky, whole[q:, :q], upper=False)
