@@ -197,7 +197,8 @@ class World:
         yield on("Design.select", design, posterior=w.posterior, candidates=w.candidates, size=1)
         yield on("Criterion.with_targets", EPIG, targets=some)
         live = lambda: brm.Live(w.posterior, w.candidates, "bald")  # noqa: E731
-        yield on("Live.tell", live, preferences=w.preferences[:1])
+        yield on("Live.next", live, exact=False)
+        yield on("Live.tell", live, preferences=w.preferences[:1], exact=False)
         yield on("Live.relabel", live, preferences=w.preferences[:1])
         yield on("Live.leave_out", live, pairs=some)
         yield on("Selection.explain", lambda: w.selection)
