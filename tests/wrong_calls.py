@@ -199,7 +199,7 @@ class World:
         live = lambda: brm.Live(w.posterior, w.candidates, "bald")  # noqa: E731
         yield on("Live.next", live, exact=False)
         yield on("Live.tell", live, preferences=w.preferences[:1], exact=False)
-        yield on("Live.relabel", live, preferences=w.preferences[:1])
+        yield on("Live.relabel", live, preferences=w.preferences[:1], exact=False)
         yield on("Live.leave_out", live, pairs=some)
         yield on("Selection.explain", lambda: w.selection)
         yield on("ListSelection.explain", lambda: w.lists)

@@ -178,20 +178,30 @@ class Live:
         if exact or not isinstance(self._posterior, LastLayerPosterior):
             self._posterior, self._behind = self._posterior.condition(preferences), False
         else:
-            self._posterior = self._posterior.condition_beta(preferences)
-            self._behind = len(self._posterior.nuisance) > 0
+            self._relabel_beta(self._posterior, self._posterior.preferences.append(preferences))
         self.leave_out(preferences)
 
     @checked
-    def relabel(self, preferences: Preferences) -> None:
+    def relabel(self, preferences: Preferences, exact: bool = True) -> None:
         """Refit with these answers in place of all that were told, as after one was taken back.
+
+        Parameters
+        ----------
+        preferences : Preferences
+            All answers.
+        exact : bool, default True
+            As for :meth:`tell`.
 
         Raises
         ------
         CapabilityError
             Where the posterior is not one of a last layer, so that only a new fit takes an answer back.
         """
-        self._posterior, self._behind = with_features(self._posterior).relabel(preferences), False
+        posterior = with_features(self._posterior)
+        if exact:
+            self._posterior, self._behind = posterior.relabel(preferences), False
+        else:
+            self._relabel_beta(posterior, preferences)
         self.leave_out(preferences)
 
     @checked
@@ -201,6 +211,10 @@ class Live:
         gone = {frozenset(ends) for ends in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}
         self._good = [ends for ends in self._good if frozenset(ends) not in gone]
         self._next = None
+
+    def _relabel_beta(self, posterior: LastLayerPosterior, preferences: Preferences) -> None:
+        self._posterior = posterior.relabel_beta(preferences)
+        self._behind = posterior.refit_beta is not None and len(posterior.nuisance) > 0
 
     def _choose(self, spare: float = 0.0) -> Selection:
         """The best of all candidates."""

@@ -84,7 +84,7 @@ class LastLayerPosterior(RewardPosterior):
     laplace
         Laplace's fit of the last layer, for what takes many fits; None where a point stands for the posterior.
     refit_beta
-        A fit of β alone that is faster than ``refit``, used by :meth:`condition_beta`; None where there is none.
+        A fit of β alone that is faster than ``refit``, used by :meth:`relabel_beta`; None where there is none.
     relearn
         Trains an encoder of the same kind on other preferences, and fits its last layer by Laplace; None as above.
     """
@@ -194,18 +194,19 @@ class LastLayerPosterior(RewardPosterior):
         """The exact refit with more preferences, warm-started; features and prior scale stay fixed."""
         return self.relabel(self.preferences.append(preferences))
 
-    def condition_beta(self, preferences: Preferences) -> LastLayerPosterior:
-        """As :meth:`condition`, with nuisance parameters as they are where that is faster: for somebody who waits."""
-        if self.refit_beta is None:
-            return self.condition(preferences)
-        require_within(preferences, self.pool)
-        refitted = self.refit_beta(self, self.preferences.append(preferences))
-        return replace(refitted, inference=self.inference, known=self.known)
-
     def relabel(self, preferences: Preferences) -> LastLayerPosterior:
         """The exact refit with these preferences in place of all that it was fitted to, warm-started."""
+        return self._refitted(self.refit, preferences)
+
+    def relabel_beta(self, preferences: Preferences) -> LastLayerPosterior:
+        """The same with nuisance parameters as they are, where that is faster: for somebody who waits."""
+        return self._refitted(self.refit if self.refit_beta is None else self.refit_beta, preferences)
+
+    def _refitted(
+        self, fit: Callable[[LastLayerPosterior, Preferences], LastLayerPosterior], preferences: Preferences
+    ) -> LastLayerPosterior:
         require_within(preferences, self.pool)
-        refitted = self.refit(self, preferences)
+        refitted = fit(self, preferences)
         # An inference may use the refit of another one, which puts its own name on what it returns.
         return replace(refitted, inference=self.inference, known=self.known)
 

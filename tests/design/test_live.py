@@ -235,6 +235,10 @@ def test_how_reliable_people_are_follows_while_nobody_waits(pool):
     live.prepare()
     torch.testing.assert_close(live.posterior.nuisance, exact.nuisance, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(live.posterior.location, exact.location, atol=1e-3, rtol=1e-3)
+    live.relabel(labels, exact=False)
+    assert len(live.posterior.preferences) == 60
+    live.prepare()
+    torch.testing.assert_close(live.posterior.location, posterior.location, atol=1e-3, rtol=1e-3)
     # Somebody new has a slope of their own, which only an exact refit can add.
     live.tell(brm.Preferences([5], [90], [1.0], annotator=["cy"]), exact=False)
     assert live.posterior.context.annotators == ("ana", "bo", "cy")

@@ -153,7 +153,7 @@ class LiveChooser(Chooser):
         digest = labels_digest(labels)
         if digest != self._digest:
             try:
-                live.relabel(labels)
+                live.relabel(labels, exact=False)
                 self._digest, self._labels = digest, len(labels)
             except (CapabilityError, InvalidInputError):
                 self._wanted.set()
