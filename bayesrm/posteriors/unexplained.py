@@ -173,24 +173,24 @@ class _Known:
         Whose features they are.
     mean
         (feature,) of β.
-    root
-        (feature, rank) C with Cov β = C Cᵀ.
+    whiten
+        From rows z to rows whose products are zᵀ Cov(β) z.
     """
 
     posterior: LastLayerPosterior
     mean: Float[Tensor, "feature"]
-    root: Float[Tensor, "feature rank"]
+    whiten: Callable[[Float[Tensor, "pair feature"]], Float[Tensor, "pair feature"]]
 
     @classmethod
     def before(cls, posterior: LastLayerPosterior) -> _Known:
         """By the prior."""
         mean, precision = posterior.prior
-        return cls(posterior, mean, torch.diag(precision.rsqrt()))
+        return cls(posterior, mean, lambda z: z / precision.sqrt())
 
     @classmethod
     def after(cls, posterior: LastLayerPosterior) -> _Known:
         """By the labels that it was fitted to."""
-        return cls(posterior, posterior.location, posterior.covariance_factor)
+        return cls(posterior, posterior.location, posterior.whiten)
 
 
 def _evidence(posterior: LastLayerPosterior, labels: Preferences) -> Float[np.ndarray, "knot"]:
@@ -222,8 +222,8 @@ def _evidence_of(posterior: LastLayerPosterior, known: _Known, asked: _Asked) ->
     features = known.posterior.features(posterior.pool, used)
     first_at, second_at = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
     z = difference(features, first_at, second_at)
-    spread = z @ known.root
-    explained, expected = spread @ spread.T, z @ known.mean
+    whitened = known.whiten(z)
+    explained, expected = whitened @ whitened.T, z @ known.mean
     own = (
         (first_at[:, None] == first_at).double()
         + (second_at[:, None] == second_at).double()
