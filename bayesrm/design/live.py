@@ -146,8 +146,7 @@ class Live:
     def prepare(self) -> None:
         """Find the next pair, and what makes it fast to find those after the next few answers, while nobody waits."""
         if self._behind:
-            behind = with_features(self._posterior)
-            self._posterior, self._behind = behind.relabel(behind.preferences), False
+            self._relabel(with_features(self._posterior), self._posterior.preferences, exact=True)
         found = self._choose(SPARE)
         if self._design.best_of_any:
             self._look_around()
@@ -175,10 +174,11 @@ class Live:
             rewards are refitted exactly given these, which follow with the next answer that is told exactly, or when
             :meth:`prepare` is called.
         """
-        if exact or not isinstance(self._posterior, LastLayerPosterior):
-            self._posterior, self._behind = self._posterior.condition(preferences), False
+        posterior = self._posterior
+        if isinstance(posterior, LastLayerPosterior):
+            self._relabel(posterior, posterior.preferences.append(preferences), exact)
         else:
-            self._relabel_beta(self._posterior, self._posterior.preferences.append(preferences))
+            self._posterior = posterior.condition(preferences)
         self.leave_out(preferences)
 
     @checked
@@ -197,11 +197,7 @@ class Live:
         CapabilityError
             Where the posterior is not one of a last layer, so that only a new fit takes an answer back.
         """
-        posterior = with_features(self._posterior)
-        if exact:
-            self._posterior, self._behind = posterior.relabel(preferences), False
-        else:
-            self._relabel_beta(posterior, preferences)
+        self._relabel(with_features(self._posterior), preferences, exact)
         self.leave_out(preferences)
 
     @checked
@@ -212,13 +208,14 @@ class Live:
         self._good = [ends for ends in self._good if frozenset(ends) not in gone]
         self._next = None
 
-    def _relabel_beta(self, posterior: LastLayerPosterior, preferences: Preferences) -> None:
-        self._posterior = posterior.relabel_beta(preferences)
-        self._behind = posterior.refit_beta is not None and len(posterior.nuisance) > 0
+    def _relabel(self, posterior: LastLayerPosterior, preferences: Preferences, exact: bool) -> None:
+        self._posterior = posterior.relabel(preferences) if exact else posterior.relabel_beta(preferences)
+        self._behind = not exact and posterior.refit_beta is not None and len(posterior.nuisance) > 0
 
     def _choose(self, spare: float = 0.0) -> Selection:
         """The best of all candidates."""
-        self._require_some()
+        if len(self) == 0:
+            raise InvalidInputError("no candidates are left: all were asked or left out; begin with more of them")
         near = Near(ListedPairs(*torch.from_numpy(self._rows(self._good))), self._contenders, spare)
         with torch.inference_mode():
             objective = self._design.criterion.objective(self._posterior, self._candidates)
@@ -267,10 +264,6 @@ class Live:
             posterior=self._posterior,
             pool=self._candidates.pool,
         )
-
-    def _require_some(self) -> None:
-        if len(self) == 0:
-            raise InvalidInputError("no candidates are left: all were asked or left out; begin with more of them")
 
     def _rows(self, ends: list[tuple[int, int]]) -> Int64[np.ndarray, "2 pair"]:
         """Pairs of responses as rows of the candidates' responses."""

@@ -129,7 +129,7 @@ def unexplained(posterior: LastLayerPosterior) -> Unexplained:
     if len(labels) and not Context.of(labels, posterior.location.device).has_rankings:
         asked = _Asked.of(labels)
         pairs, repeated = len(asked.first), int((np.bincount(asked.pair) > 1).sum())
-        log_density += CubicSpline(np.log(KNOTS), _evidence(posterior, labels))(np.log(GRID))
+        log_density += CubicSpline(np.log(KNOTS), _evidence(posterior, asked, labels))(np.log(GRID))
     density = np.exp(log_density - log_density.max())  # the grid is even in log s, as the prior's density is
     return Unexplained(GRID, density / density.sum(), pairs, repeated)
 
@@ -193,10 +193,10 @@ class _Known:
         return cls(posterior, posterior.location, posterior.whiten)
 
 
-def _evidence(posterior: LastLayerPosterior, labels: Preferences) -> Float[np.ndarray, "knot"]:
-    """Log evidence of every knot."""
+def _evidence(posterior: LastLayerPosterior, asked: _Asked, labels: Preferences) -> Float[np.ndarray, "knot"]:
+    """Log evidence of every knot, by the pairs that say most of all labels."""
     if posterior.relearn is None or not posterior.learns_features:
-        return _evidence_of(posterior, _Known.before(posterior), _Asked.of(labels))
+        return _evidence_of(posterior, _Known.before(posterior), asked)
     total = np.zeros(len(KNOTS))
     halves = _halves(posterior.pool, labels)
     for known, unseen in (halves, halves[::-1]):

@@ -202,13 +202,13 @@ def test_a_network_does_not_take_what_it_has_fitted_for_what_it_knows():
     posterior = brm.fit(brm.RewardModel(pool, encoder="mlp"), pool, prefs)
     assert posterior.learns_features
     own = module._evidence_of(posterior, module._Known.before(posterior), module._Asked.of(prefs))
-    held_out = module._evidence(posterior, prefs)
+    held_out = module._evidence(posterior, module._Asked.of(prefs), prefs)
     assert (held_out[-2] - held_out[0]) - (own[-2] - own[0]) > 2.0
     # Of features that saw no label nothing is learnt anew.
     linear = brm.fit(brm.RewardModel(pool, encoder="linear"), pool, prefs)
     assert not linear.learns_features
     np.testing.assert_array_equal(
-        module._evidence(linear, prefs),
+        module._evidence(linear, module._Asked.of(prefs), prefs),
         module._evidence_of(linear, module._Known.before(linear), module._Asked.of(prefs)),
     )
 
