@@ -3,12 +3,11 @@
     python tests/benchmarks/coverage.py synthetic FOLDER … [--seeds 5] [--labels 40 160 320] [--repeated 0 40]
                                         [--out LINES.jsonl]
 
-A FOLDER is what ``tests/benchmarks/layers.py`` reads; "synthetic" is a world of four layers that are noisy curved
-maps of an embedding in which golden rewards are bent. With ``--repeated 40`` forty of the pairs, but no more than
-half of the labels, are answered by five people each and the other labels are single, in all as many. Printed for each
-pool: the mean and the range over seeds of how many golden logits (τ (g_i − g_j) of disjoint pairs) 90% intervals
-hold, the range that the posterior gives for it (5 to 95%, means over seeds), in how many seeds the truth lies in that
-range up to the error of a test pool, and the 90% interval of s.
+FOLDER and "synthetic" are those of ``tests/benchmarks/layers.py``. With ``--repeated 40`` forty of the pairs, but no
+more than half of the labels, are answered by five people each and the other labels are single, in all as many. Printed
+for each pool: the mean and the range over seeds of how many golden logits (τ (g_i − g_j) of disjoint pairs) 90%
+intervals hold, the range that the posterior gives for it (5 to 95%, means over seeds), in how many seeds the truth lies
+in that range up to the error of a test pool, and the 90% interval of s.
 """
 
 from __future__ import annotations
@@ -16,37 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import bayesrm as brm
-from bayesrm.data.synthetic import write_synthetic
 from bayesrm.data.votes import VOTES
 from bayesrm.diagnostics.coverage import coverage, golden_pit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from layers import read
+from layers import world
 
 ANSWERS = 5
 """People who answer each repeated pair."""
-
-
-def synthetic() -> tuple[tuple[brm.ResponsePool, np.ndarray], ...]:
-    """80 prompts of ten responses to choose from and 40 of twenty to test on."""
-    maps = np.random.default_rng(3).normal(size=(4, 64, 64)) / 8
-    made = []
-    with tempfile.TemporaryDirectory() as folder:
-        for path in write_synthetic(Path(folder), (80, 10), (40, 20), 64, seed=7):
-            pool, golden = brm.load_pool(path), np.asarray(brm.load_golden(path)).reshape(-1)
-            x, noise = pool.rows(np.arange(len(pool))), np.random.default_rng(5)
-            layers = [np.tanh(3 * x @ m) + 0.1 * (k + 1) * noise.normal(size=x.shape) for k, m in enumerate(maps)]
-            blocks = {f"layer-{k}": slice(64 * k, 64 * (k + 1)) for k in range(4)}
-            rows = np.concatenate(layers, axis=1).astype(np.float32)
-            made.append((brm.ResponsePool(rows, pool.prompt, blocks=blocks), golden))
-    return tuple(made)
 
 
 def answers(
@@ -75,11 +57,7 @@ def main() -> None:
     found = {tuple(kept["key"]): kept["row"] for kept in map(json.loads, lines)}
     for name in options.pools:
         folder = Path(name)
-        if name == "synthetic":
-            (pool, golden), (test, test_golden) = synthetic()
-        else:
-            pool, test = (read(folder / part, "all", True) for part in ("pool", "test"))
-            golden, test_golden = (np.asarray(brm.load_golden(folder / part)) for part in ("pool", "test"))
+        (pool, golden), (test, test_golden) = world(folder, "all", True)
         votes = (folder / "pool" / VOTES).exists()
         slope = 1.0 if votes else 2.0
         for repeated in options.repeated:

@@ -1,18 +1,21 @@
-"""What the reward model sees: the last layer, all layers, covariates and kernels on random pairs within prompts.
+"""What the reward model sees: layers and covariates, linear, by kernels and by networks; random pairs within prompts.
 
     python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 80 320] [--coverage] [--out LINES.jsonl]
 
 FOLDER has the pools ``pool`` and ``test`` with golden rewards: pool directories of several blocks as ``bayesrm
 embed`` makes them, or with a ``layers.npy`` (response, layer, embedding) beside the embeddings. Where ``pool`` has
 recorded votes (``votes.parquet``), these answer, each once; elsewhere an annotator of temperature 2. Covariates are
-computed from the texts. Printed: mean and standard error over seeds; with --coverage also of how many golden logits
-of test pairs the 90% intervals hold, with and without what features cannot say.
+computed from the texts. "synthetic" in place of FOLDER is a world of four layers that are noisy curved maps of an
+embedding in which golden rewards are bent; it has no texts. Printed: mean and standard error over seeds; with
+--coverage also of how many golden logits of test pairs the 90% intervals hold, with and without what features cannot
+say.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -23,6 +26,7 @@ import torch
 
 import bayesrm as brm
 from bayesrm.data.covariates import surface_covariates
+from bayesrm.data.synthetic import write_synthetic
 from bayesrm.data.votes import VOTES
 from bayesrm.diagnostics.coverage import golden_pit
 
@@ -34,8 +38,11 @@ VARIANTS = {
     "all layers, covariates": ("all", True, "auto"),
     "kernel, all layers": ("all", False, "kernel"),
     "kernel, all layers, covariates": ("all", True, "kernel"),
+    "network, all layers, covariates": ("all", True, "mlp"),
+    "network and linear, all layers, covariates": ("all", True, "mlp+linear"),
 }
 """Name → layers, whether there are covariates, encoder."""
+SYNTHETIC = "synthetic"
 MEASURED = ("one_minus_spearman", "one_minus_spearman_given_length", "log_loss")
 
 
@@ -55,12 +62,39 @@ def read(folder: Path, layers: str, covariates: bool) -> brm.ResponsePool:
     return brm.ResponsePool(rows, pool.prompt, texts=table["response"].tolist(), blocks=blocks, covariates=known)
 
 
-def answers(folder: Path, pool: brm.ResponsePool, count: int, seed: int) -> brm.Preferences:
+def synthetic() -> list[tuple[brm.ResponsePool, np.ndarray]]:
+    """80 prompts of ten responses to choose from and 40 of twenty to test on."""
+    maps = np.random.default_rng(3).normal(size=(4, 64, 64)) / 8
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in write_synthetic(Path(folder), (80, 10), (40, 20), 64, seed=7):
+            pool, golden = brm.load_pool(path), np.asarray(brm.load_golden(path)).reshape(-1)
+            x, noise = pool.rows(np.arange(len(pool))), np.random.default_rng(5)
+            layers = [np.tanh(3 * x @ m) + 0.1 * (k + 1) * noise.normal(size=x.shape) for k, m in enumerate(maps)]
+            blocks = {f"layer-{k}": slice(64 * k, 64 * (k + 1)) for k in range(4)}
+            rows = np.concatenate(layers, axis=1).astype(np.float32)
+            made.append((brm.ResponsePool(rows, pool.prompt, blocks=blocks), golden))
+    return made
+
+
+def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.ResponsePool, np.ndarray]]:
+    """The pool to choose from and the one to test on, as a variant sees them, each with golden rewards."""
+    if folder.name == SYNTHETIC:
+        if layers == "last" or not covariates:
+            raise SystemExit(
+                "the synthetic world has layers without texts: take --variants with all layers, covariates"
+            )
+        return synthetic()
+    parts = (folder / "pool", folder / "test")
+    return [(read(part, layers, covariates), np.asarray(brm.load_golden(part))) for part in parts]
+
+
+def answers(folder: Path, pool: brm.ResponsePool, golden: np.ndarray, count: int, seed: int) -> brm.Preferences:
     """Random pairs within prompts, and what people said of them, or a golden annotator of temperature 2."""
     asked = brm.candidates(pool, prompts=None, size=count, seed=seed)
     if (folder / "pool" / VOTES).exists():
         return brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed).label(asked)
-    return brm.GoldenAnnotator(brm.load_golden(folder / "pool"), 2.0, seed).label(asked)
+    return brm.GoldenAnnotator(golden, 2.0, seed).label(asked)
 
 
 def coverage(
@@ -85,19 +119,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    test_golden = brm.load_golden(options.folder / "test")
     temperature = 1.0 if (options.folder / "pool" / VOTES).exists() else 2.0
-    alone = brm.baselines(read(options.folder / "test", "last", False), test_golden)["log_characters"]
-    print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
+    if options.folder.name != SYNTHETIC:
+        alone = brm.baselines(*world(options.folder, "last", False)[1])["log_characters"]
+        print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
     found: dict[tuple[str, int], dict[int, list[float]]] = defaultdict(dict)
     for line in options.out.read_text().splitlines() if options.out and options.out.exists() else ():
         kept = json.loads(line)
         found[kept["variant"], kept["labels"]][kept["seed"]] = kept["row"]
     for variant in options.variants:
         layers, covariates, encoder = VARIANTS[variant]
-        pool, test = (read(options.folder / name, layers, covariates) for name in ("pool", "test"))
+        (pool, golden), (test, test_golden) = world(options.folder, layers, covariates)
         for seed in range(options.seeds):
-            labels = answers(options.folder, pool, max(options.labels), seed)
+            labels = answers(options.folder, pool, golden, max(options.labels), seed)
             for count in options.labels:
                 if seed in found[variant, count]:
                     continue
@@ -105,7 +139,7 @@ def main() -> None:
                 posterior = brm.fit(brm.RewardModel(pool, encoder=encoder), pool, labels[:count])
                 seconds = time.perf_counter() - start
                 scores = brm.evaluate(posterior, test, test_golden, temperature)
-                row = [seconds, *(float(scores[name]) for name in MEASURED)]
+                row = [seconds, *(float(scores.get(name, np.nan)) for name in MEASURED)]
                 if options.coverage:
                     row += coverage(posterior, test, test_golden, temperature)
                 found[variant, count][seed] = row
