@@ -21,18 +21,17 @@ import numpy as np
 import torch
 
 import bayesrm as brm
-from bayesrm.data.votes import VOTES
 from bayesrm.diagnostics.coverage import coverage, golden_pit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from layers import world
+from layers import annotator, temperature, world
 
 ANSWERS = 5
 """People who answer each repeated pair."""
 
 
 def answers(
-    annotator: brm.Annotator, pool: brm.ResponsePool, labels: int, repeated: int, seed: int
+    people: brm.Annotator, pool: brm.ResponsePool, labels: int, repeated: int, seed: int
 ) -> brm.Preferences:
     """Random pairs within prompts, some of them answered by several people."""
     several = min(repeated, labels // (2 * ANSWERS))
@@ -40,7 +39,7 @@ def answers(
     asked = brm.candidates(pool, prompts=None, size=several + single, seed=seed)
     once = np.arange(several, several + single)
     index = np.concatenate([np.repeat(np.arange(several), ANSWERS), once])
-    return annotator.label(brm.Comparisons(asked.first[index], asked.second[index]))
+    return people.label(brm.Comparisons(asked.first[index], asked.second[index]))
 
 
 def main() -> None:
@@ -58,20 +57,14 @@ def main() -> None:
     for name in options.pools:
         folder = Path(name)
         (pool, golden), (test, test_golden) = world(folder, "all", True)
-        votes = (folder / "pool" / VOTES).exists()
-        slope = 1.0 if votes else 2.0
+        slope = temperature(folder)
         for repeated in options.repeated:
             for labels in options.labels:
                 rows = []
                 for seed in range(options.seeds):
                     key = (folder.name, repeated, labels, seed)
                     if key not in found:
-                        annotator = (
-                            brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed)
-                            if votes
-                            else brm.GoldenAnnotator(golden, slope, seed)
-                        )
-                        prefs = answers(annotator, pool, labels, repeated, seed)
+                        prefs = answers(annotator(folder, golden, seed), pool, labels, repeated, seed)
                         posterior = brm.fit(brm.RewardModel(pool, encoder="auto"), pool, prefs)
                         pit, prompt = golden_pit(posterior, test, test_golden, slope)
                         held = coverage(pit, np.unique(prompt, return_inverse=True)[1], (0.9,))

@@ -42,7 +42,7 @@ VARIANTS = {
     "network and linear, all layers, covariates": ("all", True, "mlp+linear"),
 }
 """Name → layers, whether there are covariates, encoder."""
-SYNTHETIC = "synthetic"
+SYNTHETIC = Path("synthetic")
 MEASURED = ("one_minus_spearman", "one_minus_spearman_given_length", "log_loss")
 
 
@@ -79,7 +79,7 @@ def synthetic() -> list[tuple[brm.ResponsePool, np.ndarray]]:
 
 def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.ResponsePool, np.ndarray]]:
     """The pool to choose from and the one to test on, as a variant sees them, each with golden rewards."""
-    if folder.name == SYNTHETIC:
+    if folder == SYNTHETIC:
         if layers == "last" or not covariates:
             raise SystemExit(
                 "the synthetic world has layers without texts: take --variants with all layers, covariates"
@@ -89,12 +89,16 @@ def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.Respons
     return [(read(part, layers, covariates), np.asarray(brm.load_golden(part))) for part in parts]
 
 
-def answers(folder: Path, pool: brm.ResponsePool, golden: np.ndarray, count: int, seed: int) -> brm.Preferences:
-    """Random pairs within prompts, and what people said of them, or a golden annotator of temperature 2."""
-    asked = brm.candidates(pool, prompts=None, size=count, seed=seed)
+def temperature(folder: Path) -> float:
+    """The slope of answers in golden rewards: 1 where they are recorded votes, 2 where they are simulated."""
+    return 1.0 if (folder / "pool" / VOTES).exists() else 2.0
+
+
+def annotator(folder: Path, golden: np.ndarray, seed: int) -> brm.Annotator:
+    """Who answers: the people whose votes were recorded, else one who follows golden rewards."""
     if (folder / "pool" / VOTES).exists():
-        return brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed).label(asked)
-    return brm.GoldenAnnotator(golden, 2.0, seed).label(asked)
+        return brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed)
+    return brm.GoldenAnnotator(golden, temperature(folder), seed)
 
 
 def coverage(
@@ -119,9 +123,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    temperature = 1.0 if (options.folder / "pool" / VOTES).exists() else 2.0
-    if options.folder.name != SYNTHETIC:
-        alone = brm.baselines(*world(options.folder, "last", False)[1])["log_characters"]
+    slope = temperature(options.folder)
+    if options.folder != SYNTHETIC:
+        tested = options.folder / "test"
+        alone = brm.baselines(read(tested, "last", False), brm.load_golden(tested))["log_characters"]
         print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
     found: dict[tuple[str, int], dict[int, list[float]]] = defaultdict(dict)
     for line in options.out.read_text().splitlines() if options.out and options.out.exists() else ():
@@ -131,17 +136,18 @@ def main() -> None:
         layers, covariates, encoder = VARIANTS[variant]
         (pool, golden), (test, test_golden) = world(options.folder, layers, covariates)
         for seed in range(options.seeds):
-            labels = answers(options.folder, pool, golden, max(options.labels), seed)
+            asked = brm.candidates(pool, prompts=None, size=max(options.labels), seed=seed)
+            labels = annotator(options.folder, golden, seed).label(asked)
             for count in options.labels:
                 if seed in found[variant, count]:
                     continue
                 start = time.perf_counter()
                 posterior = brm.fit(brm.RewardModel(pool, encoder=encoder), pool, labels[:count])
                 seconds = time.perf_counter() - start
-                scores = brm.evaluate(posterior, test, test_golden, temperature)
+                scores = brm.evaluate(posterior, test, test_golden, slope)
                 row = [seconds, *(float(scores.get(name, np.nan)) for name in MEASURED)]
                 if options.coverage:
-                    row += coverage(posterior, test, test_golden, temperature)
+                    row += coverage(posterior, test, test_golden, slope)
                 found[variant, count][seed] = row
                 if options.out:
                     with options.out.open("a") as file:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from layers import read
+from layers import world
 from ratios import ratios
 
 import bayesrm as brm
@@ -34,8 +34,7 @@ PROMPTS = 100
 
 def curve(folder: Path, size: int, design: str, seed: int, encoder: str) -> list[float]:
     """1 − Spearman after each budget."""
-    pool, test = (read(folder / name, "all", covariates=True) for name in ("pool", "test"))
-    golden, test_golden = brm.load_golden(folder / "pool"), brm.load_golden(folder / "test")
+    (pool, golden), (test, test_golden) = world(folder, "all", covariates=True)
     annotator = brm.GoldenAnnotator(golden, TEMPERATURE, seed)
     labels, found, before = brm.Preferences.none(), [], 0
     posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
