@@ -16,6 +16,7 @@ from bayesrm.inference.fitting.linear_part import (
     network_helps,
     suggest_scales,
 )
+from bayesrm.inference.fitting.nonlinearity import beside_a_kernel_if_not_linear
 from bayesrm.inference.fitting.prior_scale import network_share
 from bayesrm.inference.fitting.trained import Split, Trained, seen_differences
 from bayesrm.inference.fitting.training import Descent, Fold, TrainingData, train
@@ -85,7 +86,8 @@ def train_encoder(
 ) -> Trained:
     """Train a copy of the model on the preferences, if its encoder has anything to train, by default for the MAP.
 
-    A model whose encoder is "auto" stays linear unless the network beside it predicts held-out labels better.
+    A model whose encoder is "auto" stays linear unless a network beside it predicts held-out labels better, or, with
+    several blocks, labels say that rewards are not linear.
     """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.fit_pool(pool)
@@ -125,4 +127,4 @@ def train_encoder(
     )
     if linear is not None and model.automatic and not network_helps(trained, linear, pool):
         return linear
-    return trained
+    return beside_a_kernel_if_not_linear(trained, pool, preferences)

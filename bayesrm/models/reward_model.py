@@ -361,22 +361,27 @@ class RewardModel(PyroModule):
             model.encoder.to(device)
         return model
 
-    def linear_twin(self) -> RewardModel:
-        """The same model with a linear encoder on inputs prepared the same way; it shares what prepares them."""
+    def with_encoder(self, name: str) -> RewardModel:
+        """The same model with another encoder, not yet fitted, on inputs prepared the same way; prior scales open."""
         twin = RewardModel(
-            self.dim,
-            "linear",
+            1,  # its encoder is replaced
+            name,
             likelihood=self.likelihood,
             inputs=self.encoder.inputs,
             prompt_intercept=self.prompt_intercept,
         )
         with rng.fenced(0):
-            twin.encoder = make_encoder(self.dim, "linear", (), self.encoder.inputs, self.encoder.input_blocks)
-        twin.input_blocks, twin.covariates = self.input_blocks, self.covariates
+            twin.encoder = make_encoder(self.dim, name, (), self.encoder.inputs, self.encoder.input_blocks)
+        twin.dim, twin.input_blocks, twin.intercepts = self.dim, self.input_blocks, self.intercepts
+        twin.covariates, twin.covariates_given = self.covariates, self.covariates_given
+        return twin
+
+    def linear_twin(self) -> RewardModel:
+        """The same model with a linear encoder; it shares what prepares inputs."""
+        twin = self.with_encoder("linear")
         twin.encoder.standardize, twin.encoder.spectrum = self.encoder.standardize, self.encoder.spectrum
         if self.encoder.spectrum is not None:
             twin.encoder.set_power(self.encoder.spectrum.power)
-        twin.intercepts = self.intercepts
         if isinstance(self.prior_scale, dict):
             names = {"features": "linear"} | {
                 name: name for name in (*twin.blocks, "intercept") if name != "features"

@@ -16,14 +16,15 @@ from bayesrm.inference.fitting.prior_scale import unit_scales
 from bayesrm.inference.fitting.scale_prior import (
     COVARIATES_WEIGHT,
     LAYER_SD,
-    MIXED_WEIGHT,
     OTHER_SD,
+    OTHER_SHAPES,
     SHARED_MEAN,
     SHARED_SD,
     layer_weights,
     scale_prior,
 )
 from bayesrm.models.covariates import CovariateFeatures
+from bayesrm.models.encoders import MIXED
 from bayesrm.models.features import labelled_differences
 
 NONE = CovariateFeatures(())
@@ -57,7 +58,7 @@ def test_the_density_is_that_of_a_shared_part_and_one_for_each_block():
     prior = scale_prior(["layer-0", "layer-1", "mixed"], CovariateFeatures(["log_characters", "lines"]))
     assert prior.names == ("layer-0", "layer-1", "mixed", "covariates")
     sd = np.array([LAYER_SD, LAYER_SD, OTHER_SD, LAYER_SD])
-    weight = [*layer_weights(["layer-0", "layer-1"]).values(), MIXED_WEIGHT, COVARIATES_WEIGHT]
+    weight = [*layer_weights(["layer-0", "layer-1"]).values(), OTHER_SHAPES[MIXED], COVARIATES_WEIGHT]
     shared = multivariate_normal(SHARED_MEAN + np.log(weight), SHARED_SD**2 * np.ones((4, 4)) + np.diag(sd**2))
     a, b = np.random.default_rng(0).normal(size=(2, 4))
     assert prior.log_density(a) - prior.log_density(b) == pytest.approx(shared.logpdf(a) - shared.logpdf(b))

@@ -54,7 +54,7 @@ def fit_linear_part(
         model.encoder.set_power(_best_power(model, pool, preferences[:MOST_COMPARISONS], device))
     if not model.encoder.linear_blocks:
         return None
-    linear = _linear(model.linear_twin(), pool, preferences, device)
+    linear = linear_reward(model.linear_twin(), pool, preferences, device)
     if linear.model.prior_scale is None:
         linear.model.prior_scale = choose_prior_scale(linear, pool)
     return linear
@@ -75,7 +75,7 @@ def fit_encoder_to_labels(
         asked = copy.deepcopy(model)
         encoder.measure()
         asked.encoder = encoder
-        linear = _linear(asked, pool, labels, device)
+        linear = linear_reward(asked, pool, labels, device)
         if asked.prior_scale is None:
             asked.prior_scale = choose_prior_scale(linear, pool, coarse=True)
         return find_mode(asked.log_joint(linear.data, asked.prior_sd().to(device).pow(-2))).log_evidence
@@ -111,7 +111,7 @@ def suggest_scales(
     nothing = ResponsePool(np.zeros((len(used), 1), np.float32), pool.prompt[used])
     nothing = nothing.with_covariates({name: pool.covariates[name][used] for name in covariates.names})
     labels = replace(preferences, first=first, second=second)
-    linear = _linear(alone.to(device), nothing, labels, device)
+    linear = linear_reward(alone.to(device), nothing, labels, device)
     found = choose_prior_scale(linear, nothing, {"features": 1.0}, coarse=True)
     assert isinstance(found, dict)
     return {name: found[name] for name in covariates.blocks(0)}
@@ -143,7 +143,7 @@ def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences
     for power in POWERS:
         twin = copy.deepcopy(model.linear_twin())
         twin.encoder.set_power(power)
-        linear = _linear(twin, pool, preferences, device)
+        linear = linear_reward(twin, pool, preferences, device)
         twin.prior_scale = choose_prior_scale(linear, pool, coarse=True)
         joint = twin.log_joint(linear.data, twin.prior_sd().to(device).pow(-2))
         evidence[power] = find_mode(joint).log_evidence
@@ -153,7 +153,10 @@ def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences
     return best if evidence[best] > evidence[DEFAULT_POWER] + CLEARLY else DEFAULT_POWER
 
 
-def _linear(twin: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> Trained:
+def linear_reward(
+    twin: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> Trained:
+    """A model whose encoder needs no training, with what its last layer sees of the labels."""
     data = labelled_differences(twin, pool, preferences, device)
     nuisance = twin.nuisance_space(data.context, device).start()
     return Trained(twin, torch.zeros(twin.features, dtype=torch.float64, device=device), nuisance, data, [])

@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bayesrm.models.covariates import CovariateFeatures
-from bayesrm.models.encoders import MIXED
+from bayesrm.models.encoders import KERNEL, MIXED
 
 SHARED_MEAN, SHARED_SD = math.log(0.7), 0.7
 """Of s."""
@@ -38,7 +38,9 @@ LAYER_SD, OTHER_SD = 0.35, 0.7
 """τ of blocks of an embedding and of covariates, and of a block that stands for another shape of the same reward."""
 OUTER_LAYER = 0.4
 """Weight of the first and of the last third of the hidden layers, where a middle one has 1."""
-MIXED_WEIGHT, COVARIATES_WEIGHT = 0.8, 0.7
+COVARIATES_WEIGHT = 0.7
+OTHER_SHAPES = {MIXED: 0.8, KERNEL: 0.8}
+"""Weights of blocks beside those of the layers that stand for another shape of the same reward."""
 _LAYER = re.compile(r"layer-(\d+)")
 
 
@@ -95,15 +97,13 @@ def scale_prior(encoder_blocks: Sequence[str], covariates: CovariateFeatures) ->
     beside = list(covariates.blocks(0))
     if len(encoder_blocks) + len(beside) < 2:
         return None
-    layers = [name for name in encoder_blocks if name != MIXED]
-    weight = layer_weights(layers)
+    shapes = OTHER_SHAPES if len(encoder_blocks) > 1 else {}
+    weight = layer_weights([name for name in encoder_blocks if name not in shapes]) | shapes
     # Covariates apart share what they have together.
     weight |= {name: COVARIATES_WEIGHT / math.sqrt(len(beside)) for name in beside}
-    if MIXED in encoder_blocks:
-        weight[MIXED] = MIXED_WEIGHT
     names = (*encoder_blocks, *beside)
     mean = SHARED_MEAN + np.log([weight[name] for name in names])
-    sd = np.array([OTHER_SD if name == MIXED else LAYER_SD for name in names])
+    sd = np.array([OTHER_SD if name in shapes else LAYER_SD for name in names])
     covariance = SHARED_SD**2 + np.diag(sd**2)
     return ScalePrior(names, mean, np.linalg.inv(covariance))
 

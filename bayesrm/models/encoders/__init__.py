@@ -14,6 +14,7 @@ from torch import nn
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder
+from bayesrm.models.encoders.kernel import KERNEL
 from bayesrm.models.encoders.layers import MIXED
 from bayesrm.models.encoders.with_linear import WithLinearFeatures
 from bayesrm.registry import Registry
@@ -21,8 +22,9 @@ from bayesrm.registry import Registry
 AUTO = "auto"
 RECOMMENDED_ENCODER = "mlp+linear"
 """What ``encoder="auto"`` means, with an intercept for each prompt; it stays linear unless the network helps."""
-RECOMMENDED_FOR_BLOCKS = "layers"
-"""What it means where the embedding has several blocks, such as hidden layers."""
+RECOMMENDED_FOR_BLOCKS, IF_NOT_LINEAR = "layers", "layers+kernel"
+"""What it means where the embedding has several blocks, such as hidden layers, and where labels say that no linear
+reward will do there."""
 ENCODERS: Registry[Encoder] = Registry(
     __name__,
     Encoder,
@@ -89,6 +91,8 @@ def recommended(input_blocks: Mapping[str, slice] | None) -> str:
 __all__ = [
     "AUTO",
     "ENCODERS",
+    "IF_NOT_LINEAR",
+    "KERNEL",
     "MIXED",
     "RECOMMENDED_ENCODER",
     "Encoder",

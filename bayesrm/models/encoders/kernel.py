@@ -37,6 +37,8 @@ from bayesrm.utils.grouped import less_group_means
 from bayesrm.utils.linalg import cholesky_factor
 from bayesrm.utils.remembered import remembered
 
+KERNEL = "kernel"
+"""The name of the block of its features."""
 SHAPES = ("rbf", "matern32", "matern52")
 USUAL_LENGTH, LOG_LENGTH_SD = 2.0, 0.4
 """Where log ℓ is expected, and the sd of its prior; chosen on the pools of studies/README.md."""
@@ -105,6 +107,8 @@ class Kernels(nn.Module):
 
     def __init__(self, shape: str, dim: int, names: list[str]) -> None:
         super().__init__()
+        if shape not in SHAPES:
+            raise InvalidInputError(f"unknown kernel {shape!r}: there are {', '.join(SHAPES)}")
         self.names = names
         self.parts = nn.ModuleList(KernelFeatures(shape, dim) for _ in names)
 
@@ -119,9 +123,44 @@ class Kernels(nn.Module):
         ends = np.cumsum([0, *(len(part.inducing) for part in self.kernels)]).tolist()
         return {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(self.names)}
 
+    def fit_pool(self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int) -> None:
+        """Inducing responses at the usual length scale, from the embeddings as an encoder prepares them.
+
+        Parameters
+        ----------
+        pool, encoder
+            Responses, and the encoder whose kernels these are.
+        additive
+            Whether there is one for each block of the embedding.
+        most
+            The largest number of inducing responses of a kernel.
+        """
+        blocks = tuple((name, at.start, at.stop) for name, at in encoder.input_blocks.items())
+        key = ("kernel", encoder.inputs, encoder.device.type, self.kernels[0].shape, additive, most, blocks)
+        found = remembered(pool, key, lambda: self._nystrom(pool, encoder, additive, most))
+        for part, (projection, inducing, lost) in zip(self.kernels, found, strict=True):
+            part.projection, part.inducing = projection.to(part.length).float(), inducing.to(part.length).float()
+            part.set_length(USUAL_LENGTH)
+            part.lost.fill_(lost)
+
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """One after the other."""
         return torch.cat([part(x) for part in self.parts], dim=1)
+
+    def _nystrom(
+        self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int
+    ) -> list[tuple[Tensor, Tensor, float]]:
+        """For each kernel the projection onto z, its inducing rows, and what is lost."""
+        rows, group = _some_prompts(pool)
+        with torch.no_grad():
+            x = encoder.prepare(torch.from_numpy(pool.rows(rows)).to(encoder.device)).cpu()
+        found = []
+        for projection in kernel_coordinates(pool, encoder, additive):
+            z = (x @ projection).double()
+            matrix = kernel_of_distance(torch.cdist(z, z), USUAL_LENGTH, self.kernels[0].shape)
+            pivots, lost = inducing_rows(matrix, group, most, TOLERANCE)
+            found.append((projection, z[pivots], lost))
+        return found
 
 
 class Kernel(Encoder):
@@ -157,10 +196,8 @@ class Kernel(Encoder):
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:
-        if shape not in SHAPES:
-            raise InvalidInputError(f"unknown kernel {shape!r}: there are {', '.join(SHAPES)}")
-        names = [f"kernel {name}" for name in input_blocks or ()] if additive else []
-        super().__init__(dim, Kernels(shape, dim, names or ["kernel"]), own_preparation(inputs), input_blocks)
+        names = [f"{KERNEL} {name}" for name in input_blocks or ()] if additive else []
+        super().__init__(dim, Kernels(shape, dim, names or [KERNEL]), own_preparation(inputs), input_blocks)
         self.inputs = inputs
         self.shape, self.additive, self.most = shape, additive, features
 
@@ -182,14 +219,8 @@ class Kernel(Encoder):
     def fit_pool(self, pool: ResponsePool) -> None:
         """Statistics, spectra, and inducing responses at the usual length scale."""
         super().fit_pool(pool)
-        blocks = tuple((name, at.start, at.stop) for name, at in self.input_blocks.items())
-        key = ("kernel", self.inputs, self.device.type, self.shape, self.additive, self.most, blocks)
-        for part, (projection, inducing, lost) in zip(
-            self._kernels, remembered(pool, key, lambda: self._nystrom(pool)), strict=True
-        ):
-            part.projection, part.inducing = projection.to(part.length).float(), inducing.to(part.length).float()
-            part.set_length(USUAL_LENGTH)
-            part.lost.fill_(lost)
+        assert isinstance(self.body, Kernels)
+        self.body.fit_pool(pool, self, self.additive, self.most)
         self.measure()
 
     def fit_labels(self, pool: ResponsePool, preferences: Preferences, evidence: Evidence) -> None:
@@ -212,24 +243,17 @@ class Kernel(Encoder):
         assert isinstance(self.body, Kernels)
         return self.body.kernels
 
-    def _nystrom(self, pool: ResponsePool) -> list[tuple[Tensor, Tensor, float]]:
-        """For each kernel the projection onto z, its inducing rows, and what is lost."""
-        rows, group = _some_prompts(pool)
-        with torch.no_grad():
-            x = self.prepare(torch.from_numpy(pool.rows(rows)).to(self.device)).cpu()
-        directions = spectral_directions(pool, self)[: len(self.input_blocks)]
-        if not directions:  # nothing varies within a prompt: the embedding as it is
-            directions = [torch.eye(at.stop - at.start) for at in self.input_blocks.values()]
-        columns = list(self.input_blocks.values())
-        whole = [_in_place(at, part, self.dim) for at, part in zip(columns, directions, strict=True)]
-        projections = whole if self.additive and len(whole) > 1 else [torch.cat(whole, dim=1) / len(whole) ** 0.5]
-        found = []
-        for projection in projections:
-            z = (x @ projection).double()
-            matrix = kernel_of_distance(torch.cdist(z, z), USUAL_LENGTH, self.shape)
-            pivots, lost = inducing_rows(matrix, group, self.most, TOLERANCE)
-            found.append((projection, z[pivots], lost))
-        return found
+
+def kernel_coordinates(
+    pool: ResponsePool, encoder: Encoder, additive: bool = False
+) -> list[Float[Tensor, "embedding coordinate"]]:
+    """From prepared embeddings to z: one projection for all blocks side by side, or additive ones, one a block."""
+    directions = spectral_directions(pool, encoder)[: len(encoder.input_blocks)]
+    columns = list(encoder.input_blocks.values())
+    if not directions:  # nothing varies within a prompt: the embedding as it is
+        directions = [torch.eye(at.stop - at.start) for at in columns]
+    whole = [_in_place(at, part, encoder.dim) for at, part in zip(columns, directions, strict=True)]
+    return whole if additive and len(whole) > 1 else [torch.cat(whole, dim=1) / len(whole) ** 0.5]
 
 
 def kernel_of_distance(

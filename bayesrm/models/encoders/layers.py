@@ -62,9 +62,10 @@ class BlockDirections(nn.Module):
         matrix: Tensor = getattr(self, f"directions_{at}")
         return matrix
 
-    def direct(self, at: int, matrix: Float[Tensor, "column feature"]) -> None:
-        """Change the projection of one block."""
-        setattr(self, f"directions_{at}", matrix.to(self.directions(at)))
+    def direct_all(self, matrices: list[Float[Tensor, "column feature"]]) -> None:
+        """Change the projections, in order; none where there is nothing to project on."""
+        for at, matrix in enumerate(matrices):
+            setattr(self, f"directions_{at}", matrix.to(self.directions(at)))
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """Project block by block."""
@@ -92,26 +93,21 @@ class Layers(Encoder):
     def __init__(
         self, dim: Count, inputs: str = "within-prompt", input_blocks: Mapping[str, slice] | None = None
     ) -> None:
-        blocks = {"embedding": slice(0, dim)} if not input_blocks else dict(input_blocks)
-        columns = blocks | ({MIXED: slice(0, dim)} if len(blocks) > 1 else {})
-        super().__init__(dim, BlockDirections(columns), own_preparation(inputs), input_blocks)
+        super().__init__(dim, block_directions(dim, input_blocks), own_preparation(inputs), input_blocks)
         self.inputs = inputs
 
     def fit_pool(self, pool: ResponsePool) -> None:
         """Statistics, and the spectra of all blocks."""
         super().fit_pool(pool)
-        body = self.body
-        assert isinstance(body, BlockDirections)
-        key = (
-            "layers",
-            self.inputs,
-            self.device.type,
-            tuple((name, at.start, at.stop) for name, at in self.input_blocks.items()),
-        )
-        found = remembered(pool, key, lambda: spectral_directions(pool, self))
-        for at, matrix in enumerate(found):
-            body.direct(at, matrix)
+        assert isinstance(self.body, BlockDirections)
+        self.body.direct_all(spectral_directions(pool, self))
         self.measure()
+
+
+def block_directions(dim: int, input_blocks: Mapping[str, slice] | None) -> BlockDirections:
+    """Projections of each block, and of all mixed where there are several; not yet learnt from a pool."""
+    blocks = {"embedding": slice(0, dim)} if not input_blocks else dict(input_blocks)
+    return BlockDirections(blocks | ({MIXED: slice(0, dim)} if len(blocks) > 1 else {}))
 
 
 def own_preparation(inputs: str) -> str:
@@ -122,7 +118,16 @@ def own_preparation(inputs: str) -> str:
 
 
 def spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tensor, "column feature"]]:
-    """The projection of each block, and of all mixed where there are several; none where nothing varies in prompts."""
+    """The projection of each block, and of all mixed where there are several; none where nothing varies in prompts.
+
+    Remembered for the pool.
+    """
+    blocks = tuple((name, at.start, at.stop) for name, at in encoder.input_blocks.items())
+    key = ("spectral directions", encoder.inputs, encoder.device.type, blocks)
+    return remembered(pool, key, lambda: _spectral_directions(pool, encoder))
+
+
+def _spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tensor, "column feature"]]:
     columns, device = list(encoder.input_blocks.values()), encoder.device
     covariances = within_prompt_covariance(pool, encoder.prepare, columns, device)
     if not covariances:
