@@ -11,6 +11,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import train_encoder
 from bayesrm.inference.fitting import nonlinearity
 from bayesrm.inference.fitting.nonlinearity import CLEARLY, SPREAD, log_bayes_factor
+from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates
 from bayesrm.models.encoders.layers_kernel import LayersKernel
 
@@ -67,7 +68,7 @@ def test_the_factor_is_that_of_gaussian_processes_over_the_labels(world, repeate
     if repeated:  # the covariance of the differences is singular
         labels = labels[np.concatenate([np.arange(60), np.arange(20)])]
     trained = train_encoder(brm.RewardModel(pool, encoder="layers"), pool, labels, 0, CPU)
-    found = log_bayes_factor(trained, pool, labels)
+    found = log_bayes_factor(trained.model, pool, labels, prior_precision(trained, pool))
     z = trained.data.difference.numpy()
     linear = (z * trained.model.prior_sd().numpy() ** 2) @ z.T
     encoder = trained.model.encoder

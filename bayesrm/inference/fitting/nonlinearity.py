@@ -15,16 +15,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from bayesrm.inference.fitting.linear_part import MOST_COMPARISONS, linear_reward
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
-from bayesrm.inference.fitting.trained import Trained
+from bayesrm.inference.fitting.trained import Trained, select_blocks
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
-from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_FOR_BLOCKS
+from bayesrm.models.encoders import IF_NOT_LINEAR, KERNEL, RECOMMENDED_FOR_BLOCKS
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates, kernel_of_distance
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.log_joint import GaussianPrior
+from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool, compact
 from bayesrm.utils.linalg import cholesky_factor
 
@@ -43,31 +46,33 @@ def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferen
     automatic = model.automatic and not model.custom_encoder and model.encoder.name == RECOMMENDED_FOR_BLOCKS
     if not automatic or model.program is not None or model.scale_given or len(preferences) < MIN_COMPARISONS:
         return trained
-    if log_bayes_factor(trained, pool, preferences) < CLEARLY:
-        return trained
     device = trained.beta.device
+    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) < CLEARLY:
+        return trained
     both = model.with_encoder(IF_NOT_LINEAR).to(device)
     both.encoder.fit_pool(pool)
     return linear_reward(both, pool, preferences, device)
 
 
-def log_bayes_factor(trained: Trained, pool: ResponsePool, preferences: Preferences) -> float:
-    """For a process beside the linear reward, in nats; the first :data:`MOST_COMPARISONS` labels decide.
+def log_bayes_factor(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, precision: Float[Tensor, "feature"]
+) -> float:
+    """For a process beside the linear part of a reward, in nats; the first :data:`MOST_COMPARISONS` labels decide.
 
     Parameters
     ----------
-    trained
-        The linear reward; its prior scales are chosen where they are not yet.
+    model
+        With an encoder of layers. A process that it has itself counts for nothing here: beside its linear part stands
+        the one of the module.
     pool, preferences
         What it was fitted to.
+    precision
+        (feature,) diagonal of the prior's precision.
     """
-    model, device = trained.model, trained.beta.device
-    precision = prior_precision(trained, pool)
-    data = trained.data
-    if len(preferences) > MOST_COMPARISONS:
-        preferences = preferences[:MOST_COMPARISONS]
-        data = labelled_differences(model, pool, preferences, device)
-    linear = model.log_joint(data, precision)
+    device, preferences = precision.device, preferences[:MOST_COMPARISONS]
+    columns = [at for name, at in model.blocks.items() if name != KERNEL]
+    data = select_blocks(labelled_differences(model, pool, preferences, device), columns)
+    linear = model.log_joint(data, torch.cat([precision[at] for at in columns]), columns)
     mode = find_mode(linear)
     used, first, second = compact(preferences.first, preferences.second)
     (projection,) = kernel_coordinates(pool, model.encoder)
@@ -75,14 +80,12 @@ def log_bayes_factor(trained: Trained, pool: ResponsePool, preferences: Preferen
         z = model.encoder.prepare(torch.from_numpy(pool.rows(used)).to(device)) @ projection.to(device).float()
     kernel = kernel_of_distance(torch.cdist(z.double(), z.double()), USUAL_LENGTH, "rbf")
     covariance = kernel[first] - kernel[second]
-    covariance = SPREAD**2 * (covariance[:, first] - covariance[:, second])
-    root = cholesky_factor(covariance)
-    none, one = root.new_zeros(len(root)), root.new_ones(len(root))
-    location, _ = linear.prior({})
+    root = SPREAD * cholesky_factor(covariance[:, first] - covariance[:, second])
+    none = root.new_zeros(len(root))
+    location, known = linear.prior({})
     both = replace(
         linear,
         data=replace(data, difference=torch.cat([data.difference, root], dim=1), responses=None),
-        prior=GaussianPrior(torch.cat([location, none]), torch.cat([precision, one])),
+        prior=GaussianPrior(torch.cat([location, none]), torch.cat([known, none + 1])),
     )
-    found = find_mode(both, torch.cat([mode.latent, none]))
-    return found.log_evidence - mode.log_evidence
+    return find_mode(both, torch.cat([mode.latent, none])).log_evidence - mode.log_evidence

@@ -1,0 +1,56 @@
+"""Whether a reward that is linear in the layers of an embedding will do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import xarray as xr
+
+from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
+from bayesrm.diagnostics.finding import Finding
+from bayesrm.inference.fitting.nonlinearity import CLEARLY, log_bayes_factor
+from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_FOR_BLOCKS
+from bayesrm.posteriors.last_layer import LastLayerPosterior
+from bayesrm.utils.wording import counted
+
+
+class Linearity(Check):
+    """Whether labels speak for a Gaussian process beside the layers; needs the posterior of an encoder of layers."""
+
+    name: ClassVar[str] = "linearity"
+    order: ClassVar[int] = 60
+    title: ClassVar[str] = "Linear in the layers, or not"
+    caption: ClassVar[str] = (
+        "Log Bayes factor, in nats, for a Gaussian process beside the linear reward; right of the line auto takes one."
+    )
+
+    def run(self, subject: Subject) -> Finding | None:
+        """Of the encoders that auto takes for several blocks, where there are labels and a prior."""
+        posterior = subject.posterior
+        if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.provides:
+            return None
+        model, labels = posterior.model, posterior.preferences
+        of_layers = not model.custom_encoder and model.encoder.name in (RECOMMENDED_FOR_BLOCKS, IF_NOT_LINEAR)
+        if not of_layers or model.program is not None or not len(labels):
+            return None
+        factor = log_bayes_factor(model, posterior.pool, labels, posterior.prior_precision)
+        data = xr.Dataset({"log_bayes_factor": factor, "enough": CLEARLY})
+        beside = model.encoder.name == IF_NOT_LINEAR
+        said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
+        if factor >= CLEARLY:
+            end = ", which the reward has" if beside else f"; use encoder='auto', or '{IF_NOT_LINEAR}'"
+            return Finding(
+                self.name,
+                "good" if beside else "note",
+                f"Rewards are not linear in the embedding: {said}{end}.",
+                data,
+            )
+        end = ": the one that the reward has is not needed" if beside else ""
+        return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
+
+    def draw(self, data: xr.Dataset, canvas: Canvas) -> None:
+        """The factor, and how much would be enough."""
+        axis = canvas.axes()
+        axis.barh(["process"], [float(data["log_bayes_factor"])], color=canvas.blue)
+        axis.axvline(float(data["enough"]), color=canvas.grey, linestyle="--")
+        axis.set(xlabel="nats for a Gaussian process beside the layers")
