@@ -28,11 +28,16 @@ def layered_pool(prompts: int = 300, each: int = 10) -> brm.ResponsePool:
     return brm.ResponsePool(rows, np.repeat(np.arange(prompts), each), blocks=blocks, covariates=covariates)
 
 
-def fits_of_auto(labels: int = 1000) -> tuple[Any, Any]:
-    """Fits of ``encoder="auto"`` to random pairs: on all blocks and covariates, and on the last layer alone."""
+def fits_of_auto(labels: int = 1000, curved: bool = False) -> tuple[Any, Any]:
+    """Fits of ``encoder="auto"`` to random pairs: on all blocks and covariates, and on the last layer alone.
+
+    Where rewards are curved, all blocks get a Gaussian process beside them.
+    """
     pool = layered_pool()
     random = np.random.default_rng(1)
     golden = pool.embeddings @ random.standard_normal(pool.dim)
+    if curved:
+        golden = -((golden / golden.std()) ** 2)
     prefs = brm.GoldenAnnotator(golden / golden.std(), 2.0, seed=0).label(
         brm.candidates(pool, prompts=None, size=labels)
     )
@@ -44,6 +49,7 @@ def fits_of_auto(labels: int = 1000) -> tuple[Any, Any]:
         return brm.fit(brm.RewardModel(fresh, encoder="auto"), fresh, prefs)
 
     assert len(fit(pool).model.blocks) >= 9
+    assert curved == (fit(pool).model.encoder.name == "layers+kernel")
     return lambda: fit(pool), lambda: fit(last)
 
 

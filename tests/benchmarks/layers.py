@@ -1,12 +1,13 @@
 """What the reward model sees: layers and covariates, linear, by kernels and by networks; random pairs within prompts.
 
-    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 80 320] [--coverage] [--out LINES.jsonl]
+    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--curved] [--coverage] [--out LINES.jsonl]
 
 FOLDER has the pools ``pool`` and ``test`` with golden rewards: pool directories of several blocks as ``bayesrm
 embed`` makes them, or with a ``layers.npy`` (response, layer, embedding) beside the embeddings. Where ``pool`` has
 recorded votes (``votes.parquet``), these answer, each once; elsewhere an annotator of temperature 2. Covariates are
 computed from the texts. "synthetic" in place of FOLDER is a world of four layers that are noisy curved maps of an
-embedding in which golden rewards are bent; it has no texts. Printed: mean and standard error over seeds; with
+embedding in which golden rewards are bent; it has no texts. With --curved golden rewards are replaced by ones that
+have their maximum inside, which no linear reward can follow. Printed: mean and standard error over seeds; with
 --coverage also of how many golden logits of test pairs the 90% intervals hold, with and without what features cannot
 say.
 """
@@ -29,6 +30,8 @@ from bayesrm.data.covariates import surface_covariates
 from bayesrm.data.synthetic import write_synthetic
 from bayesrm.data.votes import VOTES
 from bayesrm.diagnostics.coverage import golden_pit
+from bayesrm.models.features import encode
+from bayesrm.utils.grouped import less_group_means
 
 VARIANTS = {
     "last layer, linear": ("last", False, "linear"),
@@ -38,11 +41,15 @@ VARIANTS = {
     "all layers, covariates": ("all", True, "auto"),
     "kernel, all layers": ("all", False, "kernel"),
     "kernel, all layers, covariates": ("all", True, "kernel"),
+    "linear, all layers, covariates": ("all", True, "layers"),
+    "linear and kernel, all layers, covariates": ("all", True, "layers+kernel"),
     "network, all layers, covariates": ("all", True, "mlp"),
     "network and linear, all layers, covariates": ("all", True, "mlp+linear"),
 }
 """Name → layers, whether there are covariates, encoder."""
 SYNTHETIC = Path("synthetic")
+SIMULATED = 2.0
+"""The slope of simulated answers in golden rewards."""
 MEASURED = ("one_minus_spearman", "one_minus_spearman_given_length", "log_loss")
 
 
@@ -89,16 +96,40 @@ def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.Respons
     return [(read(part, layers, covariates), np.asarray(brm.load_golden(part))) for part in parts]
 
 
+def curved(parts: list[tuple[brm.ResponsePool, np.ndarray]]) -> list[tuple[brm.ResponsePool, np.ndarray]]:
+    """Other golden rewards: −‖z − ½‖² of six directions of the middle block in which responses to a prompt differ most.
+
+    z has a sd of one within the prompts of the pool to choose from, and so have the rewards.
+    """
+    pool = parts[0][0]
+    model = brm.RewardModel(pool, "layers")
+    model.fit_pool(pool)
+    block = list(model.blocks.values())[len(pool.blocks) // 2]
+    leading = [
+        encode(model, part, np.arange(len(part)), torch.device("cpu"))[:, block][:, :6] for part, _ in parts
+    ]
+    coordinates = [z.numpy() - leading[0].numpy().mean(axis=0) for z in leading]
+    sd = less_group_means(coordinates[0], pool.group).std(axis=0)
+    rewards = [-((z / sd - 0.5) ** 2).sum(axis=1) for z in coordinates]
+    unit = less_group_means(rewards[0][:, None], pool.group).std()
+    return [(part, reward / unit) for (part, _), reward in zip(parts, rewards, strict=True)]
+
+
+def recorded(folder: Path) -> bool:
+    """Whether people answered."""
+    return (folder / "pool" / VOTES).exists()
+
+
 def temperature(folder: Path) -> float:
     """The slope of answers in golden rewards: 1 where they are recorded votes, 2 where they are simulated."""
-    return 1.0 if (folder / "pool" / VOTES).exists() else 2.0
+    return 1.0 if recorded(folder) else SIMULATED
 
 
 def annotator(folder: Path, golden: np.ndarray, seed: int) -> brm.Annotator:
     """Who answers: the people whose votes were recorded, else one who follows golden rewards."""
-    if (folder / "pool" / VOTES).exists():
+    if recorded(folder):
         return brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed)
-    return brm.GoldenAnnotator(golden, temperature(folder), seed)
+    return brm.GoldenAnnotator(golden, SIMULATED, seed)
 
 
 def coverage(
@@ -119,12 +150,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--labels", type=int, nargs="+", default=[20, 40, 80, 160, 320, 640])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--curved", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    slope = temperature(options.folder)
-    if options.folder != SYNTHETIC:
+    slope = SIMULATED if options.curved else temperature(options.folder)
+    if options.folder != SYNTHETIC and not options.curved:
         tested = options.folder / "test"
         alone = brm.baselines(read(tested, "last", False), brm.load_golden(tested))["log_characters"]
         print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
@@ -134,10 +166,16 @@ def main() -> None:
         found[kept["variant"], kept["labels"]][kept["seed"]] = kept["row"]
     for variant in options.variants:
         layers, covariates, encoder = VARIANTS[variant]
-        (pool, golden), (test, test_golden) = world(options.folder, layers, covariates)
+        parts = world(options.folder, layers, covariates)
+        (pool, golden), (test, test_golden) = curved(parts) if options.curved else parts
         for seed in range(options.seeds):
             asked = brm.candidates(pool, prompts=None, size=max(options.labels), seed=seed)
-            labels = annotator(options.folder, golden, seed).label(asked)
+            told = (
+                brm.GoldenAnnotator(golden, slope, seed)
+                if options.curved
+                else annotator(options.folder, golden, seed)
+            )
+            labels = told.label(asked)
             for count in options.labels:
                 if seed in found[variant, count]:
                     continue

@@ -227,8 +227,11 @@ def features_many_more_than_labels() -> dict[str, Any]:
 
 
 def auto_on_ten_blocks() -> dict[str, Any]:
-    """encoder="auto" on seven layers and covariates, 1,000 labels, against the last layer alone."""
-    return alternate(*fits_of_auto(), 3)
+    """encoder="auto" on seven layers and covariates, 1,000 labels, against the last layer alone.
+
+    Then the same where rewards are not linear.
+    """
+    return alternate(*fits_of_auto(), 3) | {"rows": {"not linear": alternate(*fits_of_auto(curved=True), 3)}}
 
 
 def gradient_over_all_pairs(n: int = 20_000) -> dict[str, Any]:
