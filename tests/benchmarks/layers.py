@@ -1,15 +1,15 @@
 """What the reward model sees: layers and covariates, linear, by kernels and by networks; random pairs within prompts.
 
-    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--curved] [--coverage] [--out LINES.jsonl]
+    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--curved] [--once] [--coverage] [--out FILE]
 
 FOLDER has the pools ``pool`` and ``test`` with golden rewards: pool directories of several blocks as ``bayesrm
 embed`` makes them, or with a ``layers.npy`` (response, layer, embedding) beside the embeddings. Where ``pool`` has
 recorded votes (``votes.parquet``), these answer, each once; elsewhere an annotator of temperature 2. Covariates are
 computed from the texts. "synthetic" in place of FOLDER is a world of four layers that are noisy curved maps of an
-embedding in which golden rewards are bent; it has no texts. With --curved golden rewards are replaced by ones that
-have their maximum inside, which no linear reward can follow. Printed: mean and standard error over seeds; with
---coverage also of how many golden logits of test pairs the 90% intervals hold, with and without what features cannot
-say.
+embedding in which golden rewards are bent; it has no texts. With --curved golden rewards are replaced by ones that have
+their maximum inside, which no linear reward can follow. With --once each prompt is asked about once. Printed: mean and
+standard error over seeds; with --coverage also of how many golden logits of test pairs the 90% intervals hold, with and
+without what features cannot say.
 """
 
 from __future__ import annotations
@@ -132,6 +132,14 @@ def annotator(folder: Path, golden: np.ndarray, seed: int) -> brm.Annotator:
     return brm.GoldenAnnotator(golden, SIMULATED, seed)
 
 
+def one_a_prompt(pool: brm.ResponsePool, seed: int) -> brm.Comparisons:
+    """A random pair of each prompt, in random order."""
+    draws = np.random.default_rng(seed)
+    pairs = [draws.choice(members, 2, replace=False) for members in pool.members if len(members) > 1]
+    first, second = draws.permutation(np.stack(pairs)).T
+    return brm.Comparisons(first, second)
+
+
 def coverage(
     posterior: brm.RewardPosterior, test: brm.ResponsePool, golden: np.ndarray, slope: float
 ) -> list[float]:
@@ -151,6 +159,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[20, 40, 80, 160, 320, 640])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--curved", action="store_true")
+    parser.add_argument("--once", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
@@ -170,6 +179,8 @@ def main() -> None:
         (pool, golden), (test, test_golden) = curved(parts) if options.curved else parts
         for seed in range(options.seeds):
             asked = brm.candidates(pool, prompts=None, size=max(options.labels), seed=seed)
+            if options.once:
+                asked = one_a_prompt(pool, seed)
             told = (
                 brm.GoldenAnnotator(golden, slope, seed)
                 if options.curved
