@@ -1,6 +1,6 @@
 """What the reward model sees: layers and covariates, linear, by kernels and by networks; random pairs within prompts.
 
-    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--curved] [--once] [--coverage] [--out FILE]
+    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--curved] [--once] [--coverage] [--out F]
 
 FOLDER has the pools ``pool`` and ``test`` with golden rewards: pool directories of several blocks as ``bayesrm
 embed`` makes them, or with a ``layers.npy`` (response, layer, embedding) beside the embeddings. Where ``pool`` has
