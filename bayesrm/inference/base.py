@@ -13,7 +13,6 @@ from bayesrm.inference.fitting.linear_part import (
     fit_encoder_to_labels,
     fit_linear_part,
     linear_scales,
-    network_helps,
     suggest_scales,
 )
 from bayesrm.inference.fitting.nonlinearity import beside_a_kernel_if_not_linear
@@ -86,8 +85,8 @@ def train_encoder(
 ) -> Trained:
     """Train a copy of the model on the preferences, if its encoder has anything to train, by default for the MAP.
 
-    A model whose encoder is "auto" stays linear unless a network beside it predicts held-out labels better, or, with
-    several blocks, labels say that rewards are not linear.
+    A model whose encoder is "auto" gets a Gaussian process beside its linear features where labels say that rewards are
+    not linear.
     """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.fit_pool(pool)
@@ -125,6 +124,4 @@ def train_encoder(
         linear_scales(linear),
         network_share(pool, preferences),
     )
-    if linear is not None and model.automatic and not network_helps(trained, linear, pool):
-        return linear
     return beside_a_kernel_if_not_linear(trained, pool, preferences)

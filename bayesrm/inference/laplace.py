@@ -62,7 +62,6 @@ def refit_beta(posterior: LastLayerPosterior, preferences: Preferences) -> Gauss
 def relearn(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPosterior:
     """What an encoder of the same kind learns from other preferences, afresh."""
     model = posterior.model.fresh(0)
-    model.automatic = False
     model.encoder.requires_grad_(True)
     return Laplace().fit(model, posterior.pool, preferences, 0, posterior.location.device)
 

@@ -32,6 +32,9 @@ from bayesrm.posteriors.networks import NetworkDraws, State, network_differences
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.checked import Count, checked
 
+NETWORK = "mlp+linear"
+"""What is trained where the encoder is "auto", whose linear features have nothing to drop."""
+
 
 class MCDropout(Inference):
     """One network trained with dropout, under many fixed masks.
@@ -70,9 +73,10 @@ class MCDropout(Inference):
             Where the encoder has nothing to drop.
         """
         require_no_program(model)
+        if model.automatic and not model.scale_given:
+            model = model.with_encoder(NETWORK)
         dropping = copy.deepcopy(model)
         dropping.encoder.body = self._with_dropout(model)
-        dropping.automatic = False  # "auto" without its network has nothing to drop
         trained = train_encoder(dropping, pool, preferences, seed, device)
         fitted = trained.model
         fitted.encoder.body, masks = _masked(fitted.encoder.body, model.dim, self.draws, rng.stream(seed, "masks"))

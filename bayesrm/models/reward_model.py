@@ -24,7 +24,7 @@ from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.covariates import CovariateFeatures, ordered
-from bayesrm.models.encoders import AUTO, ENCODERS, Encoder, make_encoder, recommended
+from bayesrm.models.encoders import AUTO, ENCODERS, RECOMMENDED_ENCODER, Encoder, make_encoder
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.likelihoods import LIKELIHOODS, RECOMMENDED_LIKELIHOOD
 from bayesrm.models.likelihoods.base import Likelihood
@@ -62,7 +62,7 @@ class RewardModel(PyroModule):
         What the encoder sees: embeddings "standardized" with the pool's statistics, also scaled by their spectrum
         "within-prompt" (see :mod:`bayesrm.models.spectrum`), or "raw". None: what is recommended for the encoder.
     spectrum_power : float, optional
-        The power of that spectrum; None lets the labels choose.
+        The power of that spectrum, for encoders that have one; None lets the labels choose.
     prompt_intercept : bool, optional
         Whether comparisons across prompts get a random intercept for each prompt, so that a hard prompt does not
         read as a bad response. None: with "auto" they do, else they do not.
@@ -126,7 +126,7 @@ class RewardModel(PyroModule):
         automatic = isinstance(encoder, str) and encoder == AUTO
         blocks = as_blocks(None if pool is None else pool.blocks, dim)
         if automatic:
-            encoder = recommended(blocks)
+            encoder = RECOMMENDED_ENCODER
         if inputs is None:
             inputs = (ENCODERS[encoder] if isinstance(encoder, str) else Encoder).default_inputs
         widest = max(at.stop - at.start for at in blocks.values())
@@ -137,13 +137,18 @@ class RewardModel(PyroModule):
             )
         if spectrum_power is not None and not 0 <= spectrum_power < math.inf:
             raise InvalidInputError(f"expected a finite spectrum power of at least 0, got {spectrum_power}")
-        self.dim = dim
+        self.dim, self.hidden = dim, tuple(hidden)
         self.automatic = automatic
         with rng.fenced(0):
             self.encoder = make_encoder(dim, encoder, tuple(hidden), inputs, blocks)
         if self.encoder.dim != dim:
             raise InvalidInputError(
                 f"expected an encoder of embeddings of dimension {dim}, got one of {self.encoder.dim}"
+            )
+        if spectrum_power is not None and inputs == "within-prompt" and self.encoder.spectrum is None:
+            raise InvalidInputError(
+                f"expected no spectrum_power with encoder {AUTO if automatic else self.encoder.name!r}, which has "
+                "powers of its own: leave it out, or use encoder='linear' or 'mlp+linear' with inputs='within-prompt'"
             )
         self.custom_encoder = not self.encoder.named
         self.encoder_name = (
@@ -367,12 +372,16 @@ class RewardModel(PyroModule):
             1,  # its encoder is replaced
             name,
             likelihood=self.likelihood,
+            training=self.training_name,
             inputs=self.encoder.inputs,
             prompt_intercept=self.prompt_intercept,
         )
         with rng.fenced(0):
-            twin.encoder = make_encoder(self.dim, name, (), self.encoder.inputs, self.encoder.input_blocks)
-        twin.dim, twin.input_blocks, twin.intercepts = self.dim, self.input_blocks, self.intercepts
+            twin.encoder = make_encoder(
+                self.dim, name, self.hidden, self.encoder.inputs, self.encoder.input_blocks
+            )
+        twin.dim, twin.hidden = self.dim, self.hidden
+        twin.input_blocks, twin.intercepts = self.input_blocks, self.intercepts
         twin.covariates, twin.covariates_given = self.covariates, self.covariates_given
         return twin
 

@@ -16,7 +16,7 @@ def cholesky_factor(matrix: Float[Tensor, "feature feature"]) -> Float[Tensor, "
     factor, info = torch.linalg.cholesky_ex(matrix)
     jitter = 1e-14 * float(matrix.diagonal().mean())
     while int(info) != 0:
-        if not math.isfinite(jitter) or jitter > 1e-4 * float(matrix.diagonal().mean()):
+        if not 0 < jitter < math.inf or jitter > 1e-4 * float(matrix.diagonal().mean()):
             raise ArithmeticError("the information matrix is not positive definite: are the features finite?")
         factor, info = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(len(matrix)).to(matrix))
         jitter *= 10

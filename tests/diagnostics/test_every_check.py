@@ -30,7 +30,7 @@ def _chains(draws: int) -> xr.DataTree:
 @pytest.fixture(scope="module")
 def subjects(world) -> dict[str, Subject]:
     """Everything that a check can be given, and as little as it can be given."""
-    model = brm.RewardModel(world.pool.dim, "linear", prior_scale=0.5)
+    model = brm.RewardModel(world.pool.dim, "layers", prior_scale=0.5)
     laplace = brm.fit(model, world.pool, world.preferences)
     point = brm.fit(model, world.pool, world.preferences, "plugin")
     prior = brm.fit(model, world.pool, brm.Preferences.none())

@@ -72,7 +72,8 @@ ENCODERS = {"laplace": ("mlp+linear", "auto"), "svi": ("linear",), "mc-dropout":
 def test_every_inference(world, tmp_path, inference, encoder, monkeypatch):
     monkeypatch.setattr(bnn, "MAX_STEPS", 30)
     method = SMALL.get(inference, lambda: inference)()
-    model = brm.RewardModel(world.pool.dim, encoder, hidden=(5, 4), spectrum_power=1.0)
+    power = None if encoder == "auto" else 1.0
+    model = brm.RewardModel(world.pool.dim, encoder, hidden=(5, 4), spectrum_power=power)
     posterior = brm.fit(model, world.pool, world.preferences, method)
     loaded = _saved(posterior, tmp_path / "model")
     _assert_same(loaded, posterior, world)

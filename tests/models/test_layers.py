@@ -28,10 +28,10 @@ def _fitted(pool: brm.ResponsePool) -> brm.Encoder:
     return brm.fit(brm.RewardModel(pool), pool, brm.Preferences.none()).model.encoder
 
 
-def test_auto_takes_layers_where_there_are_several_blocks(layered):
+def test_auto_takes_layers_whether_there_are_several_blocks_or_one(layered):
     assert brm.RewardModel(layered).encoder_name == "mlp"
     assert type(brm.RewardModel(layered, encoder="auto").encoder).name == "layers"
-    assert type(brm.RewardModel(12, encoder="auto").encoder).name == "mlp+linear"
+    assert type(brm.RewardModel(12, encoder="auto").encoder).name == "layers"
 
 
 def test_blocks_have_unit_variance_within_prompts_along_their_own_spectrum(layered):

@@ -277,15 +277,17 @@ def test_a_network_and_linear_features_share_the_prior_variance(across, share):
     assert (both.prior_scale["mlp"] / network.prior_scale) ** 2 == pytest.approx(share, rel=0.1)
 
 
-def test_auto_stays_linear_where_that_is_all_there_is():
+def test_auto_of_one_block_is_linear_on_its_spectrum_where_that_is_all_there_is():
     pool, _, preferences = _world(6, 200)
-    posterior = brm.fit(brm.RewardModel(pool.dim, "auto", hidden=(8,)), pool, preferences)
-    linear = brm.fit(brm.RewardModel(pool.dim, "linear", inputs="within-prompt"), pool, preferences)
-    assert posterior.model.encoder_name == "linear"
-    torch.testing.assert_close(posterior.location, linear.location)
+    posterior = brm.fit(brm.RewardModel(pool.dim, "auto"), pool, preferences)
+    settings = {"inputs": "within-prompt", "spectrum_power": 2.0, "prompt_intercept": True}
+    linear = brm.fit(brm.RewardModel(pool.dim, "linear", **settings), pool, preferences)
+    assert posterior.model.encoder.name == "layers"
+    for of_auto, of_linear in zip(posterior.reward(pool), linear.reward(pool), strict=True):
+        np.testing.assert_allclose(of_auto, of_linear, atol=0.02)
 
 
-def test_auto_takes_the_network_where_rewards_are_not_linear():
+def test_auto_is_not_linear_where_rewards_are_not():
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(600, 2)).astype(np.float32)
     golden = 4.0 * np.abs(embeddings[:, 0]) - 4.0 * np.abs(embeddings[:, 1])
@@ -293,11 +295,9 @@ def test_auto_takes_the_network_where_rewards_are_not_linear():
     second = first // 6 * 6 + (first % 6 + rng.integers(1, 6, size=1500)) % 6
     outcome = (rng.random(1500) < 1 / (1 + np.exp(golden[second] - golden[first]))).astype(float)
     pool = brm.ResponsePool(embeddings, np.repeat(np.arange(100), 6))
-    model = brm.RewardModel(2, "auto", hidden=(16, 16))
-    posterior = brm.fit(model, pool, brm.Preferences(first, second, outcome))
-    assert posterior.model.encoder_name == "auto"
-    assert set(posterior.model.blocks) == {"mlp", "linear"}
-    assert brm.evaluate(posterior, pool, golden)["one_minus_spearman"] < 0.3
+    posterior = brm.fit(brm.RewardModel(2, "auto"), pool, brm.Preferences(first, second, outcome))
+    assert posterior.model.encoder_name == "layers+kernel"
+    assert brm.evaluate(posterior, pool, golden)["one_minus_spearman"] < 0.1
 
 
 # --- hard cases --------------------------------------------------------------------------------------------------
@@ -347,7 +347,11 @@ def test_scales_are_asked_for_block_by_block():
     with pytest.raises(InvalidInputError, match="unknown inputs 'white'"):
         brm.RewardModel(4, inputs="white")
     with pytest.raises(InvalidInputError, match="spectrum power of at least 0, got -1"):
-        brm.RewardModel(4, "auto", spectrum_power=-1.0)
+        brm.RewardModel(4, "linear", inputs="within-prompt", spectrum_power=-1.0)
+    with pytest.raises(
+        InvalidInputError, match="expected no spectrum_power with encoder 'auto', which has powers of"
+    ):
+        brm.RewardModel(4, "auto", spectrum_power=1.0)
 
 
 def test_a_pool_of_few_responses_has_the_spectrum_of_its_covariance():

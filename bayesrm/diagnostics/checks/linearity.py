@@ -8,8 +8,8 @@ import xarray as xr
 
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
-from bayesrm.inference.fitting.nonlinearity import CLEARLY, log_bayes_factor
-from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_FOR_BLOCKS
+from bayesrm.inference.fitting.nonlinearity import ENOUGH, log_bayes_factor
+from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_ENCODER
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
 
@@ -25,19 +25,19 @@ class Linearity(Check):
     )
 
     def run(self, subject: Subject) -> Finding | None:
-        """Of the encoders that auto takes for several blocks, where there are labels and a prior."""
+        """Of the encoders that auto takes, where there are labels and a prior."""
         posterior = subject.posterior
         if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.provides:
             return None
         model, labels = posterior.model, posterior.preferences
-        of_layers = not model.custom_encoder and model.encoder.name in (RECOMMENDED_FOR_BLOCKS, IF_NOT_LINEAR)
+        of_layers = not model.custom_encoder and model.encoder.name in (RECOMMENDED_ENCODER, IF_NOT_LINEAR)
         if not of_layers or model.program is not None or not len(labels):
             return None
         factor = log_bayes_factor(model, posterior.pool, labels, posterior.prior_precision)
-        data = xr.Dataset({"log_bayes_factor": factor, "enough": CLEARLY})
+        data = xr.Dataset({"log_bayes_factor": factor, "enough": ENOUGH})
         beside = model.encoder.name == IF_NOT_LINEAR
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
-        if factor >= CLEARLY:
+        if factor >= ENOUGH:
             end = ", which the reward has" if beside else f"; use encoder='auto', or '{IF_NOT_LINEAR}'"
             return Finding(
                 self.name,

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from bayesrm.inference.fitting.nested import find_mode
-from bayesrm.inference.fitting.prior_scale import choose_prior_scale, log_predictive, scales_of_blocks
-from bayesrm.inference.fitting.trained import Split, Trained, select_blocks
+from bayesrm.inference.fitting.prior_scale import choose_prior_scale
+from bayesrm.inference.fitting.trained import Trained
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
 from bayesrm.models.encoders import Encoder
 from bayesrm.models.features import labelled_differences
@@ -115,26 +115,6 @@ def suggest_scales(
     found = choose_prior_scale(linear, nothing, {"features": 1.0}, coarse=True)
     assert isinstance(found, dict)
     return {name: found[name] for name in covariates.blocks(0)}
-
-
-def network_helps(trained: Trained, linear: Trained, pool: ResponsePool) -> bool:
-    """Whether a network beside the linear reward says more of held-out labels, beyond two standard errors."""
-    if not trained.splits:
-        return False
-    model, twin = trained.model, linear.model
-    model.prior_scale = scales_of_blocks(trained, pool)
-    columns = [
-        at for name, at in model.blocks.items() if name in model.encoder.linear_blocks or name in model.beside
-    ]
-    device = trained.beta.device
-    gains = []
-    for split in trained.splits:
-        both = find_mode(model.log_joint(split.seen, model.prior_sd().to(device).pow(-2)))
-        alone = Split(select_blocks(split.seen, columns), select_blocks(split.unseen, columns))
-        one = find_mode(twin.log_joint(alone.seen, twin.prior_sd().to(device).pow(-2)))
-        gains.append(log_predictive(model, both, split.unseen) - log_predictive(twin, one, alone.unseen))
-    gain = torch.cat(gains)
-    return bool(gain.sum() > 2 * gain.std() * len(gain) ** 0.5)
 
 
 def _best_power(model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device) -> float:

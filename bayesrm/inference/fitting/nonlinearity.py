@@ -23,31 +23,32 @@ from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained, select_blocks
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
-from bayesrm.models.encoders import IF_NOT_LINEAR, KERNEL, RECOMMENDED_FOR_BLOCKS
+from bayesrm.models.encoders import IF_NOT_LINEAR, KERNEL, RECOMMENDED_ENCODER
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates, kernel_of_distance
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.log_joint import GaussianPrior
 from bayesrm.models.reward_model import RewardModel
+from bayesrm.models.spectrum import NOTHING
 from bayesrm.types import Preferences, ResponsePool, compact
 from bayesrm.utils.linalg import cholesky_factor
 
 SPREAD = 0.5
 """κ, in logits."""
-CLEARLY = 1.0
-"""Nats that labels have to bring: on five real pools 20 campaigns each of 40 and 160 labels brought at most .36."""
+ENOUGH = 0.5
+"""Nats that labels have to bring: few campaigns of up to 160 labels about real texts do, see studies/README.md."""
 
 
 def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferences: Preferences) -> Trained:
-    """A linear reward on several blocks, or the sum of such a one and a process where labels say that it takes one.
+    """A linear reward, or the sum of such a one and a process where labels say that it takes one.
 
     Prior scales that were given, and programs of the user's, are for the features as they are: there nothing is added.
     """
     model = trained.model
-    automatic = model.automatic and not model.custom_encoder and model.encoder.name == RECOMMENDED_FOR_BLOCKS
+    automatic = model.automatic and not model.custom_encoder and model.encoder.name == RECOMMENDED_ENCODER
     if not automatic or model.program is not None or model.scale_given or len(preferences) < MIN_COMPARISONS:
         return trained
     device = trained.beta.device
-    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) < CLEARLY:
+    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) < ENOUGH:
         return trained
     both = model.with_encoder(IF_NOT_LINEAR).to(device)
     both.encoder.fit_pool(pool)
@@ -80,7 +81,10 @@ def log_bayes_factor(
         z = model.encoder.prepare(torch.from_numpy(pool.rows(used)).to(device)) @ projection.to(device).float()
     kernel = kernel_of_distance(torch.cdist(z.double(), z.double()), USUAL_LENGTH, "rbf")
     covariance = kernel[first] - kernel[second]
-    root = SPREAD * cholesky_factor(covariance[:, first] - covariance[:, second])
+    covariance = covariance[:, first] - covariance[:, second]
+    if float(covariance.diagonal().max()) <= NOTHING:  # responses that are alike, of which a process says nothing
+        return 0.0
+    root = SPREAD * cholesky_factor(covariance)
     none = root.new_zeros(len(root))
     location, known = linear.prior({})
     both = replace(

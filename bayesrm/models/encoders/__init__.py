@@ -20,11 +20,8 @@ from bayesrm.models.encoders.with_linear import WithLinearFeatures
 from bayesrm.registry import Registry
 
 AUTO = "auto"
-RECOMMENDED_ENCODER = "mlp+linear"
-"""What ``encoder="auto"`` means, with an intercept for each prompt; it stays linear unless the network helps."""
-RECOMMENDED_FOR_BLOCKS, IF_NOT_LINEAR = "layers", "layers+kernel"
-"""What it means where the embedding has several blocks, such as hidden layers, and where labels say that no linear
-reward will do there."""
+RECOMMENDED_ENCODER, IF_NOT_LINEAR = "layers", "layers+kernel"
+"""What ``encoder="auto"`` means, with prompt intercepts, and where labels say that no linear reward will do."""
 ENCODERS: Registry[Encoder] = Registry(
     __name__,
     Encoder,
@@ -73,19 +70,13 @@ def make_encoder(
         return Encoder(
             dim, copy.deepcopy(encoder), Encoder.default_inputs if inputs is None else inputs, input_blocks
         )
-    part: Any = ENCODERS[recommended(input_blocks) if encoder == AUTO else encoder]
+    part: Any = ENCODERS[RECOMMENDED_ENCODER if encoder == AUTO else encoder]
     takes = signature(part).parameters
     given = {
         name: value for name, value in (("hidden", tuple(hidden)), ("input_blocks", input_blocks)) if name in takes
     }
     made: Encoder = part(dim, inputs=part.default_inputs if inputs is None else inputs, **given)
     return made
-
-
-def recommended(input_blocks: Mapping[str, slice] | None) -> str:
-    """The name of the encoder that "auto" means: for an embedding of several blocks, or of one."""
-    several = input_blocks is not None and len(input_blocks) > 1
-    return RECOMMENDED_FOR_BLOCKS if several else RECOMMENDED_ENCODER
 
 
 __all__ = [
@@ -98,7 +89,6 @@ __all__ = [
     "Encoder",
     "WithLinearFeatures",
     "make_encoder",
-    "recommended",
 ]
 
 
