@@ -24,8 +24,8 @@ from bayesrm.plots.diagnosis import draw
 from bayesrm.reports.diagnosis import write_page
 from bayesrm.runs.results import open_results, write_results
 
-OF_CAMPAIGNS = {"annotators", "history"}
-"""Checks that need named annotators, or the order in which answers came."""
+OF_OTHERS = {"annotators", "history", "linearity"}
+"""Checks that need named annotators, the order in which answers came, or an encoder of layers."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_diagnose_says_the_worst_first_and_keeps_its_numbers(diagnosis, tmp_path
     statuses = [finding.status for finding in diagnosis.findings]
     assert statuses == sorted(statuses, key=("bad", "note", "good", "skipped").index)
     checks = {finding.check for finding in diagnosis.findings}
-    assert checks == set(CHECKS) - OF_CAMPAIGNS
+    assert checks == set(CHECKS) - OF_OTHERS
     assert repr(diagnosis).startswith("Diagnosis of the Laplace posterior: ")
     assert len(repr(diagnosis).splitlines()) == 1 + len(diagnosis.verdicts)
     write_results(diagnosis.tree, tmp_path / "diagnosis.nc")
@@ -145,7 +145,7 @@ def test_a_run_is_diagnosed_from_its_folder_alone_and_more_with_its_pool(run):
     assert page == run / "run" / "diagnosis.html"
     assert {finding.check for finding in alone.findings} == {"pareto_k", "convergence", "sensitivity"}
     full, _ = diagnose_run(run / "run", run / "pool", run / "pool", reference="laplace", sbc=10)
-    assert {finding.check for finding in full.findings} == set(CHECKS) - OF_CAMPAIGNS
+    assert {finding.check for finding in full.findings} == set(CHECKS) - OF_OTHERS
     assert full.name == "Laplace"
     settings = page.read_text()
     assert "temperature" in settings
