@@ -4,9 +4,10 @@ Training drops each hidden unit with probability p. A draw of the posterior is t
 unit is 0 with probability p, else multiplied by 1/(1 − p). Masks are drawn once, from the seed, and hold for every
 response, so a draw is a function and the rewards of two responses have a covariance.
 
-A built-in MLP gets dropout after each hidden layer; a user's module says with its nn.Dropout layers where and
-how much. With fewer labels than can be held out the encoder is not trained, and each draw's last layer is a
-randomised-MAP draw on its masked features, see :mod:`bayesrm.inference.fitting.randomised_map`.
+A built-in MLP gets dropout after each hidden layer; a user's module says with its nn.Dropout layers where and how
+much; "auto", which is linear, becomes "mlp+linear". With fewer labels than can be held out the encoder is not
+trained, and each draw's last layer is a randomised-MAP draw on its masked features, see
+:mod:`bayesrm.inference.fitting.randomised_map`.
 """
 
 from __future__ import annotations
@@ -73,8 +74,10 @@ class MCDropout(Inference):
             Where the encoder has nothing to drop.
         """
         require_no_program(model)
-        if model.automatic and not model.scale_given:
-            model = model.with_encoder(NETWORK)
+        if model.automatic and not isinstance(model.prior_scale, dict):
+            network = model.with_encoder(NETWORK)
+            network.prior_scale, network.scale_given = model.prior_scale, model.scale_given
+            model = network
         dropping = copy.deepcopy(model)
         dropping.encoder.body = self._with_dropout(model)
         trained = train_encoder(dropping, pool, preferences, seed, device)

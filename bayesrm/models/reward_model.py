@@ -145,7 +145,7 @@ class RewardModel(PyroModule):
             raise InvalidInputError(
                 f"expected an encoder of embeddings of dimension {dim}, got one of {self.encoder.dim}"
             )
-        if spectrum_power is not None and inputs == "within-prompt" and self.encoder.spectrum is None:
+        if spectrum_power is not None and self.encoder.own_spectrum:
             raise InvalidInputError(
                 f"expected no spectrum_power with encoder {AUTO if automatic else self.encoder.name!r}, which has "
                 "powers of its own: leave it out, or use encoder='linear' or 'mlp+linear' with inputs='within-prompt'"
@@ -367,7 +367,7 @@ class RewardModel(PyroModule):
         return model
 
     def with_encoder(self, name: str) -> RewardModel:
-        """The same model with another encoder, not yet fitted, on inputs prepared the same way; prior scales open."""
+        """The same model with another encoder of the same ``inputs``, not yet fitted, and with open prior scales."""
         twin = RewardModel(
             1,  # its encoder is replaced
             name,

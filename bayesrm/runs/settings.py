@@ -141,7 +141,8 @@ class ModelSettings(Settings):
         None, "How embeddings are scaled before the encoder; default as recommended for it."
     )
     spectrum_power: NonNegativeFloat | None = setting(
-        None, "Power of the spectrum that within-prompt inputs are scaled by; default chosen by the labels."
+        None,
+        "Power of the spectrum that within-prompt inputs of linear and mlp+linear are scaled by; default by labels.",
     )
     prompt_intercept: bool | None = setting(
         None, "Whether each prompt has a random intercept in comparisons across prompts; default: with auto."

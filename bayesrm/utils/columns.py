@@ -16,7 +16,7 @@ from bayesrm.utils.wording import told
 
 ONE_BLOCK = "embedding"
 """The name of the block of an embedding that has no others."""
-RESERVED = frozenset({"covariates", "features", "intercept", "mlp", "linear"})
+RESERVED = frozenset({"covariates", "features", "intercept", "kernel", "linear", "mixed", "mlp"})
 """Names that blocks of the last layer have."""
 _NAMED = kind_of(Mapping[Any, Any] | None)
 _NAME = re.compile(r"[^\s,/\x00-\x1f]([^,/\x00-\x1f]*[^\s,/\x00-\x1f])?")

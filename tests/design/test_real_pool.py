@@ -39,8 +39,8 @@ def test_the_mlp_stopped_early_does_not_lose_to_the_linear_model(one_minus_spear
     assert one_minus_spearman("mlp", inference) < one_minus_spearman("linear", "laplace") + 0.03
 
 
-def test_what_auto_means_is_better_than_the_linear_model_and_the_network(one_minus_spearman):
-    """Eight seeds of 300 labels are at .52 within prompts and at .60 across, at worst .59 and .76."""
+def test_auto_ranks_as_it_did_when_it_was_measured(one_minus_spearman):
+    """With these four seeds it was at .524 within prompts and at .537 across; over eight at .519 and .595."""
     for scope in ("within-prompt", "cross-prompt"):
         found = [one_minus_spearman("auto", "laplace", scope, labels=300, seed=seed) for seed in range(4)]
         assert sum(found) / 4 < 0.57, scope

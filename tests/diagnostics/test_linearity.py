@@ -35,7 +35,7 @@ def _finding(pool: brm.ResponsePool, encoder: str, power: int, inference: str = 
         ("auto", 1, "good", "A reward that is linear in the layers will do: 200 labels bring -"),
         ("layers", 2, "note", r"beside the layers; use encoder='auto', or 'layers\+kernel'\.$"),
         ("auto", 2, "good", "Rewards are not linear in the embedding: .* beside the layers, which the reward has"),
-        ("layers+kernel", 1, "good", "will do: .*: the one that the reward has is not needed"),
+        ("layers+kernel", 1, "good", "will do: .*, which the reward has and hardly needs"),
     ],
 )
 def test_what_is_said(pool, encoder, power, status, said):

@@ -1,4 +1,4 @@
-"""The choice between a linear reward on several blocks and the sum of one and a Gaussian process, by Bayes factor."""
+"""The choice between a linear reward and the sum of one and a Gaussian process, by Bayes factor."""
 
 from __future__ import annotations
 
@@ -164,3 +164,38 @@ def test_embeddings_wider_than_a_model_of_one_block_may_be(monkeypatch):
 def test_an_unknown_kernel_is_refused():
     with pytest.raises(InvalidInputError, match="unknown kernel 'cubic': there are rbf, matern32, matern52"):
         LayersKernel(8, shape="cubic", input_blocks=BLOCKS)
+
+
+def test_one_response_a_prompt_gets_a_process_too():
+    r = np.random.default_rng(5)
+    pool, unseen = (brm.ResponsePool(r.normal(size=(300, 8)).astype(np.float32), np.arange(300)) for _ in range(2))
+    golden, test_golden = (-3.0 * np.abs(p.embeddings[:, 0]).astype(float) ** 2 for p in (pool, unseen))
+    asked = brm.candidates(pool, "cross-prompt", prompts=None, size=600, seed=1)
+    labels = brm.GoldenAnnotator(golden, 1.0, 1).label(asked)
+    found = {}
+    for encoder in ("auto", "layers"):
+        posterior = brm.fit(brm.RewardModel(pool, encoder, prompt_intercept=True), pool, labels)
+        mean, _ = posterior.reward(unseen)
+        found[encoder] = np.corrcoef(mean, test_golden)[0, 1]
+        if encoder == "auto":
+            kernel = posterior.model.blocks["kernel"]
+            assert kernel.stop - kernel.start > 50
+    assert found["auto"] > max(0.5, found["layers"] + 0.3)
+
+
+@pytest.mark.parametrize("name", ["kernel", "mixed"])
+def test_blocks_are_not_called_as_those_of_the_reward(name):
+    with pytest.raises(InvalidInputError, match="covariates, features, intercept, kernel, linear, mixed, mlp"):
+        brm.ResponsePool(np.zeros((2, 2)), [0, 0], blocks={name: slice(0, 1), "other": slice(1, 2)})
+
+
+def test_dropout_under_auto_is_of_a_network_with_the_scale_that_was_given(world, short_training):
+    pool, golden = world
+    labels = _labels(pool, golden["straight"], 60)
+    model = brm.RewardModel(pool, "auto", hidden=(5,), prior_scale=0.5)
+    posterior = brm.fit(model, pool, labels, brm.inference.MCDropout(draws=4))
+    assert posterior.model.encoder.name == "mlp+linear"
+    assert posterior.model.prior_sd()[0] == 0.5
+    scales = dict.fromkeys(["layer-0", "layer-1", "mixed", "covariates", "intercept"], 1.0)
+    with pytest.raises(InvalidInputError, match="there is nothing to drop"):
+        brm.fit(brm.RewardModel(pool, "auto", prior_scale=scales), pool, labels, "mc-dropout")

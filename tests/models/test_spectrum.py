@@ -351,7 +351,9 @@ def test_scales_are_asked_for_block_by_block():
     with pytest.raises(
         InvalidInputError, match="expected no spectrum_power with encoder 'auto', which has powers of"
     ):
-        brm.RewardModel(4, "auto", spectrum_power=1.0)
+        brm.RewardModel(4, "auto", spectrum_power=1.0, inputs="raw")
+    own = brm.RewardModel(4, torch.nn.Linear(4, 2), inputs="within-prompt", spectrum_power=1.0)
+    assert own.spectrum_power == 1.0
 
 
 def test_a_pool_of_few_responses_has_the_spectrum_of_its_covariance():

@@ -25,7 +25,10 @@ class Linearity(Check):
     )
 
     def run(self, subject: Subject) -> Finding | None:
-        """Of the encoders that auto takes, where there are labels and a prior."""
+        """Of the encoders that auto takes, where there are labels and a prior.
+
+        The linear part stands as it was fitted: where a process is beside it, with less left for a process to say.
+        """
         posterior = subject.posterior
         if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.provides:
             return None
@@ -38,14 +41,19 @@ class Linearity(Check):
         beside = model.encoder.name == IF_NOT_LINEAR
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
         if factor >= ENOUGH:
-            end = ", which the reward has" if beside else f"; use encoder='auto', or '{IF_NOT_LINEAR}'"
+            advice = (
+                "leave out prior_scale, which was for the linear part alone" if model.scale_given else "fit again"
+            )
+            if not model.automatic:
+                advice = f"use encoder='auto', or '{IF_NOT_LINEAR}'"
+            end = ", which the reward has" if beside else f"; {advice}"
             return Finding(
                 self.name,
                 "good" if beside else "note",
                 f"Rewards are not linear in the embedding: {said}{end}.",
                 data,
             )
-        end = ": the one that the reward has is not needed" if beside else ""
+        end = ", which the reward has and hardly needs" if beside else ""
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:

@@ -47,6 +47,8 @@ class Encoder(nn.Module):
         What the encoder is asked for by, ``RewardModel(dim, encoder=name)``. Only subclasses have one.
     default_inputs : str, default "standardized"
         The ``inputs`` of ``RewardModel(..., inputs=None)``.
+    own_spectrum : bool, default False
+        Whether its body scales embeddings by their spectrum itself, so that no ``spectrum_power`` can be asked for.
     blocks : dict of str to slice
         Features in named blocks with a prior scale each, chosen from the labels. A block called "linear" beside
         others is fitted first, by evidence.
@@ -108,6 +110,7 @@ class Encoder(nn.Module):
 
     name: ClassVar[str]
     default_inputs: ClassVar[str] = "standardized"
+    own_spectrum: ClassVar[bool] = False
 
     def __init__(
         self,

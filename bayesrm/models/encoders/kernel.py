@@ -70,8 +70,8 @@ class KernelFeatures(nn.Module):
     def __init__(self, shape: str, dim: int) -> None:
         super().__init__()
         self.shape = shape
-        self.register_buffer("projection", torch.eye(dim))
-        self.register_buffer("inducing", torch.zeros((1, dim)))
+        self.register_buffer("projection", torch.zeros((dim, 1)))
+        self.register_buffer("inducing", torch.zeros((1, 1)))
         self.register_buffer("whiten", torch.ones((1, 1), dtype=torch.float64))
         self.register_buffer("length", torch.tensor(USUAL_LENGTH, dtype=torch.float64))
         self.register_buffer("lost", torch.tensor(math.nan, dtype=torch.float64))
@@ -185,6 +185,7 @@ class Kernel(Encoder):
 
     name: ClassVar[str] = "kernel"
     default_inputs: ClassVar[str] = "within-prompt"
+    own_spectrum: ClassVar[bool] = True
 
     @checked
     def __init__(
@@ -250,8 +251,9 @@ def kernel_coordinates(
     """From prepared embeddings to z: one projection for all blocks side by side, or additive ones, one a block."""
     directions = spectral_directions(pool, encoder)[: len(encoder.input_blocks)]
     columns = list(encoder.input_blocks.values())
-    if not directions:  # nothing varies within a prompt: the embedding as it is
-        directions = [torch.eye(at.stop - at.start) for at in columns]
+    if not directions:  # nothing varies within a prompt, or there is one response to each: the embedding as it is
+        widths = [at.stop - at.start for at in columns]
+        directions = [torch.eye(width) / width**0.5 for width in widths]
     whole = [_in_place(at, part, encoder.dim) for at, part in zip(columns, directions, strict=True)]
     return whole if additive and len(whole) > 1 else [torch.cat(whole, dim=1) / len(whole) ** 0.5]
 
@@ -330,6 +332,8 @@ def _some_prompts(pool: ResponsePool) -> tuple[Int64[np.ndarray, "response"], In
     members = [pool.members[k] for k in chosen]
     sizes = [len(member) for member in members]
     rows, group = np.concatenate(members), np.repeat(np.arange(len(members)), sizes)
+    if max(sizes) == 1:  # comparisons can only be across prompts: as if there were one
+        group = np.zeros_like(group)
     return rows[:INDUCING_ROWS], group[:INDUCING_ROWS]
 
 

@@ -49,7 +49,9 @@ class BlockDirections(nn.Module):
         super().__init__()
         self.columns = dict(columns)
         for at, columns_of_block in enumerate(self.columns.values()):
-            self.register_buffer(f"directions_{at}", torch.eye(columns_of_block.stop - columns_of_block.start))
+            self.register_buffer(
+                f"directions_{at}", torch.zeros((columns_of_block.stop - columns_of_block.start, 1))
+            )
 
     @property
     def blocks(self) -> dict[str, slice]:
@@ -63,8 +65,9 @@ class BlockDirections(nn.Module):
         return matrix
 
     def direct_all(self, matrices: list[Float[Tensor, "column feature"]]) -> None:
-        """Change the projections, in order; none where there is nothing to project on."""
-        for at, matrix in enumerate(matrices):
+        """Change the projections, in order; without any, the columns are left as they are."""
+        kept = matrices or [torch.eye(at.stop - at.start) for at in self.columns.values()]
+        for at, matrix in enumerate(kept):
             setattr(self, f"directions_{at}", matrix.to(self.directions(at)))
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
@@ -88,6 +91,7 @@ class Layers(Encoder):
 
     name: ClassVar[str] = "layers"
     default_inputs: ClassVar[str] = "within-prompt"
+    own_spectrum: ClassVar[bool] = True
 
     @checked
     def __init__(

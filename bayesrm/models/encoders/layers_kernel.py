@@ -69,6 +69,7 @@ class LayersKernel(Encoder):
 
     name: ClassVar[str] = "layers+kernel"
     default_inputs: ClassVar[str] = "within-prompt"
+    own_spectrum: ClassVar[bool] = True
 
     @checked
     def __init__(
