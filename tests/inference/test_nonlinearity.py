@@ -10,7 +10,7 @@ import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import train_encoder
 from bayesrm.inference.fitting import nonlinearity
-from bayesrm.inference.fitting.nonlinearity import ENOUGH, SPREAD, log_bayes_factor
+from bayesrm.inference.fitting.nonlinearity import SPREAD, log_bayes_factor
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates
 from bayesrm.models.encoders.layers_kernel import LayersKernel
@@ -97,7 +97,7 @@ def test_a_curved_reward_gets_a_process_and_a_straight_one_does_not(world, unsee
             linear = brm.fit(brm.RewardModel(pool, "layers"), pool, labels)
             ranked = [brm.evaluate(p, test, test_golden[kind])["one_minus_spearman"] for p in (auto, linear)]
             assert ranked[0] < ranked[1] - 0.2
-            assert auto.log_evidence > linear.log_evidence + ENOUGH
+            assert auto.log_evidence > linear.log_evidence + 2
 
 
 def test_given_scales_few_labels_and_named_encoders_stay(world):
@@ -121,7 +121,7 @@ def test_it_is_asked_under_every_kind_of_likelihood(world, likelihood, monkeypat
         labels = brm.Preferences(labels.first, labels.second, labels.outcome, np.arange(150) % 3)
     model = brm.RewardModel(pool, "auto", likelihood=likelihood)
     name = brm.fit(model, pool, labels).model.encoder.name
-    assert name == ("layers+kernel" if asked[0] >= ENOUGH else "layers")
+    assert name == ("layers+kernel" if asked[0] > 0 else "layers")
     assert asked[0] > 0
 
 

@@ -8,10 +8,13 @@ import xarray as xr
 
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
-from bayesrm.inference.fitting.nonlinearity import ENOUGH, log_bayes_factor
+from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_ENCODER
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
+
+CLEARLY = 3.0
+"""Nats: odds of 20 to 1."""
 
 
 class Linearity(Check):
@@ -37,28 +40,26 @@ class Linearity(Check):
         if not of_layers or model.program is not None or not len(labels):
             return None
         factor = log_bayes_factor(model, posterior.pool, labels, posterior.prior_precision)
-        data = xr.Dataset({"log_bayes_factor": factor, "enough": ENOUGH})
+        data = xr.Dataset({"log_bayes_factor": factor})
         beside = model.encoder.name == IF_NOT_LINEAR
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
-        if factor >= ENOUGH:
+        if factor > 0:
+            what = "Rewards are not" if factor > CLEARLY else "Rewards may not be"
             advice = (
                 "leave out prior_scale, which was for the linear part alone" if model.scale_given else "fit again"
             )
             if not model.automatic:
                 advice = f"use encoder='auto', or '{IF_NOT_LINEAR}'"
-            end = ", which the reward has" if beside else f"; {advice}"
-            return Finding(
-                self.name,
-                "good" if beside else "note",
-                f"Rewards are not linear in the embedding: {said}{end}.",
-                data,
+            sentence = (
+                f"{what} linear in the embedding: {said}{', which the reward has' if beside else f'; {advice}'}."
             )
+            return Finding(self.name, "good" if beside else "note", sentence, data)
         end = ", which the reward has and hardly needs" if beside else ""
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:
-        """The factor, and how much would be enough."""
+        """The factor."""
         axis = canvas.axes()
         axis.barh(["process"], [float(data["log_bayes_factor"])], color=canvas.blue)
-        axis.axvline(float(data["enough"]), color=canvas.grey, linestyle="--")
+        axis.axvline(0.0, color=canvas.grey, linestyle="--")
         axis.set(xlabel="nats for a Gaussian process beside the layers")

@@ -6,8 +6,9 @@ one prompt differ by g with a prior sd of κ = ½ logit. What labels say of it i
 
     log p(y | fᵀβ + g) − log p(y | fᵀβ),
 
-both by Laplace. Nothing of g is fitted, so nothing has to be paid for a fit. The process is exact: with D = L Lᵀ the
-covariance of g's differences over the labelled comparisons, L stands beside their feature differences.
+both by Laplace. Nothing of g is fitted, so nothing has to be paid for a fit: where it is above 0, labels are more
+probable with the process than without. It is exact: with D = L Lᵀ the covariance of g's differences over the labelled
+comparisons, L stands beside their feature differences.
 """
 
 from __future__ import annotations
@@ -34,12 +35,10 @@ from bayesrm.utils.linalg import cholesky_factor
 
 SPREAD = 0.5
 """κ, in logits."""
-ENOUGH = 0.5
-"""Nats that labels have to bring: few campaigns of up to 160 labels about real texts do, see studies/README.md."""
 
 
 def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferences: Preferences) -> Trained:
-    """A linear reward, or the sum of such a one and a process where labels say that it takes one.
+    """A linear reward, or the sum of such a one and a process where labels are more probable with it.
 
     Prior scales that were given, and programs of the user's, are for the features as they are: there nothing is added.
     """
@@ -48,7 +47,7 @@ def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferen
     if not automatic or model.program is not None or model.scale_given or len(preferences) < MIN_COMPARISONS:
         return trained
     device = trained.beta.device
-    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) < ENOUGH:
+    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) <= 0:
         return trained
     both = model.with_encoder(IF_NOT_LINEAR).to(device)
     both.encoder.fit_pool(pool)
