@@ -5,7 +5,7 @@ r"""Linear in every block of the embedding, and beside that a Gaussian process o
 with the features f_b of :mod:`bayesrm.models.encoders.layers` and the φ of :mod:`bayesrm.models.encoders.kernel`,
 each with a prior scale by evidence. What is linear is learnt from few labels; what no linear reward can say, such as
 that there can be too much of something, is left to the process. Its length scale is not searched for: where rewards had
-their maximum inside, the process was worth .2 of 1 − Spearman and the best length scale .014, at four times the time.
+their maximum inside, the process was worth .2 of 1 − Spearman and the best length scale .02, at four times the time.
 """
 
 from __future__ import annotations
