@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
-from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
+from bayesrm.inference.fitting.nonlinearity import ENOUGH, log_bayes_factor
 from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_ENCODER
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
@@ -40,10 +40,10 @@ class Linearity(Check):
         if not of_layers or model.program is not None or not len(labels):
             return None
         factor = log_bayes_factor(model, posterior.pool, labels, posterior.prior_precision)
-        data = xr.Dataset({"log_bayes_factor": factor})
+        data = xr.Dataset({"log_bayes_factor": factor, "enough": ENOUGH})
         beside = model.encoder.name == IF_NOT_LINEAR
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
-        if factor > 0:
+        if factor >= ENOUGH:
             what = "Rewards are not" if factor > CLEARLY else "Rewards may not be"
             advice = (
                 "leave out prior_scale, which was for the linear part alone" if model.scale_given else "fit again"
@@ -58,8 +58,8 @@ class Linearity(Check):
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:
-        """The factor."""
+        """The factor, and how much would be enough."""
         axis = canvas.axes()
         axis.barh(["process"], [float(data["log_bayes_factor"])], color=canvas.blue)
-        axis.axvline(0.0, color=canvas.grey, linestyle="--")
+        axis.axvline(float(data["enough"]), color=canvas.grey, linestyle="--")
         axis.set(xlabel="nats for a Gaussian process beside the layers")

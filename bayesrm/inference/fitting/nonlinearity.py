@@ -35,10 +35,12 @@ from bayesrm.utils.linalg import cholesky_factor
 
 SPREAD = 0.5
 """κ, in logits."""
+ENOUGH = 0.5
+"""Nats that labels have to bring. With less it was as often taken in vain as in time, see studies/README.md."""
 
 
 def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferences: Preferences) -> Trained:
-    """A linear reward, or the sum of such a one and a process where labels are more probable with it.
+    """A linear reward, or the sum of such a one and a process where labels say that it takes one.
 
     Prior scales that were given, and programs of the user's, are for the features as they are: there nothing is added.
     """
@@ -47,7 +49,7 @@ def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferen
     if not automatic or model.program is not None or model.scale_given or len(preferences) < MIN_COMPARISONS:
         return trained
     device = trained.beta.device
-    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) <= 0:
+    if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) < ENOUGH:
         return trained
     both = model.with_encoder(IF_NOT_LINEAR).to(device)
     both.encoder.fit_pool(pool)
