@@ -10,6 +10,7 @@ from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.inference.fitting.nonlinearity import ENOUGH, log_bayes_factor
 from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_ENCODER
+from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
 
@@ -45,14 +46,8 @@ class Linearity(Check):
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
         if factor >= ENOUGH:
             what = "Rewards are not" if factor > CLEARLY else "Rewards may not be"
-            advice = (
-                "leave out prior_scale, which was for the linear part alone" if model.scale_given else "fit again"
-            )
-            if not model.automatic:
-                advice = f"use encoder='auto', or '{IF_NOT_LINEAR}'"
-            sentence = (
-                f"{what} linear in the embedding: {said}{', which the reward has' if beside else f'; {advice}'}."
-            )
+            end = "which the reward has" if beside else _advice(model)
+            sentence = f"{what} linear in the embedding: {said}{', ' if beside else '; '}{end}."
             return Finding(self.name, "good" if beside else "note", sentence, data)
         end = ", which the reward has and hardly needs" if beside else ""
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
@@ -63,3 +58,10 @@ class Linearity(Check):
         axis.barh(["process"], [float(data["log_bayes_factor"])], color=canvas.blue)
         axis.axvline(float(data["enough"]), color=canvas.grey, linestyle="--")
         axis.set(xlabel="nats for a Gaussian process beside the layers")
+
+
+def _advice(model: RewardModel) -> str:
+    """How a linear reward gets a process."""
+    if not model.automatic:
+        return f"use encoder='auto', or '{IF_NOT_LINEAR}'"
+    return "leave out prior_scale, which was for the linear part alone" if model.scale_given else "fit again"

@@ -24,7 +24,7 @@ from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained, select_blocks
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
-from bayesrm.models.encoders import IF_NOT_LINEAR, KERNEL, RECOMMENDED_ENCODER
+from bayesrm.models.encoders import IF_NOT_LINEAR, KERNEL
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates, kernel_of_distance
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.log_joint import GaussianPrior
@@ -45,8 +45,8 @@ def beside_a_kernel_if_not_linear(trained: Trained, pool: ResponsePool, preferen
     Prior scales that were given, and programs of the user's, are for the features as they are: there nothing is added.
     """
     model = trained.model
-    automatic = model.automatic and not model.custom_encoder and model.encoder.name == RECOMMENDED_ENCODER
-    if not automatic or model.program is not None or model.scale_given or len(preferences) < MIN_COMPARISONS:
+    final = model.custom_encoder or model.program is not None or model.scale_given
+    if not model.automatic or final or len(preferences) < MIN_COMPARISONS:
         return trained
     device = trained.beta.device
     if log_bayes_factor(model, pool, preferences, prior_precision(trained, pool)) < ENOUGH:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder, Evidence
-from bayesrm.models.encoders.layers import own_preparation, spectral_directions
+from bayesrm.models.encoders.layers import own_preparation, preparation_key, spectral_directions
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.grouped import less_group_means
@@ -135,8 +135,7 @@ class Kernels(nn.Module):
         most
             The largest number of inducing responses of a kernel.
         """
-        blocks = tuple((name, at.start, at.stop) for name, at in encoder.input_blocks.items())
-        key = ("kernel", encoder.inputs, encoder.device.type, self.kernels[0].shape, additive, most, blocks)
+        key = ("kernel", self.kernels[0].shape, additive, most, *preparation_key(encoder))
         found = remembered(pool, key, lambda: self._nystrom(pool, encoder, additive, most))
         for part, (projection, inducing, lost) in zip(self.kernels, found, strict=True):
             part.projection, part.inducing = projection.to(part.length).float(), inducing.to(part.length).float()

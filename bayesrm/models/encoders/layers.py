@@ -12,7 +12,7 @@ of them: which is right is not known before there are labels, and a prior scale 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -126,9 +126,14 @@ def spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tens
 
     Remembered for the pool.
     """
-    blocks = tuple((name, at.start, at.stop) for name, at in encoder.input_blocks.items())
-    key = ("spectral directions", encoder.inputs, encoder.device.type, blocks)
+    key = ("spectral directions", *preparation_key(encoder))
     return remembered(pool, key, lambda: _spectral_directions(pool, encoder))
+
+
+def preparation_key(encoder: Encoder) -> tuple[Hashable, ...]:
+    """What decides how an encoder prepares embeddings, for what is remembered of a pool."""
+    blocks = tuple((name, at.start, at.stop) for name, at in encoder.input_blocks.items())
+    return encoder.inputs, encoder.device.type, blocks
 
 
 def _spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tensor, "column feature"]]:
