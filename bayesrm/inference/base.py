@@ -15,11 +15,13 @@ from bayesrm.inference.fitting.linear_part import (
     linear_scales,
     suggest_scales,
 )
-from bayesrm.inference.fitting.nonlinearity import beside_a_kernel_if_not_linear
+from bayesrm.inference.fitting.network_beside import fit_network_beside
 from bayesrm.inference.fitting.prior_scale import network_share
+from bayesrm.inference.fitting.shape import choose_shape
 from bayesrm.inference.fitting.trained import Split, Trained, seen_differences
 from bayesrm.inference.fitting.training import Descent, Fold, TrainingData, train
 from bayesrm.models.context import Context
+from bayesrm.models.encoders.layers_mlp import LayersMLP
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.reward_model import MOST_FEATURES, RewardModel
@@ -85,8 +87,8 @@ def train_encoder(
 ) -> Trained:
     """Train a copy of the model on the preferences, if its encoder has anything to train, by default for the MAP.
 
-    A model whose encoder is "auto" gets a Gaussian process beside its linear features where labels say that rewards are
-    not linear.
+    A model whose encoder is "auto" gets a Gaussian process or a network beside its linear features where labels say
+    that rewards are not linear.
     """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.fit_pool(pool)
@@ -98,6 +100,8 @@ def train_encoder(
         )
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
+    if isinstance(fitted.encoder, LayersMLP) and not fitted.encoder.final:
+        return fit_network_beside(fitted, pool, preferences, rng.child(seed, "network beside"))
     linear = fit_linear_part(fitted, pool, preferences, device)
     fit_encoder_to_labels(fitted, pool, preferences, device)
     if fitted.encoder.trainable:
@@ -124,4 +128,4 @@ def train_encoder(
         linear_scales(linear),
         network_share(pool, preferences),
     )
-    return beside_a_kernel_if_not_linear(trained, pool, preferences)
+    return choose_shape(trained, pool, preferences, rng.child(seed, "network beside"))

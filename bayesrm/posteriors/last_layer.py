@@ -116,8 +116,8 @@ class LastLayerPosterior(RewardPosterior):
 
     @property
     def learns_features(self) -> bool:
-        """Whether the features come from a body with parameters, which the same labels have trained."""
-        return next(self.model.encoder.body.parameters(), None) is not None
+        """Whether the same labels have taught the features."""
+        return self.model.encoder.learns_features
 
     @property
     def information_cholesky(self) -> Float[Tensor, "feature feature"]:

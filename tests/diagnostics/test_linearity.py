@@ -10,7 +10,8 @@ import pytest
 import bayesrm as brm
 from bayesrm.diagnostics.checks import Subject
 from bayesrm.diagnostics.checks.linearity import Linearity
-from bayesrm.inference.fitting.nonlinearity import ENOUGH, log_bayes_factor
+from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
+from bayesrm.inference.fitting.shape import ENOUGH
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,13 @@ def _finding(pool: brm.ResponsePool, encoder: str, power: int, inference: str = 
     [
         ("auto", 1, "good", "A reward that is linear in the layers will do: 200 labels bring -"),
         ("layers", 2, "note", r"beside the layers; use encoder='auto', or 'layers\+kernel'\.$"),
-        ("auto", 2, "good", "Rewards are not linear in the embedding: .* beside the layers, which the reward has"),
-        ("layers+kernel", 1, "good", "will do: .*, which the reward has and hardly needs"),
+        (
+            "auto",
+            2,
+            "good",
+            "Rewards are not linear in the embedding: .* beside the layers, and the reward has a process",
+        ),
+        ("layers+kernel", 1, "good", "will do: .*, and the reward hardly needs the process that it has"),
     ],
 )
 def test_what_is_said(pool, encoder, power, status, said):

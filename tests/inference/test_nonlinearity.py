@@ -9,9 +9,10 @@ import torch
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.base import train_encoder
-from bayesrm.inference.fitting import nonlinearity
-from bayesrm.inference.fitting.nonlinearity import ENOUGH, SPREAD, log_bayes_factor
+from bayesrm.inference.fitting import shape
+from bayesrm.inference.fitting.nonlinearity import SPREAD, log_bayes_factor
 from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.shape import ENOUGH
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates
 from bayesrm.models.encoders.layers_kernel import LayersKernel
 
@@ -113,9 +114,7 @@ def test_given_scales_few_labels_and_named_encoders_stay(world):
 def test_it_is_asked_under_every_kind_of_likelihood(world, likelihood, monkeypatch):
     pool, golden = world
     asked = []
-    monkeypatch.setattr(
-        nonlinearity, "log_bayes_factor", lambda *a: asked.append(log_bayes_factor(*a)) or asked[-1]
-    )
+    monkeypatch.setattr(shape, "log_bayes_factor", lambda *a: asked.append(log_bayes_factor(*a)) or asked[-1])
     labels = _labels(pool, golden["curved"], 150)
     if likelihood == "annotators":
         labels = brm.Preferences(labels.first, labels.second, labels.outcome, np.arange(150) % 3)

@@ -8,14 +8,17 @@ import xarray as xr
 
 from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
-from bayesrm.inference.fitting.nonlinearity import ENOUGH, log_bayes_factor
-from bayesrm.models.encoders import IF_NOT_LINEAR, RECOMMENDED_ENCODER
+from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
+from bayesrm.inference.fitting.shape import ENOUGH
+from bayesrm.models.encoders import RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
 
 CLEARLY = 3.0
 """Nats: odds of 20 to 1."""
+BESIDE = {WITH_A_KERNEL: "a process", WITH_A_NETWORK: "a network"}
+"""Encoder → what it has beside the layers."""
 
 
 class Linearity(Check):
@@ -31,25 +34,25 @@ class Linearity(Check):
     def run(self, subject: Subject) -> Finding | None:
         """Of the encoders that auto takes, where there are labels and a prior.
 
-        The linear part stands as it was fitted: where a process is beside it, with less left for a process to say.
+        The linear part stands as it was fitted: where something is beside it, with less left for a process to say.
         """
         posterior = subject.posterior
         if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.provides:
             return None
         model, labels = posterior.model, posterior.preferences
-        of_layers = not model.custom_encoder and model.encoder.name in (RECOMMENDED_ENCODER, IF_NOT_LINEAR)
+        of_layers = not model.custom_encoder and model.encoder.name in (RECOMMENDED_ENCODER, *BESIDE)
         if not of_layers or model.program is not None or not len(labels):
             return None
         factor = log_bayes_factor(model, posterior.pool, labels, posterior.prior_precision)
         data = xr.Dataset({"log_bayes_factor": factor, "enough": ENOUGH})
-        beside = model.encoder.name == IF_NOT_LINEAR
+        beside = BESIDE.get(model.encoder.name)
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
         if factor >= ENOUGH:
             what = "Rewards are not" if factor > CLEARLY else "Rewards may not be"
-            end = "which the reward has" if beside else _advice(model)
-            sentence = f"{what} linear in the embedding: {said}{', ' if beside else '; '}{end}."
+            end = f", and the reward has {beside} beside them" if beside else f"; {_advice(model)}"
+            sentence = f"{what} linear in the embedding: {said}{end}."
             return Finding(self.name, "good" if beside else "note", sentence, data)
-        end = ", which the reward has and hardly needs" if beside else ""
+        end = f", and the reward hardly needs the {beside.split()[-1]} that it has" if beside else ""
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:
@@ -63,5 +66,5 @@ class Linearity(Check):
 def _advice(model: RewardModel) -> str:
     """How a linear reward gets a process."""
     if not model.automatic:
-        return f"use encoder='auto', or '{IF_NOT_LINEAR}'"
+        return f"use encoder='auto', or '{WITH_A_KERNEL}'"
     return "leave out prior_scale, which was for the linear part alone" if model.scale_given else "fit again"

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesrm.inference.fitting.training import TrainingData
+from bayesrm.inference.fitting.training import MIN_COMPARISONS, TrainingData
 from bayesrm.models.features import difference
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
@@ -50,6 +50,12 @@ class Trained:
     splits: list[Split]
     scales: dict[str, float] = field(default_factory=dict)
     network_share: float = 1.0
+
+    @property
+    def enough_to_hold_out(self) -> bool:
+        """Whether there are labels enough, in rankings choices, to hold some out."""
+        sets = self.data.context.choice_sets
+        return (len(self.data.outcome) if sets is None else sets.count) >= MIN_COMPARISONS
 
 
 def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferences:

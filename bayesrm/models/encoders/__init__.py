@@ -20,8 +20,8 @@ from bayesrm.models.encoders.with_linear import WithLinearFeatures
 from bayesrm.registry import Registry
 
 AUTO = "auto"
-RECOMMENDED_ENCODER, IF_NOT_LINEAR = "layers", "layers+kernel"
-"""What ``encoder="auto"`` means, with prompt intercepts, and where labels say that no linear reward will do."""
+RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK = "layers", "layers+kernel", "layers+mlp"
+"""What ``encoder="auto"`` means, with prompt intercepts; and what it becomes where labels say so."""
 ENCODERS: Registry[Encoder] = Registry(
     __name__,
     Encoder,
@@ -82,10 +82,11 @@ def make_encoder(
 __all__ = [
     "AUTO",
     "ENCODERS",
-    "IF_NOT_LINEAR",
     "KERNEL",
     "MIXED",
     "RECOMMENDED_ENCODER",
+    "WITH_A_KERNEL",
+    "WITH_A_NETWORK",
     "Encoder",
     "WithLinearFeatures",
     "make_encoder",

@@ -49,6 +49,8 @@ class Encoder(nn.Module):
         The ``inputs`` of ``RewardModel(..., inputs=None)``.
     own_spectrum : bool, default False
         Whether its body scales embeddings by their spectrum itself, so that no ``spectrum_power`` can be asked for.
+    learns_features : bool
+        Whether labels decide what its features are: by default, whether its body has parameters.
     blocks : dict of str to slice
         Features in named blocks with a prior scale each, chosen from the labels. A block called "linear" beside
         others is fitted first, by evidence.
@@ -155,6 +157,11 @@ class Encoder(nn.Module):
     def linear_blocks(self) -> tuple[str, ...]:
         """Names of the blocks that are linear beside those of a network."""
         return tuple(getattr(self.body, "linear_blocks", ()))
+
+    @property
+    def learns_features(self) -> bool:
+        """Whether the features are learnt from labels, which they then fit better than others."""
+        return next(self.body.parameters(), None) is not None
 
     @property
     def trainable(self) -> bool:

@@ -59,6 +59,11 @@ class BlockDirections(nn.Module):
         ends = np.cumsum([0, *(self.directions(at).shape[1] for at in range(len(self.columns)))]).tolist()
         return {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(self.columns)}
 
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        return max(at.stop for at in self.blocks.values())
+
     def directions(self, at: int) -> Float[Tensor, "column feature"]:
         """The projection of one block."""
         matrix: Tensor = getattr(self, f"directions_{at}")
@@ -141,7 +146,7 @@ def _spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Ten
     covariances = within_prompt_covariance(pool, encoder.prepare, columns, device)
     if not covariances:
         return []
-    spectra = [_spectrum(covariance) for covariance in covariances]
+    spectra = [spectrum_of(covariance) for covariance in covariances]
     found = [_scaled(*spectrum, LAYER_POWER, LAYER_TAIL) for spectrum in spectra]
     if len(columns) > 1:
         widest = max(at.stop for at in columns)
@@ -155,11 +160,11 @@ def _spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Ten
         (covariance,) = within_prompt_covariance(
             pool, lambda rows: encoder.prepare(rows).cpu() @ single, [slice(0, axes.shape[1])], device
         )
-        found.append(axes @ _scaled(*_spectrum(covariance), MIXED_POWER, MIXED_TAIL))
+        found.append(axes @ _scaled(*spectrum_of(covariance), MIXED_POWER, MIXED_TAIL))
     return [matrix.float() for matrix in found]
 
 
-def _spectrum(
+def spectrum_of(
     covariance: Float[Tensor, "column column"],
 ) -> tuple[Float[Tensor, "column"], Float[Tensor, "column column"]]:
     """Eigenvalues, the largest first, and eigenvectors of fixed sign."""

@@ -13,41 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-
 from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.kernel import KERNEL, MOST_FEATURES, Kernels
-from bayesrm.models.encoders.layers import BlockDirections, block_directions, own_preparation, spectral_directions
+from bayesrm.models.encoders.layers import block_directions, own_preparation, spectral_directions
+from bayesrm.models.encoders.side_by_side import SideBySide
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, checked
-
-
-class LinearAndKernel(nn.Module):
-    """Linear features, then those of a kernel.
-
-    Parameters
-    ----------
-    linear, kernel
-        The two.
-    """
-
-    def __init__(self, linear: BlockDirections, kernel: Kernels) -> None:
-        super().__init__()
-        self.linear, self.kernel = linear, kernel
-
-    @property
-    def blocks(self) -> dict[str, slice]:
-        """Where the features of each block are."""
-        linear = self.linear.blocks
-        width = max(at.stop for at in linear.values())
-        beside = self.kernel.blocks.items()
-        return linear | {name: slice(width + at.start, width + at.stop) for name, at in beside}
-
-    def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
-        """Side by side."""
-        return torch.cat([self.linear(x), self.kernel(x)], dim=1)
 
 
 class LayersKernel(Encoder):
@@ -80,7 +51,7 @@ class LayersKernel(Encoder):
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:
-        body = LinearAndKernel(block_directions(dim, input_blocks), Kernels(shape, dim, [KERNEL]))
+        body = SideBySide(block_directions(dim, input_blocks), Kernels(shape, dim, [KERNEL]))
         super().__init__(dim, body, own_preparation(inputs), input_blocks)
         self.inputs = inputs
         self.shape, self.most = shape, features
@@ -93,7 +64,8 @@ class LayersKernel(Encoder):
     def fit_pool(self, pool: ResponsePool) -> None:
         """Statistics, spectra, and inducing responses."""
         super().fit_pool(pool)
-        assert isinstance(self.body, LinearAndKernel)
+        assert isinstance(self.body, SideBySide)
+        assert isinstance(self.body.other, Kernels)
         self.body.linear.direct_all(spectral_directions(pool, self))
-        self.body.kernel.fit_pool(pool, self, additive=False, most=self.most)
+        self.body.other.fit_pool(pool, self, additive=False, most=self.most)
         self.measure()

@@ -1,0 +1,180 @@
+r"""Linear in every block of the embedding, and beside that a network: a sum of two rewards.
+
+    r = Σ_b f_bᵀ β_b + h(z)ᵀ β_mlp,     h(z) = gelu(W₂ᵀ gelu(W₁ᵀ z + b₁) + b₂)
+
+with the features f_b of :mod:`bayesrm.models.encoders.layers` and z the coordinates of each block along the directions
+in which responses to a prompt differ most. The network learns what a linear reward leaves of the labels, see
+:mod:`bayesrm.inference.fitting.network_beside`: it starts at nothing beside the linear reward of the largest evidence,
+and stops where held-out prompts are predicted best. It can find directions that matter by themselves, as rewards have
+that are one thing or the other, but not both; a kernel has to know all directions alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bayesrm.errors import InvalidInputError
+from bayesrm.models.encoders.base import Encoder
+from bayesrm.models.encoders.layers import (
+    block_directions,
+    own_preparation,
+    preparation_key,
+    spectral_directions,
+    spectrum_of,
+)
+from bayesrm.models.encoders.side_by_side import SideBySide
+from bayesrm.models.spectrum import within_prompt_covariance
+from bayesrm.types import ResponsePool
+from bayesrm.utils.checked import Count, checked
+from bayesrm.utils.remembered import remembered
+
+MLP = "mlp"
+"""The name of the block of its features."""
+HIDDEN = (64, 64)
+INPUTS = 256
+"""The coordinates that the network sees, of all blocks together."""
+SPREAD = 16.0
+"""Root of E ‖z − z̄_prompt‖²; twice that of 64 standardised inputs."""
+
+
+class Network(nn.Module):
+    """A network of hidden layers with GELU on some directions; its weights are buffers, which a fit of its own sets.
+
+    Parameters
+    ----------
+    dim
+        The dimension p of an embedding.
+    hidden
+        Sizes of the hidden layers; the last is the number of features.
+    """
+
+    directions: Tensor
+
+    def __init__(self, dim: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.register_buffer("directions", torch.zeros((dim, INPUTS)))
+        for at, (inputs, outputs) in enumerate(zip((INPUTS, *hidden[:-1]), hidden, strict=True)):
+            self.register_buffer(f"weight_{at}", torch.zeros((inputs, outputs)))
+            self.register_buffer(f"bias_{at}", torch.zeros((1, outputs)))
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where its features are."""
+        return {MLP: slice(0, self.hidden[-1])}
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Matrices and biases, layer by layer: (input, unit) and (1, unit)."""
+        layers = range(len(self.hidden))
+        return [getattr(self, f"{kind}_{at}") for at in layers for kind in ("weight", "bias")]
+
+    def set_weights(self, weights: Sequence[Tensor]) -> None:
+        """Change them, in the order of :attr:`weights`."""
+        for old, new in zip(self.weights, weights, strict=True):
+            old.copy_(new)
+
+    def inputs(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response input"]:
+        """z."""
+        return x @ self.directions
+
+    def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
+        """h(z)."""
+        return hidden_features(self.inputs(x), self.weights)
+
+
+def hidden_features(
+    z: Float[Tensor, "... response input"], weights: Sequence[Tensor]
+) -> Float[Tensor, "... response feature"]:
+    """h(z), of one network or of a stack of them."""
+    for matrix, bias in zip(weights[::2], weights[1::2], strict=True):
+        z = functional.gelu(z @ matrix + bias)
+    return z
+
+
+class LayersMLP(Encoder):
+    """Linear in every block of the embedding along its spectrum and in all mixed, and a network beside them.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension p of an embedding.
+    network : tuple of int
+        Sizes of the network's hidden layers.
+    inputs : str
+        "within-prompt", or "raw" for embeddings that are not to be standardised before.
+    input_blocks : mapping of str to slice, optional
+        The blocks, such as hidden layers, see ``ResponsePool.blocks``.
+    """
+
+    name: ClassVar[str] = "layers+mlp"
+    default_inputs: ClassVar[str] = "within-prompt"
+    own_spectrum: ClassVar[bool] = True
+
+    @checked
+    def __init__(
+        self,
+        dim: Count,
+        network: Sequence[Count] = HIDDEN,
+        inputs: str = "within-prompt",
+        input_blocks: Mapping[str, slice] | None = None,
+    ) -> None:
+        if not network:
+            raise InvalidInputError("expected the sizes of hidden layers, got none: for no network, use 'layers'")
+        body = SideBySide(block_directions(dim, input_blocks), Network(dim, tuple(network)))
+        super().__init__(dim, body, own_preparation(inputs), input_blocks)
+        self.inputs = inputs
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        assert isinstance(self.body, SideBySide)
+        assert isinstance(self.body.other, Network)
+        return self.body.other
+
+    @property
+    def learns_features(self) -> bool:
+        """They are, though they are in buffers."""
+        return True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The network's hidden layers."""
+        return {"network": list(self.network.hidden)}
+
+    def fit_pool(self, pool: ResponsePool) -> None:
+        """Statistics, spectra, and the directions that the network sees."""
+        super().fit_pool(pool)
+        assert isinstance(self.body, SideBySide)
+        self.body.linear.direct_all(spectral_directions(pool, self))
+        key = ("network directions", *preparation_key(self))
+        directions = remembered(pool, key, lambda: _leading_directions(pool, self))
+        self.network.directions.zero_()[:, : directions.shape[1]] = directions.to(self.network.directions)
+        self.measure()
+
+
+def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "embedding input"]:
+    """Those of each block along which responses to a prompt differ most, as many of each, block after block.
+
+    Not rotated into those of all blocks: Adam's steps are as long along every axis, so that axes with a meaning help.
+    """
+    columns = list(encoder.input_blocks.values())
+    most = INPUTS // len(columns)
+    covariances = within_prompt_covariance(pool, encoder.prepare, columns, encoder.device)
+    placed = torch.zeros((encoder.dim, INPUTS), dtype=torch.float64)
+    if not covariances:  # one response a prompt: the leading columns as they are
+        covariances = [torch.eye(at.stop - at.start, dtype=torch.float64) for at in columns]
+    total = 0.0
+    for k, (at, covariance) in enumerate(zip(columns, covariances, strict=True)):
+        eigenvalues, vectors = spectrum_of(covariance)
+        kept = vectors[:, :most]
+        placed[at, k * most : k * most + kept.shape[1]] = kept
+        total += float(eigenvalues[:most].sum())
+    return (placed * (SPREAD / math.sqrt(total or 1.0))).float()

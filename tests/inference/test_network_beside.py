@@ -1,0 +1,274 @@
+"""A network beside a linear reward: what it starts from, when it stops, and what held-out labels say of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+import bayesrm as brm
+from bayesrm.errors import CapabilityError, InvalidInputError
+from bayesrm.inference.base import train_encoder
+from bayesrm.inference.fitting import network_beside, shape
+from bayesrm.inference.fitting.held_out import HeldOut, fold_of_each, modes_without, predicted
+from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.prior_scale import prior_precision
+from bayesrm.inference.fitting.training import FOLDS
+from bayesrm.models.encoders.layers_mlp import LayersMLP
+
+CPU = torch.device("cpu")
+DIM = 24
+BLOCKS = {"layer-0": slice(0, DIM), "layer-1": slice(DIM, 2 * DIM)}
+
+
+def _pool(seed: int, prompts: int = 100) -> tuple[brm.ResponsePool, dict[str, np.ndarray]]:
+    """Two layers that show the same numbers of a response; rewards that fold along one direction, and straight ones."""
+    r = np.random.default_rng(seed)
+    x = r.normal(size=(prompts * 6, DIM))
+    rows = np.concatenate([x, x + 0.1 * r.normal(size=x.shape)], axis=1).astype(np.float32)
+    pool = brm.ResponsePool(
+        rows, np.repeat(np.arange(prompts), 6), blocks=BLOCKS, covariates={"log_characters": r.normal(size=len(x))}
+    )
+    along = x[:, :4].sum(axis=1) / 2
+    return pool, {"folded": -3.0 * np.abs(along), "straight": 2.0 * along}
+
+
+def _labels(pool: brm.ResponsePool, golden: np.ndarray, count: int, seed: int = 2) -> brm.Preferences:
+    return brm.GoldenAnnotator(golden, 1.0, seed).label(brm.candidates(pool, prompts=None, size=count, seed=seed))
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[brm.ResponsePool, dict[str, np.ndarray]]:
+    return _pool(0)
+
+
+@pytest.fixture(scope="module")
+def unseen() -> tuple[brm.ResponsePool, dict[str, np.ndarray]]:
+    return _pool(1)
+
+
+@pytest.fixture(scope="module")
+def folded(world) -> brm.RewardPosterior:
+    pool, golden = world
+    return brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, _labels(pool, golden["folded"], 1000))
+
+
+def test_it_ranks_what_folds_along_a_direction_as_no_other_shape_does(world, unseen, folded):
+    pool, golden = world
+    test, test_golden = unseen
+    labels = _labels(pool, golden["folded"], 1000)
+    ranked = {"layers+mlp": brm.evaluate(folded, test, test_golden["folded"])["one_minus_spearman"]}
+    for encoder in ("layers", "layers+kernel"):
+        posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+        ranked[encoder] = brm.evaluate(posterior, test, test_golden["folded"])["one_minus_spearman"]
+    assert ranked["layers+mlp"] < ranked["layers+kernel"] - 0.2 < ranked["layers"] - 0.2
+    auto = brm.fit(brm.RewardModel(pool, "auto", prompt_intercept=False), pool, labels)
+    assert auto.model.encoder.name == "layers+mlp"
+    assert torch.equal(auto.location, folded.location)
+
+
+def test_a_straight_reward_stays_linear(world, unseen):
+    pool, golden = world
+    test, test_golden = unseen
+    labels = _labels(pool, golden["straight"], 400)
+    linear, both, auto = (
+        brm.fit(brm.RewardModel(pool, encoder), pool, labels) for encoder in ("layers", "layers+mlp", "auto")
+    )
+    assert auto.model.encoder.name == "layers"
+    of_both, of_one = (
+        brm.evaluate(p, test, test_golden["straight"])["one_minus_spearman"] for p in (both, linear)
+    )
+    assert of_both == pytest.approx(of_one, abs=0.01)
+
+
+def test_networks_start_as_linear_rewards_that_have_not_seen_a_fold(world):
+    pool, golden = world
+    labels = _labels(pool, golden["straight"], 120)
+    linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
+    precision = prior_precision(linear, pool)
+    both = linear.model.with_encoder("layers+mlp")
+    both.encoder.fit_pool(pool)
+    fold = fold_of_each(linear.data, pool, labels, 0)
+    modes = modes_without(linear.model, [linear.data] * FOLDS, precision, fold)
+    mode = find_mode(linear.model.log_joint(linear.data, precision))
+    before, after = network_beside._Stack(linear, both, pool, labels, [*modes, mode], 0).train(fold)
+    for k in range(FOLDS):
+        those = np.flatnonzero((fold != k).numpy())
+        model = brm.RewardModel(pool, "layers", prior_scale=linear.model.prior_scale)
+        alone = brm.fit(model, pool, labels[those])
+        torch.testing.assert_close(alone.location, modes[k].beta, atol=1e-6, rtol=1e-6)
+        held_out = linear.data.difference[fold == k]
+        sign = 2 * linear.data.outcome[fold == k] - 1
+        torch.testing.assert_close(
+            before.log_prob[fold == k],
+            torch.nn.functional.logsigmoid(sign * (held_out @ alone.location)),
+            atol=1e-4,
+            rtol=1e-4,
+        )
+    assert after.total >= before.total
+
+
+def test_what_is_said_of_held_out_labels_is_the_posterior_s_own(world):
+    pool, golden = world
+    labels = _labels(pool, golden["straight"], 120)
+    linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
+    precision = prior_precision(linear, pool)
+    fold = fold_of_each(linear.data, pool, labels, 3)
+    same = [linear.data] * FOLDS
+    found = predicted(linear.model, same, modes_without(linear.model, same, precision, fold), fold)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    for k in range(FOLDS):
+        held_out = np.flatnonzero((fold == k).numpy())
+        model = brm.RewardModel(pool, "layers", prior_scale=linear.model.prior_scale)
+        alone = brm.fit(model, pool, labels[np.flatnonzero((fold != k).numpy())])
+        z = linear.data.difference[held_out]
+        mean = (z @ alone.location).numpy()
+        sd = alone.whiten(z).square().sum(dim=1).sqrt().numpy()
+        logit = (mean[:, None] + sd[:, None] * nodes) * (2 * labels.outcome[held_out] - 1)[:, None]
+        averaged = np.log((1 / (1 + np.exp(-logit))) @ weights / weights.sum())
+        np.testing.assert_allclose(found.log_prob[held_out], averaged, atol=5e-3)
+
+
+def test_prompts_and_choices_are_held_out_whole(world):
+    pool, golden = world
+    lists = brm.GoldenAnnotator(golden["folded"], 2.0, 3).rank([members[:4] for members in pool.members])
+    model = brm.RewardModel(pool, "layers", likelihood="plackett-luce", prior_scale=0.5)
+    data = train_encoder(model, pool, lists, 0, CPU).data
+    fold = fold_of_each(data, pool, lists, 0).numpy()
+    for members in (pool.group[lists.first], lists.choice):
+        assert all(len(set(fold[members == k])) == 1 for k in np.unique(members))
+    assert sorted(set(fold)) == list(range(FOLDS))
+    few = np.flatnonzero(pool.group[lists.first] < 3)
+    of_few = fold_of_each(train_encoder(model, pool, lists[few], 0, CPU).data, pool, lists[few], 0).numpy()
+    assert all(len(set(of_few[lists[few].choice == k])) == 1 for k in np.unique(lists[few].choice))
+    assert sorted(set(of_few)) == list(range(FOLDS))
+
+
+def test_better_is_by_standard_errors_of_the_difference():
+    one, other = HeldOut(torch.tensor([-1.0, -1.0, -1.0, -1.0])), HeldOut(torch.tensor([-2.0, -1.0, -2.0, -1.0]))
+    error = float(torch.tensor([1.0, 0.0, 1.0, 0.0]).std()) * 2
+    assert one.better_than(other, 1.99 / error)
+    assert not one.better_than(other, 2.01 / error)
+    assert not one.better_than(one, 0.0)
+
+
+def test_with_few_labels_there_is_no_network(world):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 15)
+    linear, both = (brm.fit(brm.RewardModel(pool, e), pool, labels) for e in ("layers", "layers+mlp"))
+    np.testing.assert_allclose(both.reward(pool)[0], linear.reward(pool)[0], atol=1e-6)
+    assert both.log_evidence == pytest.approx(linear.log_evidence, abs=1e-6)
+
+
+def test_auto_asks_for_no_network_with_few_labels_and_leaves_what_a_process_says_better(world, monkeypatch):
+    pool, golden = world
+    asked = []
+
+    def ask(*arguments, **settings):
+        asked.append(len(arguments[3]))
+        return network_beside.network_beside(*arguments, **settings)
+
+    monkeypatch.setattr(shape, "network_beside", ask)
+    labels = _labels(pool, golden["folded"], 1000)
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:299]).model.encoder.name == "layers"
+    assert asked == []
+    monkeypatch.setattr(shape, "_held_out", lambda *_: HeldOut(torch.zeros(1000, dtype=torch.float64)))
+    monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+kernel"
+    assert asked == [1000]
+
+
+def test_given_scales_are_kept(world):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 100)
+    scales = dict.fromkeys(["layer-0", "layer-1", "mixed", "mlp", "covariates"], 0.5) | {"mlp": 0.01}
+    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp", prior_scale=scales), pool, labels)
+    assert posterior.model.prior_scale == scales
+    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp", prior_scale=0.2), pool, labels)
+    assert {posterior.model.prior_scale[name] for name in ("layer-0", "layer-1", "mixed", "mlp")} == {0.2}
+
+
+@pytest.mark.parametrize("likelihood", ["davidson", "annotators", "plackett-luce"])
+def test_other_likelihoods_teach_it_too(world, likelihood):
+    pool, golden = world
+    if likelihood == "plackett-luce":
+        lists = [members[:4] for members in pool.members] + [members[2:] for members in pool.members]
+        labels = brm.GoldenAnnotator(golden["folded"], 2.0, 3).rank(lists)
+    else:
+        labels = _labels(pool, golden["folded"], 700)
+    if likelihood == "annotators":
+        labels = replace(labels, annotator=np.arange(700) % 3)
+    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp", likelihood=likelihood), pool, labels)
+    assert np.corrcoef(posterior.reward(pool)[0], golden["folded"])[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("inference", ["plugin", "svi", "ensemble", "bnn"])
+def test_other_inferences_have_its_features(world, inference, folded, short_variational):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 1000)
+    settings = brm.inference.Ensemble(members=3) if inference == "ensemble" else inference
+    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels, settings)
+    mean, _ = posterior.reward(pool)
+    assert np.corrcoef(mean, folded.reward(pool)[0])[0, 1] > 0.9
+
+
+def test_it_is_saved_and_goes_on(world, folded, tmp_path):
+    pool, golden = world
+    brm.save_reward_model(tmp_path / "model", folded)
+    loaded = brm.load_reward_model(tmp_path / "model")
+    np.testing.assert_allclose(loaded.reward(pool)[0], folded.reward(pool)[0], atol=1e-4)
+    after = folded.condition(_labels(pool, golden["folded"], 50, seed=9))
+    assert after.model.encoder.name == "layers+mlp"
+    assert np.corrcoef(after.reward(pool)[0], golden["folded"])[0, 1] > 0.8
+
+
+def test_the_same_seed_teaches_the_same_network_and_another_one_another(world, folded):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 1000)
+    again, other = (brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels, seed=seed) for seed in (0, 1))
+    assert torch.equal(again.location, folded.location)
+    assert not torch.equal(other.location, folded.location)
+    assert np.corrcoef(other.reward(pool)[0], folded.reward(pool)[0])[0, 1] > 0.9
+
+
+def test_intervals_know_that_it_has_learnt_from_the_labels(folded):
+    assert folded.learns_features
+    assert folded.predictive.coverage  # by halves of the prompts, each with a network of its own
+
+
+def test_what_has_no_linear_reward_to_start_from_is_refused(world):
+    pool, golden = world
+
+    def program(features, first, second, outcome=None):
+        beta = pyro.sample("beta", dist.Normal(torch.zeros(features.shape[1]).double(), 1.0).to_event(1))
+        with pyro.plate("comparison", len(first)):
+            logit = features[first] @ beta - features[second] @ beta
+            return pyro.sample("outcome", dist.Bernoulli(logits=logit), obs=outcome)
+
+    labels = _labels(pool, golden["folded"], 50)
+    for model in (
+        brm.RewardModel(pool, "layers+mlp", training="paper"),
+        brm.RewardModel(pool, "layers+mlp", program=program, covariates=()),
+    ):
+        with pytest.raises(
+            CapabilityError, match=r"beside a linear reward that is fitted first.*use encoder='mlp"
+        ):
+            brm.fit(model, pool, labels)
+    with pytest.raises(InvalidInputError, match="nothing to drop"):
+        brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels, "mc-dropout")
+    with pytest.raises(InvalidInputError, match="expected the sizes of hidden layers, got none"):
+        LayersMLP(4, network=())
+
+
+def test_one_response_a_prompt_can_fold_too():
+    r = np.random.default_rng(5)
+    pool = brm.ResponsePool(r.normal(size=(300, 8)).astype(np.float32), np.arange(300))
+    golden = -3.0 * np.abs(pool.embeddings[:, 0].astype(float))
+    asked = brm.candidates(pool, "cross-prompt", prompts=None, size=600, seed=1)
+    labels = brm.GoldenAnnotator(golden, 1.0, 1).label(asked)
+    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels)
+    assert np.corrcoef(posterior.reward(pool)[0], golden)[0, 1] > 0.6
