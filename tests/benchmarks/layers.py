@@ -1,15 +1,16 @@
 """What the reward model sees: layers and covariates, linear, by kernels and by networks; random pairs within prompts.
 
-    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--curved] [--once] [--coverage] [--out F]
+    python tests/benchmarks/layers.py FOLDER [--seeds 10] [--labels 40 320] [--rewards curved] [--once] [--out FILE]
 
 FOLDER has the pools ``pool`` and ``test`` with golden rewards: pool directories of several blocks as ``bayesrm
 embed`` makes them, or with a ``layers.npy`` (response, layer, embedding) beside the embeddings. Where ``pool`` has
 recorded votes (``votes.parquet``), these answer, each once; elsewhere an annotator of temperature 2. Covariates are
 computed from the texts. "synthetic" in place of FOLDER is a world of four layers that are noisy curved maps of an
-embedding in which golden rewards are bent; it has no texts. With --curved golden rewards are replaced by ones that have
-their maximum inside, which no linear reward can follow. With --once each prompt is asked about once. Printed: mean and
-standard error over seeds; with --coverage also of how many golden logits of test pairs the 90% intervals hold, with and
-without what features cannot say.
+embedding in which golden rewards are bent; it has no texts. --rewards replaces golden ones by some that no linear
+reward can follow: "curved" ones have their maximum inside, "folded" ones fall to either side of a plane, "crossed"
+ones are high where one thing or the other is true, but not both. With --once each prompt is asked about once. Printed:
+mean and standard error over seeds; with --coverage also of how many golden logits of test pairs the 90% intervals hold,
+with and without what features cannot say.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ VARIANTS = {
     "kernel, all layers, covariates": ("all", True, "kernel"),
     "linear, all layers, covariates": ("all", True, "layers"),
     "linear and kernel, all layers, covariates": ("all", True, "layers+kernel"),
+    "network beside linear, all layers, covariates": ("all", True, "layers+mlp"),
     "network, all layers, covariates": ("all", True, "mlp"),
     "network and linear, all layers, covariates": ("all", True, "mlp+linear"),
 }
@@ -96,23 +98,33 @@ def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.Respons
     return [(read(part, layers, covariates), np.asarray(brm.load_golden(part))) for part in parts]
 
 
-def curved(parts: list[tuple[brm.ResponsePool, np.ndarray]]) -> list[tuple[brm.ResponsePool, np.ndarray]]:
-    """Other golden rewards: −‖z − ½‖² of six directions of the middle block in which responses to a prompt differ most.
+def replaced(
+    parts: list[tuple[brm.ResponsePool, np.ndarray]], rewards: str
+) -> list[tuple[brm.ResponsePool, np.ndarray]]:
+    """Other golden rewards, of the directions of the middle block in which responses to a prompt differ most.
 
-    z has a sd of one within the prompts of the pool to choose from, and so have the rewards.
+    With z of a sd of one within the prompts of the pool to choose from: "curved" −‖z − ½‖² of six directions; "folded"
+    −|aᵀz| and "crossed" tanh(2 aᵀz) tanh(2 bᵀz) of sixteen, with a and b orthonormal. So have the rewards.
     """
     pool = parts[0][0]
     model = brm.RewardModel(pool, "layers")
     model.fit_pool(pool)
     block = list(model.blocks.values())[len(pool.blocks) // 2]
+    count = 6 if rewards == "curved" else 16
     leading = [
-        encode(model, part, np.arange(len(part)), torch.device("cpu"))[:, block][:, :6] for part, _ in parts
+        encode(model, part, np.arange(len(part)), torch.device("cpu"))[:, block][:, :count] for part, _ in parts
     ]
     coordinates = [z.numpy() - leading[0].numpy().mean(axis=0) for z in leading]
     sd = less_group_means(coordinates[0], pool.group).std(axis=0)
-    rewards = [-((z / sd - 0.5) ** 2).sum(axis=1) for z in coordinates]
-    unit = less_group_means(rewards[0][:, None], pool.group).std()
-    return [(part, reward / unit) for (part, _), reward in zip(parts, rewards, strict=True)]
+    a, b = np.linalg.qr(np.random.default_rng(11).normal(size=(count, count)))[0][:, :2].T
+    shapes = {
+        "curved": lambda z: -((z - 0.5) ** 2).sum(axis=1),
+        "folded": lambda z: -np.abs(z @ a),
+        "crossed": lambda z: np.tanh(2 * z @ a) * np.tanh(2 * z @ b),
+    }
+    found = [shapes[rewards](z / sd) for z in coordinates]
+    unit = less_group_means(found[0][:, None], pool.group).std()
+    return [(part, reward / unit) for (part, _), reward in zip(parts, found, strict=True)]
 
 
 def recorded(folder: Path) -> bool:
@@ -158,14 +170,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--labels", type=int, nargs="+", default=[20, 40, 80, 160, 320, 640])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--curved", action="store_true")
+    parser.add_argument("--rewards", choices=["golden", "curved", "folded", "crossed"], default="golden")
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    slope = SIMULATED if options.curved else temperature(options.folder)
-    if options.folder != SYNTHETIC and not options.curved:
+    simulated = options.rewards != "golden"
+    slope = SIMULATED if simulated else temperature(options.folder)
+    if options.folder != SYNTHETIC and not simulated:
         tested = options.folder / "test"
         alone = brm.baselines(read(tested, "last", False), brm.load_golden(tested))["log_characters"]
         print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
@@ -176,15 +189,13 @@ def main() -> None:
     for variant in options.variants:
         layers, covariates, encoder = VARIANTS[variant]
         parts = world(options.folder, layers, covariates)
-        (pool, golden), (test, test_golden) = curved(parts) if options.curved else parts
+        (pool, golden), (test, test_golden) = replaced(parts, options.rewards) if simulated else parts
         for seed in range(options.seeds):
             asked = brm.candidates(pool, prompts=None, size=max(options.labels), seed=seed)
             if options.once:
                 asked = one_a_prompt(pool, seed)
             told = (
-                brm.GoldenAnnotator(golden, slope, seed)
-                if options.curved
-                else annotator(options.folder, golden, seed)
+                brm.GoldenAnnotator(golden, slope, seed) if simulated else annotator(options.folder, golden, seed)
             )
             labels = told.label(asked)
             for count in options.labels:

@@ -11,7 +11,9 @@ import torch
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.nuts import Nuts
+from bayesrm.models.encoders import layers_kernel
 from bayesrm.models.encoders.kernel import Kernel, inducing_rows, kernel_of_distance
+from bayesrm.models.features import encode
 
 CPU = torch.device("cpu")
 
@@ -93,6 +95,31 @@ def test_inducing_rows_lose_what_is_said_and_stop_at_the_tolerance():
     assert lost == pytest.approx(1 - trace(approximate) / trace(matrix.numpy()), abs=1e-6)
     assert lost < 0.05
     assert inducing_rows(matrix, group, len(rows) - 1, 0.05)[1] >= 0.05
+
+
+@pytest.mark.parametrize("kept", [0.99, 0.9])
+def test_beside_layers_the_leading_combinations_are_kept_and_what_is_lost_is_said(curved, kept, monkeypatch):
+    pool, _ = curved
+    monkeypatch.setattr(layers_kernel, "KEPT", kept)
+    model = brm.RewardModel(pool, "layers+kernel")
+    model.fit_pool(pool)
+    features = encode(model, pool, np.arange(len(pool)), CPU)[:, model.blocks["kernel"]].numpy()
+    kernels = model.encoder.body.other.kernels[0]
+    with torch.no_grad():
+        z = model.encoder.prepare(torch.from_numpy(pool.embeddings)) @ kernels.projection
+    exact = kernel_of_distance(torch.cdist(z.double(), z.double()), 2.0, "rbf").numpy()
+    centring = np.eye(len(pool)) - (pool.group[:, None] == pool.group) / 6
+    total = np.trace(centring @ exact)
+    within = centring @ features
+    assert np.trace(within @ within.T) == pytest.approx((1 - float(kernels.lost)) * total, rel=1e-3)
+    assert kept * (1 - 0.011) < 1 - float(kernels.lost) < 1
+    products = within.T @ within
+    np.testing.assert_allclose(products, np.diag(np.diag(products)), atol=1e-3 * products[0, 0])
+    assert list(np.diag(products)) == sorted(np.diag(products), reverse=True)
+    assert np.trace(products) - products[-1, -1] < kept * (1 - 1e-9) * total  # fewer would not do
+    whole = brm.RewardModel(pool, "kernel")
+    whole.fit_pool(pool)
+    assert features.shape[1] < whole.features
 
 
 def test_a_curved_reward_is_ranked_better_than_by_a_linear_one(curved):

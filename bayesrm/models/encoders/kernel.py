@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder, Evidence
 from bayesrm.models.encoders.layers import own_preparation, preparation_key, spectral_directions
+from bayesrm.models.spectrum import fix_signs
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.grouped import less_group_means
@@ -79,8 +80,7 @@ class KernelFeatures(nn.Module):
     def set_length(self, length: float) -> None:
         """Change ℓ; the inducing responses stay."""
         self.length.fill_(length)
-        inside = self.kernel(self.inducing, self.inducing)
-        factor = cholesky_factor(inside + 1e-8 * inside.diagonal().mean() * torch.eye(len(inside)).to(inside))
+        factor = _root_of(self.kernel(self.inducing, self.inducing))
         identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
         self.whiten = torch.linalg.solve_triangular(factor, identity, upper=False).T.contiguous()
 
@@ -120,10 +120,10 @@ class Kernels(nn.Module):
     @property
     def blocks(self) -> dict[str, slice]:
         """Where the features of each are."""
-        ends = np.cumsum([0, *(len(part.inducing) for part in self.kernels)]).tolist()
+        ends = np.cumsum([0, *(part.whiten.shape[1] for part in self.kernels)]).tolist()
         return {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(self.names)}
 
-    def fit_pool(self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int) -> None:
+    def fit_pool(self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int, kept: float = 1.0) -> None:
         """Inducing responses at the usual length scale, from the embeddings as an encoder prepares them.
 
         Parameters
@@ -134,12 +134,16 @@ class Kernels(nn.Module):
             Whether there is one for each block of the embedding.
         most
             The largest number of inducing responses of a kernel.
+        kept
+            The part of their features' trace within prompts for which leading combinations of them are kept.
         """
-        key = ("kernel", self.kernels[0].shape, additive, most, *preparation_key(encoder))
-        found = remembered(pool, key, lambda: self._nystrom(pool, encoder, additive, most))
-        for part, (projection, inducing, lost) in zip(self.kernels, found, strict=True):
+        key = ("kernel", self.kernels[0].shape, additive, most, kept, *preparation_key(encoder))
+        found = remembered(pool, key, lambda: self._nystrom(pool, encoder, additive, most, kept))
+        for part, (projection, inducing, combined, lost) in zip(self.kernels, found, strict=True):
             part.projection, part.inducing = projection.to(part.length).float(), inducing.to(part.length).float()
             part.set_length(USUAL_LENGTH)
+            if combined is not None:
+                part.whiten = part.whiten @ combined.to(part.whiten)
             part.lost.fill_(lost)
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
@@ -147,9 +151,9 @@ class Kernels(nn.Module):
         return torch.cat([part(x) for part in self.parts], dim=1)
 
     def _nystrom(
-        self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int
-    ) -> list[tuple[Tensor, Tensor, float]]:
-        """For each kernel the projection onto z, its inducing rows, and what is lost."""
+        self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int, kept: float
+    ) -> list[tuple[Tensor, Tensor, Tensor | None, float]]:
+        """For each kernel the projection onto z, its inducing rows, combinations of features, and what is lost."""
         rows, group = _some_prompts(pool)
         with torch.no_grad():
             x = encoder.prepare(torch.from_numpy(pool.rows(rows)).to(encoder.device)).cpu()
@@ -158,7 +162,11 @@ class Kernels(nn.Module):
             z = (x @ projection).double()
             matrix = kernel_of_distance(torch.cdist(z, z), USUAL_LENGTH, self.kernels[0].shape)
             pivots, lost = inducing_rows(matrix, group, most, TOLERANCE)
-            found.append((projection, z[pivots], lost))
+            combined = None
+            if kept < 1:
+                combined, held = _leading_combinations(matrix, pivots, group, kept)
+                lost += (1 - lost) * (1 - held)
+            found.append((projection, z[pivots], combined, lost))
         return found
 
 
@@ -311,6 +319,30 @@ def inducing_rows(
         if total - kept < tolerance * total:
             break
     return torch.tensor(chosen), max(0.0, 1 - kept / total) if total > 0 else 0.0
+
+
+def _leading_combinations(
+    matrix: Float[Tensor, "response response"],
+    pivots: Int64[Tensor, "inducing"],
+    group: Int64[np.ndarray, "response"],
+    kept: float,
+) -> tuple[Float[Tensor, "inducing feature"], float]:
+    """Principal components within prompts of the features of inducing responses, and the part of their trace held."""
+    factor = _root_of(matrix[pivots][:, pivots])
+    features = torch.linalg.solve_triangular(factor, matrix[pivots], upper=False).T
+    within = torch.from_numpy(less_group_means(features.numpy(), group))
+    eigenvalues, vectors = torch.linalg.eigh(within.T @ within)
+    held = eigenvalues.flip(0).clamp(min=0.0).cumsum(dim=0)
+    if float(held[-1]) <= 0:
+        return torch.eye(len(pivots), 1, dtype=matrix.dtype), 1.0
+    held = held / held[-1]
+    count = int((held < kept).sum()) + 1
+    return fix_signs(vectors.flip(1)[:, :count]), float(held[count - 1])
+
+
+def _root_of(inside: Float[Tensor, "inducing inducing"]) -> Float[Tensor, "inducing inducing"]:
+    """The Cholesky factor of the kernel of inducing responses, of which some may be nearly alike."""
+    return cholesky_factor(inside + 1e-8 * inside.diagonal().mean() * torch.eye(len(inside)).to(inside))
 
 
 def _within_trace(matrix: Float[Tensor, "response response"], group: Int64[np.ndarray, "response"]) -> float:

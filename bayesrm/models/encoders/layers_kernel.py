@@ -20,6 +20,9 @@ from bayesrm.models.encoders.side_by_side import SideBySide
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, checked
 
+KEPT = 0.99
+"""The part of the trace within prompts that features of the process keep: half of them are enough for it."""
+
 
 class LayersKernel(Encoder):
     """Linear in every block of the embedding along its spectrum and in all mixed, and a Gaussian process beside them.
@@ -67,5 +70,5 @@ class LayersKernel(Encoder):
         assert isinstance(self.body, SideBySide)
         assert isinstance(self.body.other, Kernels)
         self.body.linear.direct_all(spectral_directions(pool, self))
-        self.body.other.fit_pool(pool, self, additive=False, most=self.most)
+        self.body.other.fit_pool(pool, self, additive=False, most=self.most, kept=KEPT)
         self.measure()
