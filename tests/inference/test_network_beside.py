@@ -18,7 +18,7 @@ from bayesrm.inference.fitting.held_out import HeldOut, fold_of_each, modes_with
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.training import FOLDS
-from bayesrm.models.encoders.layers_mlp import LayersMLP
+from bayesrm.models.encoders.layers_mlp import INPUTS, SPREAD, LayersMLP
 
 CPU = torch.device("cpu")
 DIM = 24
@@ -272,3 +272,18 @@ def test_one_response_a_prompt_can_fold_too():
     labels = brm.GoldenAnnotator(golden, 1.0, 1).label(asked)
     posterior = brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels)
     assert np.corrcoef(posterior.reward(pool)[0], golden)[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("count", [60, 300])
+def test_of_many_blocks_each_shows_the_network_what_it_can(count):
+    r = np.random.default_rng(6)
+    x = r.normal(size=(120, count)).astype(np.float32)
+    blocks = {f"block-{k}": slice(k, k + 1) for k in range(count)}
+    pool = brm.ResponsePool(x, np.repeat(np.arange(30), 4), blocks=blocks)
+    encoder = LayersMLP(count, input_blocks=blocks)
+    encoder.fit_pool(pool)
+    seen = encoder.network.directions.abs().sum(dim=1) > 0
+    assert int(seen.sum()) == min(count, INPUTS)
+    z = encoder.network.inputs(encoder.prepare(torch.from_numpy(x))).double()
+    z = z - z.reshape(30, 4, -1).mean(dim=1).repeat_interleave(4, dim=0)
+    assert float(z.square().sum() / 90) == pytest.approx(SPREAD**2, rel=1e-3)

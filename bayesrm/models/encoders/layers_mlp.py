@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -163,9 +164,12 @@ class LayersMLP(Encoder):
 def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "embedding input"]:
     """Those of each block along which responses to a prompt differ most, as many of each, block after block.
 
+    Of more blocks than inputs some are taken, evenly spaced.
+
     Not rotated into those of all blocks: Adam's steps are as long along every axis, so that axes with a meaning help.
     """
-    columns = list(encoder.input_blocks.values())
+    blocks = list(encoder.input_blocks.values())
+    columns = [blocks[k] for k in np.unique(np.linspace(0, len(blocks) - 1, INPUTS).round().astype(int))]
     most = INPUTS // len(columns)
     covariances = within_prompt_covariance(pool, encoder.prepare, columns, encoder.device)
     placed = torch.zeros((encoder.dim, INPUTS), dtype=torch.float64)
