@@ -136,6 +136,7 @@ def frozen(model: RewardModel, pool: ResponsePool, preferences: Preferences) -> 
     copied = copy.deepcopy(model)
     copied.custom_encoder = True
     copied.encoder.requires_grad_(False)
+    copied.encoder.final = copied.encoder.learns_features
     final = train_encoder(copied, pool, preferences, seed=0, device=CPU).model
     final.encoder.final = True
     return final

@@ -63,6 +63,7 @@ def relearn(posterior: LastLayerPosterior, preferences: Preferences) -> Gaussian
     """What an encoder of the same kind learns from other preferences, afresh."""
     model = posterior.model.fresh(0)
     model.encoder.requires_grad_(True)
+    model.encoder.final = False
     return Laplace().fit(model, posterior.pool, preferences, 0, posterior.location.device)
 
 

@@ -49,7 +49,8 @@ class RewardModel(PyroModule):
         such as ``bayesrm.models.encoders.mlp.MLP(dim, hidden=(32,))``, or any ``nn.Module`` that maps (response,
         embedding) to (response, feature).
     hidden : tuple of int, default (64, 64, 64)
-        Sizes of hidden layers, of an encoder that has them and is asked for by name.
+        Sizes of hidden layers, of an encoder that takes them and is asked for by name; "layers+mlp" has those of
+        ``bayesrm.models.encoders.layers_mlp.LayersMLP(dim, network=...)``.
     likelihood : str or Likelihood, default "bradley-terry"
         A name (see ``bayesrm likelihoods``) or a Likelihood.
     prior_scale : float or mapping of str to float, optional

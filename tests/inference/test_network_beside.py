@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import bayesrm as brm
+from bayesrm.diagnostics.sbc import frozen
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.inference.base import train_encoder
 from bayesrm.inference.fitting import network_beside, shape
-from bayesrm.inference.fitting.held_out import HeldOut, fold_of_each, modes_without, predicted
+from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.training import FOLDS
@@ -92,10 +93,11 @@ def test_networks_start_as_linear_rewards_that_have_not_seen_a_fold(world):
     precision = prior_precision(linear, pool)
     both = linear.model.with_encoder("layers+mlp")
     both.encoder.fit_pool(pool)
-    fold = fold_of_each(linear.data, pool, labels, 0)
-    modes = modes_without(linear.model, [linear.data] * FOLDS, precision, fold)
+    folds = Folds.of(linear.data, pool, labels, 0)
+    fold = folds.number
+    modes = modes_without(linear.model, [linear.data] * FOLDS, precision, folds)
     mode = find_mode(linear.model.log_joint(linear.data, precision))
-    before, after = network_beside._Stack(linear, both, pool, labels, [*modes, mode], 0).train(fold)
+    before, after = network_beside._Stack(linear, both, pool, labels, [*modes, mode], 0).train(folds)
     for k in range(FOLDS):
         those = np.flatnonzero((fold != k).numpy())
         model = brm.RewardModel(pool, "layers", prior_scale=linear.model.prior_scale)
@@ -117,9 +119,9 @@ def test_what_is_said_of_held_out_labels_is_the_posterior_s_own(world):
     labels = _labels(pool, golden["straight"], 120)
     linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
     precision = prior_precision(linear, pool)
-    fold = fold_of_each(linear.data, pool, labels, 3)
-    same = [linear.data] * FOLDS
-    found = predicted(linear.model, same, modes_without(linear.model, same, precision, fold), fold)
+    folds = Folds.of(linear.data, pool, labels, 3)
+    fold, same = folds.number, [linear.data] * FOLDS
+    found = predicted(linear.model, same, modes_without(linear.model, same, precision, folds), folds)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     for k in range(FOLDS):
         held_out = np.flatnonzero((fold == k).numpy())
@@ -138,14 +140,32 @@ def test_prompts_and_choices_are_held_out_whole(world):
     lists = brm.GoldenAnnotator(golden["folded"], 2.0, 3).rank([members[:4] for members in pool.members])
     model = brm.RewardModel(pool, "layers", likelihood="plackett-luce", prior_scale=0.5)
     data = train_encoder(model, pool, lists, 0, CPU).data
-    fold = fold_of_each(data, pool, lists, 0).numpy()
+    folds = Folds.of(data, pool, lists, 0)
+    fold = folds.number.numpy()
     for members in (pool.group[lists.first], lists.choice):
         assert all(len(set(fold[members == k])) == 1 for k in np.unique(members))
     assert sorted(set(fold)) == list(range(FOLDS))
+    for k in range(FOLDS):
+        assert torch.equal(folds.seen[k], folds.number != k)
+    log_prob = torch.linspace(-3, -1, len(lists.first), dtype=torch.float64)
+    of_choices = [float(log_prob[lists.choice == k].sum()) for k in np.unique(lists.choice)]
+    np.testing.assert_allclose(folds.held_out(log_prob).log_prob, of_choices)
     few = np.flatnonzero(pool.group[lists.first] < 3)
-    of_few = fold_of_each(train_encoder(model, pool, lists[few], 0, CPU).data, pool, lists[few], 0).numpy()
+    of_few = Folds.of(train_encoder(model, pool, lists[few], 0, CPU).data, pool, lists[few], 0).number.numpy()
     assert all(len(set(of_few[lists[few].choice == k])) == 1 for k in np.unique(lists[few].choice))
     assert sorted(set(of_few)) == list(range(FOLDS))
+
+
+def test_across_prompts_nothing_is_learnt_of_the_prompts_of_a_fold(world):
+    pool, golden = world
+    asked = brm.candidates(pool, "cross-prompt", prompts=None, size=300, seed=1)
+    labels = brm.GoldenAnnotator(golden["straight"], 1.0, 1).label(asked)
+    folds = Folds.of(train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU).data, pool, labels, 0)
+    for k in range(FOLDS):
+        held = set(pool.group[labels.first[folds.unseen(k).numpy()]])
+        learnt = labels[np.flatnonzero(folds.seen[k].numpy())]
+        assert not held & {*pool.group[learnt.first], *pool.group[learnt.second]}
+        assert len(learnt) > 100
 
 
 def test_better_is_by_standard_errors_of_the_difference():
@@ -162,6 +182,24 @@ def test_with_few_labels_there_is_no_network(world):
     linear, both = (brm.fit(brm.RewardModel(pool, e), pool, labels) for e in ("layers", "layers+mlp"))
     np.testing.assert_allclose(both.reward(pool)[0], linear.reward(pool)[0], atol=1e-6)
     assert both.log_evidence == pytest.approx(linear.log_evidence, abs=1e-6)
+    assert not both.learns_features
+
+
+def test_nothing_is_left_of_a_network_that_has_learnt_from_other_labels(world, folded):
+    pool, golden = world
+    few = _labels(pool, golden["folded"], 15, seed=8)
+    again = brm.fit(folded.model, pool, few)
+    assert not any(part.any() for part in again.model.encoder.network.weights)
+    relearnt = folded.relearn(folded, _labels(pool, golden["straight"], 200))
+    assert not torch.equal(relearnt.model.encoder.network.weights[0], folded.model.encoder.network.weights[0])
+
+
+def test_frozen_it_stays(world, folded):
+    pool, golden = world
+    other = _labels(pool, golden["straight"], 100)
+    final = frozen(folded.model, pool, other)
+    posterior = brm.fit(final, pool, folded.preferences, seed=5)
+    np.testing.assert_allclose(posterior.reward(pool)[0], folded.reward(pool)[0], atol=1e-6)
 
 
 def test_auto_asks_for_no_network_with_few_labels_and_leaves_what_a_process_says_better(world, monkeypatch):
@@ -258,19 +296,24 @@ def test_what_has_no_linear_reward_to_start_from_is_refused(world):
             CapabilityError, match=r"beside a linear reward that is fitted first.*use encoder='mlp"
         ):
             brm.fit(model, pool, labels)
+    auto = brm.RewardModel(pool, "auto", training="paper")
+    assert brm.fit(auto, pool, _labels(pool, golden["folded"], 400)).predictive.coverage
     with pytest.raises(InvalidInputError, match="nothing to drop"):
         brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels, "mc-dropout")
     with pytest.raises(InvalidInputError, match="expected the sizes of hidden layers, got none"):
         LayersMLP(4, network=())
 
 
-def test_one_response_a_prompt_can_fold_too():
+@pytest.mark.parametrize("inputs", [None, "raw"])
+@pytest.mark.parametrize("each", [1, 2])
+def test_where_nothing_varies_within_prompts_rewards_can_fold_too(inputs, each):
     r = np.random.default_rng(5)
-    pool = brm.ResponsePool(r.normal(size=(300, 8)).astype(np.float32), np.arange(300))
-    golden = -3.0 * np.abs(pool.embeddings[:, 0].astype(float))
+    x = np.repeat(r.normal(size=(300, 8)) / 50, each, axis=0).astype(np.float32)
+    pool = brm.ResponsePool(x, np.repeat(np.arange(300), each))
+    golden = -150.0 * np.abs(pool.embeddings[:, 0].astype(float))
     asked = brm.candidates(pool, "cross-prompt", prompts=None, size=600, seed=1)
     labels = brm.GoldenAnnotator(golden, 1.0, 1).label(asked)
-    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels)
+    posterior = brm.fit(brm.RewardModel(pool, "layers+mlp", inputs=inputs), pool, labels)
     assert np.corrcoef(posterior.reward(pool)[0], golden)[0, 1] > 0.6
 
 

@@ -21,63 +21,97 @@ from bayesrm.types import Preferences, ResponsePool
 
 
 @dataclass(frozen=True)
+class Folds:
+    """Which labels are held out together, and which are not learnt from meanwhile.
+
+    Parameters
+    ----------
+    number
+        (comparison,) the fold of each label.
+    choice
+        (comparison,) the choice of each label, counted from 0: comparisons of one choice are one answer.
+    seen
+        (fold, comparison) labels to learn from while a fold is held out: those that touch none of its prompts.
+    """
+
+    number: Int64[Tensor, "comparison"]
+    choice: Int64[Tensor, "comparison"]
+    seen: Bool[Tensor, "fold comparison"]
+
+    @classmethod
+    def of(cls, data: LabelledDifferences, pool: ResponsePool, preferences: Preferences, seed: int) -> Folds:
+        """Prompts are held out whole; choices, where labels are of fewer prompts than there are folds.
+
+        The fold of a comparison across prompts is that of its first response.
+        """
+        device, sets = data.outcome.device, data.context.choice_sets
+        choice = np.arange(len(preferences)) if sets is None else sets.number.cpu().numpy()
+        _, first_of = np.unique(choice, return_index=True)
+        ends = np.stack([pool.group[preferences.first], pool.group[preferences.second]])
+        if len(np.unique(ends[0])) < FOLDS:
+            ends = np.stack([choice, choice])
+        names, place = np.unique(ends, return_inverse=True)
+        fold = (rng.stream(seed, "held-out prompts").permutation(len(names)) % FOLDS)[place.reshape(ends.shape)]
+        touched = np.zeros((FOLDS, len(first_of)), dtype=bool)
+        for end in fold:
+            touched[end, choice] = True
+        number = fold[0][first_of][choice]
+        return cls(*(torch.from_numpy(part).to(device) for part in (number, choice, ~touched[:, choice])))
+
+    def __len__(self) -> int:
+        return FOLDS
+
+    def unseen(self, fold: int) -> Bool[Tensor, "comparison"]:
+        """The labels of a fold."""
+        return self.number == fold
+
+    def held_out(self, log_prob: Float[Tensor, "comparison"]) -> HeldOut:
+        """Log probabilities of comparisons, those of one choice together."""
+        count = int(self.choice.max()) + 1
+        return HeldOut(log_prob.new_zeros(count).index_add(0, self.choice, log_prob))
+
+
+@dataclass(frozen=True)
 class HeldOut:
-    """Log probabilities of held-out labels.
+    """Log probabilities of held-out answers.
 
     Parameters
     ----------
     log_prob
-        (comparison,) of each label, by what was learnt without its fold, in nats.
+        (answer,) of each, by what was learnt without its fold, in nats.
     """
 
-    log_prob: Float[Tensor, "comparison"]
+    log_prob: Float[Tensor, "answer"]
 
     @property
     def total(self) -> float:
-        """Of all labels."""
+        """Of all answers."""
         return float(self.log_prob.sum())
 
     def better_than(self, other: HeldOut, errors: float) -> bool:
-        """Whether labels are predicted better, by more than some standard errors of the difference over labels."""
+        """Whether answers are predicted better, by more than some standard errors of the difference over answers."""
         gained = self.log_prob - other.log_prob
         return bool(gained.sum() > errors * gained.std() * len(gained) ** 0.5)
-
-
-def fold_of_each(
-    data: LabelledDifferences, pool: ResponsePool, preferences: Preferences, seed: int
-) -> Int64[Tensor, "comparison"]:
-    """The fold of each label: prompts are held out whole; choices, where labels are of fewer prompts than folds."""
-    sets = data.context.choice_sets
-    choice = np.arange(len(preferences)) if sets is None else sets.number.cpu().numpy()
-    _, first_of = np.unique(choice, return_index=True)
-    owner = pool.group[preferences.first[first_of]]
-    if len(np.unique(owner)) < FOLDS:
-        owner = np.arange(len(first_of))
-    names, owner = np.unique(owner, return_inverse=True)
-    fold = rng.stream(seed, "held-out prompts").permutation(len(names)) % FOLDS
-    return torch.from_numpy(fold[owner.reshape(-1)][choice]).to(data.outcome.device)
 
 
 def modes_without(
     model: RewardModel,
     data: Sequence[LabelledDifferences],
     precision: Float[Tensor, "feature"],
-    fold: Int64[Tensor, "comparison"],
+    folds: Folds,
     near: Sequence[Mode | None] = (None,) * FOLDS,
 ) -> list[Mode]:
     """The mode without the labels of each fold; ``data`` has all labels, as each fold sees their features."""
-    parts = [model.log_joint(_some(own, fold != k), precision) for k, own in enumerate(data)]
+    parts = [model.log_joint(_some(own, folds.seen[k]), precision) for k, own in enumerate(data)]
     return [find_mode(part, start) for part, start in zip(parts, near, strict=True)]
 
 
-def predicted(
-    model: RewardModel, data: Sequence[LabelledDifferences], modes: list[Mode], fold: Int64[Tensor, "comparison"]
-) -> HeldOut:
+def predicted(model: RewardModel, data: Sequence[LabelledDifferences], modes: list[Mode], folds: Folds) -> HeldOut:
     """What these modes say of the labels of the fold that they have not seen."""
     log_prob = torch.zeros_like(data[0].outcome)
     for k, (mode, own) in enumerate(zip(modes, data, strict=True)):
-        log_prob[fold == k] = log_predictive(model, mode, _some(own, fold == k))
-    return HeldOut(log_prob)
+        log_prob[folds.unseen(k)] = log_predictive(model, mode, _some(own, folds.unseen(k)))
+    return folds.held_out(log_prob)
 
 
 def _some(data: LabelledDifferences, which: Bool[Tensor, "comparison"]) -> LabelledDifferences:

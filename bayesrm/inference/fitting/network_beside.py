@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.errors import CapabilityError
-from bayesrm.inference.fitting.held_out import HeldOut, fold_of_each, modes_without, predicted
+from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
 from bayesrm.inference.fitting.linear_part import linear_reward
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
@@ -33,6 +33,7 @@ from bayesrm.inference.fitting.training import (
     CHECK_EVERY,
     FOLDS,
     MAX_STEPS,
+    MIN_COMPARISONS,
     PATIENCE,
 )
 from bayesrm.models.encoders.layers import Layers
@@ -59,14 +60,14 @@ class NetworkBeside:
     ----------
     trained
         The sum of the two, with its prior scales.
-    fold
-        (comparison,) the fold of each label.
+    folds
+        How labels were held out.
     together, alone
         What the sum, and what the linear reward alone makes of held-out labels.
     """
 
     trained: Trained
-    fold: Int64[Tensor, "comparison"]
+    folds: Folds
     together: HeldOut
     alone: HeldOut
 
@@ -89,6 +90,8 @@ def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Pref
         )
     device, given = model.encoder.device, model.prior_scale
     of_network = given.get(MLP) if isinstance(given, dict) else given
+    if not model.scale_given:  # what labels have chosen was for another network
+        of_network = None
     linear_model = model.with_encoder(Layers.name).to(device)
     linear_model.encoder.fit_pool(pool)
     if given is not None:
@@ -96,10 +99,11 @@ def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Pref
         linear_model.prior_scale = rest
     linear = linear_reward(linear_model, pool, preferences, device)
     beside = None
-    if linear.enough_to_hold_out:
+    if linear.answers >= MIN_COMPARISONS:
         beside = network_beside(linear, model, pool, preferences, seed, of_network)
     if beside is not None:
         return beside.trained
+    _network(model).set_weights([torch.zeros_like(part) for part in _network(model).weights])
     model.prior_scale = _scales(linear, pool) | {MLP: 1.0 if of_network is None else of_network}
     return linear_reward(model, pool, preferences, device)
 
@@ -133,12 +137,12 @@ def network_beside(
     """
     scales, device = _scales(linear, pool), linear.beta.device
     precision = linear.model.prior_sd().to(device).pow(-2)
-    fold = fold_of_each(linear.data, pool, preferences, seed)
+    folds = Folds.of(linear.data, pool, preferences, seed)
     mode = find_mode(linear.model.log_joint(linear.data, precision))
     same = [linear.data] * FOLDS
-    modes = modes_without(linear.model, same, precision, fold, [mode] * FOLDS)
+    modes = modes_without(linear.model, same, precision, folds, [mode] * FOLDS)
     stack = _Stack(linear, model, pool, preferences, [*modes, mode], seed)
-    before, after = stack.train(fold)
+    before, after = stack.train(folds)
     if errors is not None and not after.better_than(before, errors):
         return None
     _network(model).set_weights([part[-1] for part in stack.weights])
@@ -155,14 +159,14 @@ def network_beside(
     for choice in [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]:
         model.prior_scale = scales | {MLP: choice}
         known = model.prior_sd().to(device).pow(-2)
-        near = modes_without(model, seen, known, fold, near)
-        tried.append((choice, predicted(model, seen, near, fold)))
+        near = modes_without(model, seen, known, folds, near)
+        tried.append((choice, predicted(model, seen, near, folds)))
     best = max((held_out for _, held_out in tried), key=lambda held_out: held_out.total)
     choice, together = next(each for each in tried if not best.better_than(each[1], 1.0))
     model.prior_scale = scales | {MLP: choice}
     beta = torch.zeros(model.features, dtype=torch.float64, device=device)
     trained = Trained(model, beta, linear.nuisance, data, [])
-    return NetworkBeside(trained, fold, together, predicted(linear.model, same, modes, fold))
+    return NetworkBeside(trained, folds, together, predicted(linear.model, same, modes, folds))
 
 
 class _Stack:
@@ -207,10 +211,11 @@ class _Stack:
         self._beta = torch.stack([mode.beta / sd for mode in modes]).float()
         self.b = torch.zeros((len(modes), _network(model).hidden[-1]), device=device)
 
-    def train(self, fold: Int64[Tensor, "comparison"]) -> tuple[HeldOut, HeldOut]:
+    @torch.enable_grad()
+    def train(self, folds: Folds) -> tuple[HeldOut, HeldOut]:
         """Until networks that have not seen a fold predict its labels best; how they did before and after."""
-        unseen = (fold == torch.arange(FOLDS, device=fold.device)[:, None]).float() * self._weight
-        seen = torch.cat([self._weight - unseen, self._weight[None]])
+        unseen = torch.stack([folds.unseen(k) for k in range(FOLDS)]) * self._weight
+        seen = torch.cat([folds.seen * self._weight, self._weight[None]])
         parameters = [self._beta, self.b, *self.weights]
         for parameter in parameters:
             parameter.requires_grad_(True)
@@ -221,7 +226,7 @@ class _Stack:
         for step in bar(range(MAX_STEPS), "Training a network beside the linear reward", MAX_STEPS, show=show):
             log_prob = self._log_prob()
             if step % CHECK_EVERY == 0:
-                found = HeldOut((unseen * log_prob[:FOLDS].detach()).sum(dim=0).double())
+                found = folds.held_out((unseen * log_prob[:FOLDS].detach()).sum(dim=0).double())
                 before = before or found
                 if best is None or found.total > best.total:
                     best, stop, kept = found, step, [parameter.detach().clone() for parameter in parameters]

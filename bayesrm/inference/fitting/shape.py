@@ -27,7 +27,7 @@ than that does before the network is a part of the last layer, and than a proces
 CLEARLY = 2.0
 """Nats that held-out labels have to bring for a network: odds of 7 to 1."""
 FEWEST_FOR_A_NETWORK = 300
-"""Labels. With fewer no network was surely better."""
+"""Labels, in rankings choices. With fewer no network was surely better."""
 
 
 def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, seed: int) -> Trained:
@@ -51,7 +51,7 @@ def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, 
     chosen = linear
     if log_bayes_factor(model, pool, preferences, prior_precision(linear, pool)) >= ENOUGH:
         chosen = _beside_a_process(linear, pool, preferences)
-    if len(preferences) < FEWEST_FOR_A_NETWORK:
+    if linear.answers < FEWEST_FOR_A_NETWORK or model.training_name == "paper":
         return chosen
     sum_of_both = model.with_encoder(WITH_A_NETWORK).to(linear.beta.device)
     sum_of_both.encoder.fit_pool(pool)
@@ -76,5 +76,5 @@ def _held_out(process: Trained, pool: ResponsePool, network: NetworkBeside) -> H
     """What the process makes of the labels that were held out from the network."""
     precision, same = prior_precision(process, pool), [process.data] * FOLDS
     return predicted(
-        process.model, same, modes_without(process.model, same, precision, network.fold), network.fold
+        process.model, same, modes_without(process.model, same, precision, network.folds), network.folds
     )

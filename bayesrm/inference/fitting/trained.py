@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesrm.inference.fitting.training import MIN_COMPARISONS, TrainingData
+from bayesrm.inference.fitting.training import TrainingData
 from bayesrm.models.features import difference
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
@@ -52,10 +52,10 @@ class Trained:
     network_share: float = 1.0
 
     @property
-    def enough_to_hold_out(self) -> bool:
-        """Whether there are labels enough, in rankings choices, to hold some out."""
+    def answers(self) -> int:
+        """The number of labels; in rankings, of choices."""
         sets = self.data.context.choice_sets
-        return (len(self.data.outcome) if sets is None else sets.count) >= MIN_COMPARISONS
+        return len(self.data.outcome) if sets is None else sets.count
 
 
 def seen_differences(model: RewardModel, part: TrainingData) -> LabelledDifferences:

@@ -54,7 +54,7 @@ class LayersKernel(Encoder):
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:
-        body = SideBySide(block_directions(dim, input_blocks), Kernels(shape, dim, [KERNEL]))
+        body = SideBySide(block_directions(dim, input_blocks), kernel=Kernels(shape, dim, [KERNEL]))
         super().__init__(dim, body, own_preparation(inputs), input_blocks)
         self.inputs = inputs
         self.shape, self.most = shape, features

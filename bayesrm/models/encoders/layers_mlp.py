@@ -31,7 +31,7 @@ from bayesrm.models.encoders.layers import (
     spectrum_of,
 )
 from bayesrm.models.encoders.side_by_side import SideBySide
-from bayesrm.models.spectrum import within_prompt_covariance
+from bayesrm.models.spectrum import NOTHING, SPECTRUM_ROWS, within_prompt_covariance
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.remembered import remembered
@@ -129,7 +129,7 @@ class LayersMLP(Encoder):
     ) -> None:
         if not network:
             raise InvalidInputError("expected the sizes of hidden layers, got none: for no network, use 'layers'")
-        body = SideBySide(block_directions(dim, input_blocks), Network(dim, tuple(network)))
+        body = SideBySide(block_directions(dim, input_blocks), network=Network(dim, tuple(network)))
         super().__init__(dim, body, own_preparation(inputs), input_blocks)
         self.inputs = inputs
 
@@ -142,8 +142,8 @@ class LayersMLP(Encoder):
 
     @property
     def learns_features(self) -> bool:
-        """They are, though they are in buffers."""
-        return True
+        """Where there is a network: its weights are buffers, and learnt."""
+        return any(bool(part.any()) for part in self.network.weights)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -172,13 +172,21 @@ def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "
     columns = [blocks[k] for k in np.unique(np.linspace(0, len(blocks) - 1, INPUTS).round().astype(int))]
     most = INPUTS // len(columns)
     covariances = within_prompt_covariance(pool, encoder.prepare, columns, encoder.device)
-    placed = torch.zeros((encoder.dim, INPUTS), dtype=torch.float64)
-    if not covariances:  # one response a prompt: the leading columns as they are
-        covariances = [torch.eye(at.stop - at.start, dtype=torch.float64) for at in columns]
-    total = 0.0
+    if max((float(covariance.diagonal().max()) for covariance in covariances), default=0.0) <= NOTHING:
+        # As with one response a prompt, comparisons can only be across prompts.
+        one = ResponsePool(_some_rows(pool), np.zeros(min(len(pool), SPECTRUM_ROWS), np.int64))
+        covariances = within_prompt_covariance(one, encoder.prepare, columns, encoder.device)
+    placed, total = torch.zeros((encoder.dim, INPUTS), dtype=torch.float64), 0.0
+    if not covariances:  # responses that are all alike
+        return placed.float()
     for k, (at, covariance) in enumerate(zip(columns, covariances, strict=True)):
         eigenvalues, vectors = spectrum_of(covariance)
         kept = vectors[:, :most]
         placed[at, k * most : k * most + kept.shape[1]] = kept
         total += float(eigenvalues[:most].sum())
-    return (placed * (SPREAD / math.sqrt(total or 1.0))).float()
+    return (placed * (SPREAD / math.sqrt(total))).float()
+
+
+def _some_rows(pool: ResponsePool) -> Float[np.ndarray, "some embedding"]:
+    """Evenly spaced ones of a large pool, else all."""
+    return pool.rows(np.linspace(0, len(pool) - 1, min(len(pool), SPECTRUM_ROWS)).round().astype(np.int64))

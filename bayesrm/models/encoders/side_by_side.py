@@ -14,13 +14,22 @@ class SideBySide(nn.Module):
 
     Parameters
     ----------
-    linear, other
-        The two. The other one says in ``blocks`` where the features of each of its blocks are.
+    linear
+        The linear features.
+    other
+        Under its name, one body. It says in ``blocks`` where the features of each of its blocks are.
     """
 
-    def __init__(self, linear: BlockDirections, other: nn.Module) -> None:
+    def __init__(self, linear: BlockDirections, **other: nn.Module) -> None:
         super().__init__()
-        self.linear, self.other = linear, other
+        self.linear = linear
+        ((self._name, body),) = other.items()
+        self.add_module(self._name, body)
+
+    @property
+    def other(self) -> nn.Module:
+        """The other body."""
+        return self.get_submodule(self._name)
 
     @property
     def blocks(self) -> dict[str, slice]:
