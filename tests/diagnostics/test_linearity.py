@@ -36,10 +36,22 @@ def _finding(pool: brm.ResponsePool, encoder: str, power: int, inference: str = 
         ("auto", 1, "good", "A reward that is linear in the layers will do: 200 labels bring -"),
         ("layers", 2, "note", r"beside the layers; use encoder='auto', or 'layers\+kernel'\.$"),
         (
+            "layers+kernel",
+            2,
+            "good",
+            "not linear in the embedding: .* beside the layers, and the reward has a process",
+        ),
+        (
+            "layers+mlp",
+            2,
+            "good",
+            "not linear in the embedding: .* beside the layers, and the reward has a network",
+        ),
+        (
             "auto",
             2,
             "good",
-            "Rewards are not linear in the embedding: .* beside the layers, and the reward has a process",
+            "not linear in the embedding: .* beside the layers, and the reward has a (process|network)",
         ),
         ("layers+kernel", 1, "good", "will do: .*, and the reward hardly needs the process that it has"),
     ],

@@ -44,6 +44,12 @@ def unseen() -> tuple[brm.ResponsePool, dict[str, np.ndarray]]:
     return _pool(1)
 
 
+@pytest.fixture(autouse=True)
+def no_networks(monkeypatch):
+    """Of which tests/inference/test_network_beside.py is."""
+    monkeypatch.setattr(shape, "FEWEST_FOR_A_NETWORK", 10**9)
+
+
 def _labels(pool: brm.ResponsePool, golden: np.ndarray, count: int, seed: int = 2) -> brm.Preferences:
     return brm.GoldenAnnotator(golden, 1.0, seed).label(brm.candidates(pool, prompts=None, size=count, seed=seed))
 

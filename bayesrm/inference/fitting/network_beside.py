@@ -115,7 +115,7 @@ def network_beside(
     preferences: Preferences,
     seed: int,
     scale: float | None = None,
-    errors: float | None = None,
+    only_if_better: bool = False,
 ) -> NetworkBeside | None:
     """Train the network of a model whose linear part is known.
 
@@ -131,9 +131,8 @@ def network_beside(
         Root of the random choices: folds, and the weights that training starts from.
     scale
         The prior scale of the network's features, where it is given.
-    errors
-        Standard errors by which networks have to predict held-out labels better than they did before their training,
-        for there to be one.
+    only_if_better
+        Whether there is none where training was stopped at once.
     """
     scales, device = _scales(linear, pool), linear.beta.device
     precision = linear.model.prior_sd().to(device).pow(-2)
@@ -143,7 +142,7 @@ def network_beside(
     modes = modes_without(linear.model, same, precision, folds, [mode] * FOLDS)
     stack = _Stack(linear, model, pool, preferences, [*modes, mode], seed)
     before, after = stack.train(folds)
-    if errors is not None and not after.better_than(before, errors):
+    if only_if_better and after.total <= before.total:
         return None
     _network(model).set_weights([part[-1] for part in stack.weights])
     data = labelled_differences(model, pool, preferences, device)

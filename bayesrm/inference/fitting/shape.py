@@ -19,15 +19,12 @@ from bayesrm.models.encoders import WITH_A_KERNEL, WITH_A_NETWORK
 from bayesrm.types import Preferences, ResponsePool
 
 ENOUGH = 0.5
-"""Nats that labels have to bring for a process. With less it was as often taken in vain as in time, see
-studies/README.md."""
-SURELY, RATHER = 2.0, 1.0
-"""Standard errors, over labels, by which a network has to predict held-out ones better than a linear reward does; and
-than that does before the network is a part of the last layer, and than a process does."""
-CLEARLY = 2.0
-"""Nats that held-out labels have to bring for a network: odds of 7 to 1."""
-FEWEST_FOR_A_NETWORK = 300
-"""Labels, in rankings choices. With fewer no network was surely better."""
+"""Nats that labels have to bring for a process, and held-out ones for a network. With less a process was as often taken
+in vain as in time, see studies/README.md."""
+ERRORS = 1.0
+"""Standard errors, over answers, by which a network has to predict held-out ones better than the linear reward does."""
+FEWEST_FOR_A_NETWORK = 100
+"""Labels, in rankings choices: with fewer a network is hardly ever taken, and takes longer than all else."""
 
 
 def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, seed: int) -> Trained:
@@ -55,14 +52,18 @@ def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, 
         return chosen
     sum_of_both = model.with_encoder(WITH_A_NETWORK).to(linear.beta.device)
     sum_of_both.encoder.fit_pool(pool)
-    network = network_beside(linear, sum_of_both, pool, preferences, seed, errors=RATHER)
-    if network is None or network.together.total < network.alone.total + CLEARLY:
+    network = network_beside(linear, sum_of_both, pool, preferences, seed, only_if_better=True)
+    if network is None or not _speaks_for(network):
         return chosen
-    if not network.together.better_than(network.alone, SURELY):
-        return chosen
-    if chosen is not linear and not network.together.better_than(_held_out(chosen, pool, network), RATHER):
+    if chosen is not linear and _held_out(chosen, pool, network).total >= network.together.total:
         return chosen
     return network.trained
+
+
+def _speaks_for(network: NetworkBeside) -> bool:
+    """Whether held-out labels are predicted better with it than by the linear reward alone."""
+    together, alone = network.together, network.alone
+    return together.total > alone.total + ENOUGH and together.better_than(alone, ERRORS)
 
 
 def _beside_a_process(linear: Trained, pool: ResponsePool, preferences: Preferences) -> Trained:
