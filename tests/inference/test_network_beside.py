@@ -211,7 +211,7 @@ def test_auto_asks_for_no_network_with_few_labels_and_leaves_what_a_process_says
 
     monkeypatch.setattr(shape, "network_beside", ask)
     labels = _labels(pool, golden["folded"], 1000)
-    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:99]).model.encoder.name == "layers"
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:299]).model.encoder.name == "layers"
     assert asked == []
     monkeypatch.setattr(shape, "_held_out", lambda *_: HeldOut(torch.zeros(1000, dtype=torch.float64)))
     monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
