@@ -21,9 +21,9 @@ from bayesrm.types import Preferences, ResponsePool
 ENOUGH = 0.5
 """Nats that labels have to bring for a process. With less it was as often taken in vain as in time, see
 studies/README.md."""
-CLEARLY, ERRORS = 2.0, 1.5
+CLEARLY, ERRORS = 5.0, 1.5
 """Nats, and standard errors over answers, by which a network has to predict held-out answers better than the linear
-reward does."""
+reward does. They are the most of many steps, so that luck alone often brings two to four."""
 FEWEST_FOR_A_NETWORK = 300
 """Answers. With 200 of AlpacaEval's, held-out ones spoke for a network in five campaigns of forty, and it ranked
 worse."""
