@@ -58,9 +58,6 @@ class Folds:
         number = fold[0][first_of][choice]
         return cls(*(torch.from_numpy(part).to(device) for part in (number, choice, ~touched[:, choice])))
 
-    def __len__(self) -> int:
-        return FOLDS
-
     def unseen(self, fold: int) -> Bool[Tensor, "comparison"]:
         """The labels of a fold."""
         return self.number == fold

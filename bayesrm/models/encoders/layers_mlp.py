@@ -156,8 +156,7 @@ class LayersMLP(Encoder):
         assert isinstance(self.body, SideBySide)
         self.body.linear.direct_all(spectral_directions(pool, self))
         key = ("network directions", *preparation_key(self))
-        directions = remembered(pool, key, lambda: _leading_directions(pool, self))
-        self.network.directions.zero_()[:, : directions.shape[1]] = directions.to(self.network.directions)
+        self.network.directions.copy_(remembered(pool, key, lambda: _leading_directions(pool, self)))
         self.measure()
 
 
