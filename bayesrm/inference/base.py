@@ -21,7 +21,7 @@ from bayesrm.inference.fitting.shape import choose_shape
 from bayesrm.inference.fitting.trained import Split, Trained, seen_differences
 from bayesrm.inference.fitting.training import Descent, Fold, TrainingData, train
 from bayesrm.models.context import Context
-from bayesrm.models.encoders.layers_mlp import LayersMLP
+from bayesrm.models.encoders.layers_mlp import BesideLayersAndNetwork
 from bayesrm.models.features import labelled_differences
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.reward_model import MOST_FEATURES, RewardModel
@@ -100,7 +100,7 @@ def train_encoder(
         )
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
-    if isinstance(fitted.encoder, LayersMLP) and not fitted.encoder.final:
+    if isinstance(fitted.encoder, BesideLayersAndNetwork) and not fitted.encoder.final:
         return fit_network_beside(fitted, pool, preferences, rng.child(seed, "network beside"))
     linear = fit_linear_part(fitted, pool, preferences, device)
     fit_encoder_to_labels(fitted, pool, preferences, device)

@@ -45,6 +45,7 @@ VARIANTS = {
     "linear, all layers, covariates": ("all", True, "layers"),
     "linear and kernel, all layers, covariates": ("all", True, "layers+kernel"),
     "network beside linear, all layers, covariates": ("all", True, "layers+mlp"),
+    "network and kernel beside linear, all layers, covariates": ("all", True, "layers+kernel+mlp"),
     "network, all layers, covariates": ("all", True, "mlp"),
     "network and linear, all layers, covariates": ("all", True, "mlp+linear"),
 }

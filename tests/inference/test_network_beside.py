@@ -63,13 +63,33 @@ def test_it_ranks_what_folds_along_a_direction_as_no_other_shape_does(world, uns
     test, test_golden = unseen
     labels = _labels(pool, golden["folded"], 1000)
     ranked = {"layers+mlp": brm.evaluate(folded, test, test_golden["folded"])["one_minus_spearman"]}
-    for encoder in ("layers", "layers+kernel"):
+    for encoder in ("layers", "layers+kernel", "layers+kernel+mlp", "auto"):
         posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
         ranked[encoder] = brm.evaluate(posterior, test, test_golden["folded"])["one_minus_spearman"]
     assert ranked["layers+mlp"] < ranked["layers+kernel"] - 0.2 < ranked["layers"] - 0.2
+    for name in ("layers+kernel+mlp", "auto"):
+        assert ranked[name] < ranked["layers+mlp"] + 0.02
+
+
+@pytest.mark.parametrize(("factor", "name"), [(-1.0, "layers+mlp"), (1.0, "layers+kernel+mlp")])
+def test_auto_fits_what_is_asked_for_by_name(world, monkeypatch, factor, name):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 1000)
+    monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: factor)
     auto = brm.fit(brm.RewardModel(pool, "auto", prompt_intercept=False), pool, labels)
-    assert auto.model.encoder.name == "layers+mlp"
-    assert torch.equal(auto.location, folded.location)
+    assert auto.model.encoder.name == name
+    assert torch.equal(auto.location, brm.fit(brm.RewardModel(pool, name), pool, labels).location)
+
+
+def test_beside_a_process_it_is_the_network_that_stands_beside_the_linear_reward(world, folded):
+    pool, _ = world
+    both = brm.fit(brm.RewardModel(pool, "layers+kernel+mlp"), pool, folded.preferences)
+    assert list(both.model.blocks) == ["layer-0", "layer-1", "mixed", "kernel", "mlp", "covariates"]
+    with_process = brm.fit(brm.RewardModel(pool, "layers+kernel"), pool, folded.preferences)
+    known = {name: scale for name, scale in both.model.prior_scale.items() if name != "mlp"}
+    assert known == with_process.model.prior_scale
+    for one, other in zip(both.model.encoder.network.weights, folded.model.encoder.network.weights, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_straight_reward_stays_linear(world, unseen):
@@ -201,22 +221,23 @@ def test_frozen_it_stays(world, folded):
     np.testing.assert_allclose(posterior.reward(pool)[0], folded.reward(pool)[0], atol=1e-6)
 
 
-def test_auto_asks_for_no_network_with_few_labels_and_leaves_what_a_process_says_better(world, monkeypatch):
+def test_auto_asks_for_no_network_with_few_labels_and_takes_it_beside_a_process_too(world, monkeypatch):
     pool, golden = world
     asked = []
 
     def ask(*arguments, **settings):
-        asked.append(len(arguments[3]))
+        asked.append(len(arguments[4]))
         return network_beside.network_beside(*arguments, **settings)
 
     monkeypatch.setattr(shape, "network_beside", ask)
     labels = _labels(pool, golden["folded"], 1000)
     assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:299]).model.encoder.name == "layers"
     assert asked == []
-    monkeypatch.setattr(shape, "_held_out", lambda *_: HeldOut(torch.zeros(1000, dtype=torch.float64)))
     monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
-    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+kernel"
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+kernel+mlp"
     assert asked == [1000]
+    monkeypatch.setattr(shape, "CLEARLY", 1e4)
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+kernel"
 
 
 def test_given_scales_are_kept(world):

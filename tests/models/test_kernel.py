@@ -104,7 +104,7 @@ def test_beside_layers_the_leading_combinations_are_kept_and_what_is_lost_is_sai
     model = brm.RewardModel(pool, "layers+kernel")
     model.fit_pool(pool)
     features = encode(model, pool, np.arange(len(pool)), CPU)[:, model.blocks["kernel"]].numpy()
-    kernels = model.encoder.body.other.kernels[0]
+    kernels = model.encoder.body.others["kernel"].kernels[0]
     with torch.no_grad():
         z = model.encoder.prepare(torch.from_numpy(pool.embeddings)) @ kernels.projection
     exact = kernel_of_distance(torch.cdist(z.double(), z.double()), 2.0, "rbf").numpy()

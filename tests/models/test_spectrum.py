@@ -296,7 +296,7 @@ def test_auto_is_not_linear_where_rewards_are_not():
     outcome = (rng.random(1500) < 1 / (1 + np.exp(golden[second] - golden[first]))).astype(float)
     pool = brm.ResponsePool(embeddings, np.repeat(np.arange(100), 6))
     posterior = brm.fit(brm.RewardModel(2, "auto"), pool, brm.Preferences(first, second, outcome))
-    assert posterior.model.encoder_name == "layers+mlp"  # and not a process: rewards fold along two directions
+    assert posterior.model.encoder_name == "layers+kernel+mlp"  # a network, too: rewards fold along two directions
     assert brm.evaluate(posterior, pool, golden)["one_minus_spearman"] < 0.1
 
 

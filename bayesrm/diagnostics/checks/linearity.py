@@ -10,15 +10,18 @@ from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.inference.fitting.shape import ENOUGH
-from bayesrm.models.encoders import RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK
+from bayesrm.models.encoders import RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK, WITH_BOTH
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
 
 CLEARLY = 3.0
 """Nats: odds of 20 to 1."""
-BESIDE = {WITH_A_KERNEL: "a process", WITH_A_NETWORK: "a network"}
+BESIDE = {WITH_A_KERNEL: "a process", WITH_A_NETWORK: "a network", WITH_BOTH: "a process and a network"}
 """Encoder → what it has beside the layers."""
+OF_NETWORKS = (
+    "that says nothing of a network, which encoder='auto' keeps where held-out labels speak for it clearly"
+)
 
 
 class Linearity(Check):
@@ -52,7 +55,10 @@ class Linearity(Check):
             end = f", and the reward has {beside} beside them" if beside else f"; {_advice(model)}"
             sentence = f"{what} linear in the embedding: {said}{end}."
             return Finding(self.name, "good" if beside else "note", sentence, data)
-        end = f", and the reward hardly needs the {beside.split()[-1]} that it has" if beside else ""
+        if beside and model.encoder.learns_features:
+            sentence = f"{said}, where the reward has {beside}; {OF_NETWORKS}."
+            return Finding(self.name, "good", sentence, data)
+        end = ", and the reward hardly needs the process that it has" if beside == BESIDE[WITH_A_KERNEL] else ""
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:

@@ -6,9 +6,11 @@ and the prior of β that evidence has chosen. So a network that is stopped at on
 in folds; networks that have not seen the labels of a fold, all in one stack with the one that has seen all labels, say
 when that one is to stop: where held-out labels are predicted best.
 
-Then h are features of the last layer like any others. Their prior scale σ is some multiple of the one under which hᵀb
-varies a priori as much as the trained network's does: the smallest multiple that predicts held-out labels as well as
-the best does, up to one standard error of the difference (Breiman et al. 1984).
+Then h are features of the last layer like any others. They stand beside those of the linear reward and, where there is
+one, of a Gaussian process: it had no part in the training, and shares the labels with the network now. The prior scale
+σ of h is some multiple of the one under which hᵀb varies a priori as much as the trained network's does: the smallest
+multiple that predicts held-out labels as well as the best does, up to one standard error of the difference (Breiman et
+al. 1984).
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from bayesrm.inference.fitting.training import (
     PATIENCE,
 )
 from bayesrm.models.encoders.layers import Layers
-from bayesrm.models.encoders.layers_mlp import MLP, LayersMLP, Network, hidden_features
+from bayesrm.models.encoders.layers_mlp import MLP, BesideLayersAndNetwork, hidden_features
 from bayesrm.models.features import RESPONSE_BLOCK, difference, encode, labelled_differences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool, compact
@@ -59,21 +61,21 @@ class NetworkBeside:
     Parameters
     ----------
     trained
-        The sum of the two, with its prior scales.
+        The sum of all, with its prior scales.
     folds
         How labels were held out.
-    together, alone
-        What the sum, and what the linear reward alone makes of held-out labels.
+    together, without
+        What the sum, and what the reward without the network makes of held-out labels.
     """
 
     trained: Trained
     folds: Folds
     together: HeldOut
-    alone: HeldOut
+    without: HeldOut
 
 
 def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int) -> Trained:
-    """The linear reward by evidence, then the network of a model with an encoder "layers+mlp", trained in place.
+    """The reward without its network by evidence, then the network of a model whose encoder has one, in place.
 
     With fewer labels than can be held out, the network is left out: its features are 0.
 
@@ -82,34 +84,42 @@ def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Pref
     CapabilityError
         For a user's program, and the paper's training: neither has a linear reward to start from.
     """
+    encoder = _encoder(model)
     if model.program is not None or model.training_name == "paper":
         what = "a program" if model.program is not None else "training='paper'"
         raise CapabilityError(
-            f"encoder {LayersMLP.name!r} trains its network beside a linear reward that is fitted first, which "
+            f"encoder {encoder.name!r} trains its network beside a linear reward that is fitted first, which "
             f"{what} has not: use encoder='mlp+linear'"
         )
-    device, given = model.encoder.device, model.prior_scale
+    device, given = encoder.device, model.prior_scale
     of_network = given.get(MLP) if isinstance(given, dict) else given
     if not model.scale_given:  # what labels have chosen was for another network
         of_network = None
-    linear_model = model.with_encoder(Layers.name).to(device)
-    linear_model.encoder.fit_pool(pool)
-    if given is not None:
-        rest = {name: scale for name, scale in given.items() if name != MLP} if isinstance(given, dict) else given
-        linear_model.prior_scale = rest
-    linear = linear_reward(linear_model, pool, preferences, device)
+
+    def fitted(name: str) -> Trained:
+        part = model.with_encoder(name).to(device)
+        part.encoder.fit_pool(pool)
+        part.prior_scale = given
+        if isinstance(given, dict):
+            part.prior_scale = {block: given[block] for block in part.blocks if block in given}
+        return linear_reward(part, pool, preferences, device)
+
+    linear = without = fitted(Layers.name)
+    if encoder.without_network != Layers.name:
+        without = fitted(encoder.without_network)
     beside = None
     if linear.answers >= MIN_COMPARISONS:
-        beside = network_beside(linear, model, pool, preferences, seed, of_network)
+        beside = network_beside(linear, without, model, pool, preferences, seed, of_network)
     if beside is not None:
         return beside.trained
-    _network(model).set_weights([torch.zeros_like(part) for part in _network(model).weights])
-    model.prior_scale = _scales(linear, pool) | {MLP: 1.0 if of_network is None else of_network}
+    encoder.network.set_weights([torch.zeros_like(part) for part in encoder.network.weights])
+    model.prior_scale = _scales(without, pool) | {MLP: 1.0 if of_network is None else of_network}
     return linear_reward(model, pool, preferences, device)
 
 
 def network_beside(
     linear: Trained,
+    without: Trained,
     model: RewardModel,
     pool: ResponsePool,
     preferences: Preferences,
@@ -117,16 +127,18 @@ def network_beside(
     scale: float | None = None,
     only_if_better: bool = False,
 ) -> NetworkBeside | None:
-    """Train the network of a model whose linear part is known.
+    """Train the network of a model of which all else is known.
 
     Parameters
     ----------
     linear
-        The linear reward; its prior scales are chosen where they are not yet.
+        The linear reward that the network starts at; its prior scales are chosen where they are not yet.
+    without
+        The reward that it stands beside in the end: the linear one, or one that has a process, too.
     model
-        With an encoder "layers+mlp" that knows the pool and no labels; it is trained in place.
+        With an encoder that knows the pool and no labels; its network is trained in place.
     pool, preferences
-        What the linear reward was fitted to.
+        What the rewards were fitted to.
     seed
         Root of the random choices: folds, and the weights that training starts from.
     scale
@@ -134,8 +146,8 @@ def network_beside(
     only_if_better
         Whether there is none where training was stopped at once.
     """
-    scales, device = _scales(linear, pool), linear.beta.device
-    precision = linear.model.prior_sd().to(device).pow(-2)
+    scales, device = _scales(without, pool), linear.beta.device
+    precision = prior_precision(linear, pool)
     folds = Folds.of(linear.data, pool, preferences, seed)
     mode = find_mode(linear.model.log_joint(linear.data, precision))
     same = [linear.data] * FOLDS
@@ -144,7 +156,7 @@ def network_beside(
     before, after = stack.train(folds)
     if only_if_better and after.total <= before.total:
         return None
-    _network(model).set_weights([part[-1] for part in stack.weights])
+    _encoder(model).network.set_weights([part[-1] for part in stack.weights])
     data = labelled_differences(model, pool, preferences, device)
     at = model.blocks[MLP]
     seen = []
@@ -165,7 +177,10 @@ def network_beside(
     model.prior_scale = scales | {MLP: choice}
     beta = torch.zeros(model.features, dtype=torch.float64, device=device)
     trained = Trained(model, beta, linear.nuisance, data, [])
-    return NetworkBeside(trained, folds, together, predicted(linear.model, same, modes, folds))
+    if without is not linear:
+        same = [without.data] * FOLDS
+        modes = modes_without(without.model, same, prior_precision(without, pool), folds)
+    return NetworkBeside(trained, folds, together, predicted(without.model, same, modes, folds))
 
 
 class _Stack:
@@ -199,16 +214,17 @@ class _Stack:
         with torch.no_grad():
             blocks = [used[start : start + RESPONSE_BLOCK] for start in range(0, len(used), RESPONSE_BLOCK)]
             rows = (model.encoder.prepare(torch.from_numpy(pool.rows(block)).to(device)) for block in blocks)
-            self._inputs = torch.cat([_network(model).inputs(x) for x in rows])
+            network = _encoder(model).network
+            self._inputs = torch.cat([network.inputs(x) for x in rows])
         data, space = linear.data, linear.model.nuisance_space(linear.data.context, device)
         self._outcome, self._weight = data.outcome.float(), data.weight.float()
         self._likelihoods = [
             linear.model.likelihood.given(space.values(mode.nuisance.float()), data.context) for mode in modes
         ]
-        parts = enumerate(_network(model).weights)
+        parts = enumerate(network.weights)
         self.weights = [_initial(part, len(modes), rng.child(seed, "weights", at)) for at, part in parts]
         self._beta = torch.stack([mode.beta / sd for mode in modes]).float()
-        self.b = torch.zeros((len(modes), _network(model).hidden[-1]), device=device)
+        self.b = torch.zeros((len(modes), network.hidden[-1]), device=device)
 
     @torch.enable_grad()
     def train(self, folds: Folds) -> tuple[HeldOut, HeldOut]:
@@ -255,16 +271,16 @@ class _Stack:
         return torch.stack([likelihood.log_prob(eta, self._outcome) for likelihood, eta in own])
 
 
-def _network(model: RewardModel) -> Network:
-    assert isinstance(model.encoder, LayersMLP)
-    return model.encoder.network
+def _encoder(model: RewardModel) -> BesideLayersAndNetwork:
+    assert isinstance(model.encoder, BesideLayersAndNetwork)
+    return model.encoder
 
 
-def _scales(linear: Trained, pool: ResponsePool) -> dict[str, float]:
-    """The prior scale of each block of the linear reward."""
-    prior_precision(linear, pool)
-    sd = linear.model.prior_sd()
-    return {name: float(sd[at][0]) for name, at in linear.model.blocks.items()}
+def _scales(trained: Trained, pool: ResponsePool) -> dict[str, float]:
+    """The prior scale of each block."""
+    prior_precision(trained, pool)
+    sd = trained.model.prior_sd()
+    return {name: float(sd[at][0]) for name, at in trained.model.blocks.items()}
 
 
 def _initial(like: Tensor, networks: int, seed: int) -> Float[Tensor, "network *shape"]:

@@ -20,7 +20,8 @@ from bayesrm.models.encoders.with_linear import WithLinearFeatures
 from bayesrm.registry import Registry
 
 AUTO = "auto"
-RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK = "layers", "layers+kernel", "layers+mlp"
+RECOMMENDED_ENCODER, WITH_A_KERNEL = "layers", "layers+kernel"
+WITH_A_NETWORK, WITH_BOTH = "layers+mlp", "layers+kernel+mlp"
 """What ``encoder="auto"`` means, with prompt intercepts; and what it becomes where labels say so."""
 ENCODERS: Registry[Encoder] = Registry(
     __name__,
@@ -87,6 +88,7 @@ __all__ = [
     "RECOMMENDED_ENCODER",
     "WITH_A_KERNEL",
     "WITH_A_NETWORK",
+    "WITH_BOTH",
     "Encoder",
     "WithLinearFeatures",
     "make_encoder",

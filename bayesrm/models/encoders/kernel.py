@@ -102,14 +102,20 @@ class Kernels(nn.Module):
     shape, dim
         As of :class:`KernelFeatures`.
     names
-        One a kernel.
+        One a kernel. Several are for one block of the embedding each.
+    most
+        The largest number of inducing responses of a kernel.
+    kept
+        The part of their features' trace within prompts for which leading combinations of them are kept.
     """
 
-    def __init__(self, shape: str, dim: int, names: list[str]) -> None:
+    def __init__(
+        self, shape: str, dim: int, names: list[str], most: int = MOST_FEATURES, kept: float = 1.0
+    ) -> None:
         super().__init__()
         if shape not in SHAPES:
             raise InvalidInputError(f"unknown kernel {shape!r}: there are {', '.join(SHAPES)}")
-        self.names = names
+        self.names, self.most, self.kept = names, most, kept
         self.parts = nn.ModuleList(KernelFeatures(shape, dim) for _ in names)
 
     @property
@@ -123,22 +129,12 @@ class Kernels(nn.Module):
         ends = np.cumsum([0, *(part.whiten.shape[1] for part in self.kernels)]).tolist()
         return {name: slice(ends[k], ends[k + 1]) for k, name in enumerate(self.names)}
 
-    def fit_pool(self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int, kept: float = 1.0) -> None:
-        """Inducing responses at the usual length scale, from the embeddings as an encoder prepares them.
-
-        Parameters
-        ----------
-        pool, encoder
-            Responses, and the encoder whose kernels these are.
-        additive
-            Whether there is one for each block of the embedding.
-        most
-            The largest number of inducing responses of a kernel.
-        kept
-            The part of their features' trace within prompts for which leading combinations of them are kept.
-        """
-        key = ("kernel", self.kernels[0].shape, additive, most, kept, *preparation_key(encoder))
-        found = remembered(pool, key, lambda: self._nystrom(pool, encoder, additive, most, kept))
+    def fit_pool(self, pool: ResponsePool, encoder: Encoder) -> None:
+        """Inducing responses at the usual length scale, from embeddings as their encoder prepares them."""
+        settings = (self.kernels[0].shape, len(self.names), self.most, self.kept)
+        found = remembered(
+            pool, ("kernel", *settings, *preparation_key(encoder)), lambda: self._nystrom(pool, encoder)
+        )
         for part, (projection, inducing, combined, lost) in zip(self.kernels, found, strict=True):
             part.projection, part.inducing = projection.to(part.length).float(), inducing.to(part.length).float()
             part.set_length(USUAL_LENGTH)
@@ -150,21 +146,19 @@ class Kernels(nn.Module):
         """One after the other."""
         return torch.cat([part(x) for part in self.parts], dim=1)
 
-    def _nystrom(
-        self, pool: ResponsePool, encoder: Encoder, additive: bool, most: int, kept: float
-    ) -> list[tuple[Tensor, Tensor, Tensor | None, float]]:
+    def _nystrom(self, pool: ResponsePool, encoder: Encoder) -> list[tuple[Tensor, Tensor, Tensor | None, float]]:
         """For each kernel the projection onto z, its inducing rows, combinations of features, and what is lost."""
         rows, group = _some_prompts(pool)
         with torch.no_grad():
             x = encoder.prepare(torch.from_numpy(pool.rows(rows)).to(encoder.device)).cpu()
         found = []
-        for projection in kernel_coordinates(pool, encoder, additive):
+        for projection in kernel_coordinates(pool, encoder, additive=len(self.names) > 1):
             z = (x @ projection).double()
             matrix = kernel_of_distance(torch.cdist(z, z), USUAL_LENGTH, self.kernels[0].shape)
-            pivots, lost = inducing_rows(matrix, group, most, TOLERANCE)
+            pivots, lost = inducing_rows(matrix, group, self.most, TOLERANCE)
             combined = None
-            if kept < 1:
-                combined, held = _leading_combinations(matrix, pivots, group, kept)
+            if self.kept < 1:
+                combined, held = _leading_combinations(matrix, pivots, group, self.kept)
                 lost += (1 - lost) * (1 - held)
             found.append((projection, z[pivots], combined, lost))
         return found
@@ -205,7 +199,8 @@ class Kernel(Encoder):
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:
         names = [f"{KERNEL} {name}" for name in input_blocks or ()] if additive else []
-        super().__init__(dim, Kernels(shape, dim, names or [KERNEL]), own_preparation(inputs), input_blocks)
+        body = Kernels(shape, dim, names or [KERNEL], features)
+        super().__init__(dim, body, own_preparation(inputs), input_blocks)
         self.inputs = inputs
         self.shape, self.additive, self.most = shape, additive, features
 
@@ -228,7 +223,7 @@ class Kernel(Encoder):
         """Statistics, spectra, and inducing responses at the usual length scale."""
         super().fit_pool(pool)
         assert isinstance(self.body, Kernels)
-        self.body.fit_pool(pool, self, self.additive, self.most)
+        self.body.fit_pool(pool, self)
         self.measure()
 
     def fit_labels(self, pool: ResponsePool, preferences: Preferences, evidence: Evidence) -> None:

@@ -13,18 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.kernel import KERNEL, MOST_FEATURES, Kernels
-from bayesrm.models.encoders.layers import block_directions, own_preparation, spectral_directions
-from bayesrm.models.encoders.side_by_side import SideBySide
-from bayesrm.types import ResponsePool
+from bayesrm.models.encoders.side_by_side import BesideLayers
 from bayesrm.utils.checked import Count, checked
 
 KEPT = 0.99
 """The part of the trace within prompts that features of the process keep: half of them are enough for it."""
 
 
-class LayersKernel(Encoder):
+class LayersKernel(BesideLayers):
     """Linear in every block of the embedding along its spectrum and in all mixed, and a Gaussian process beside them.
 
     Parameters
@@ -42,8 +39,6 @@ class LayersKernel(Encoder):
     """
 
     name: ClassVar[str] = "layers+kernel"
-    default_inputs: ClassVar[str] = "within-prompt"
-    own_spectrum: ClassVar[bool] = True
 
     @checked
     def __init__(
@@ -54,9 +49,7 @@ class LayersKernel(Encoder):
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:
-        body = SideBySide(block_directions(dim, input_blocks), kernel=Kernels(shape, dim, [KERNEL]))
-        super().__init__(dim, body, own_preparation(inputs), input_blocks)
-        self.inputs = inputs
+        super().__init__(dim, inputs, input_blocks, kernel=process(dim, shape, features))
         self.shape, self.most = shape, features
 
     @property
@@ -64,11 +57,7 @@ class LayersKernel(Encoder):
         """Shape of the kernel, and the most features of it."""
         return {"shape": self.shape, "features": self.most}
 
-    def fit_pool(self, pool: ResponsePool) -> None:
-        """Statistics, spectra, and inducing responses."""
-        super().fit_pool(pool)
-        assert isinstance(self.body, SideBySide)
-        assert isinstance(self.body.other, Kernels)
-        self.body.linear.direct_all(spectral_directions(pool, self))
-        self.body.other.fit_pool(pool, self, additive=False, most=self.most, kept=KEPT)
-        self.measure()
+
+def process(dim: int, shape: str, features: int) -> Kernels:
+    """The features of the process beside the layers."""
+    return Kernels(shape, dim, [KERNEL], features, KEPT)

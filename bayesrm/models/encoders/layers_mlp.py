@@ -23,14 +23,8 @@ from torch.nn import functional
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder
-from bayesrm.models.encoders.layers import (
-    block_directions,
-    own_preparation,
-    preparation_key,
-    spectral_directions,
-    spectrum_of,
-)
-from bayesrm.models.encoders.side_by_side import SideBySide
+from bayesrm.models.encoders.layers import preparation_key, spectrum_of
+from bayesrm.models.encoders.side_by_side import BesideLayers, SideBySide
 from bayesrm.models.spectrum import NOTHING, SPECTRUM_ROWS, within_prompt_covariance
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, checked
@@ -58,9 +52,11 @@ class Network(nn.Module):
 
     directions: Tensor
 
-    def __init__(self, dim: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, dim: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.hidden = hidden
+        if not hidden:
+            raise InvalidInputError("expected the sizes of hidden layers, got none: for no network, use 'layers'")
+        self.hidden = tuple(hidden)
         self.register_buffer("directions", torch.zeros((dim, INPUTS)))
         for at, (inputs, outputs) in enumerate(zip((INPUTS, *hidden[:-1]), hidden, strict=True)):
             self.register_buffer(f"weight_{at}", torch.zeros((inputs, outputs)))
@@ -82,6 +78,11 @@ class Network(nn.Module):
         for old, new in zip(self.weights, weights, strict=True):
             old.copy_(new)
 
+    def fit_pool(self, pool: ResponsePool, encoder: Encoder) -> None:
+        """The directions that it sees."""
+        key = ("network directions", *preparation_key(encoder))
+        self.directions.copy_(remembered(pool, key, lambda: _leading_directions(pool, encoder)))
+
     def inputs(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response input"]:
         """z."""
         return x @ self.directions
@@ -100,7 +101,27 @@ def hidden_features(
     return z
 
 
-class LayersMLP(Encoder):
+class BesideLayersAndNetwork(BesideLayers):
+    """A sum of rewards of which one is a network's, which :mod:`bayesrm.inference.fitting.network_beside` trains."""
+
+    without_network: ClassVar[str]
+    """The encoder that has all but the network."""
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        assert isinstance(self.body, SideBySide)
+        network = self.body.others["network"]
+        assert isinstance(network, Network)
+        return network
+
+    @property
+    def learns_features(self) -> bool:
+        """Where there is a network: its weights are buffers, and learnt."""
+        return any(bool(part.any()) for part in self.network.weights)
+
+
+class LayersMLP(BesideLayersAndNetwork):
     """Linear in every block of the embedding along its spectrum and in all mixed, and a network beside them.
 
     Parameters
@@ -116,8 +137,7 @@ class LayersMLP(Encoder):
     """
 
     name: ClassVar[str] = "layers+mlp"
-    default_inputs: ClassVar[str] = "within-prompt"
-    own_spectrum: ClassVar[bool] = True
+    without_network: ClassVar[str] = "layers"
 
     @checked
     def __init__(
@@ -127,37 +147,12 @@ class LayersMLP(Encoder):
         inputs: str = "within-prompt",
         input_blocks: Mapping[str, slice] | None = None,
     ) -> None:
-        if not network:
-            raise InvalidInputError("expected the sizes of hidden layers, got none: for no network, use 'layers'")
-        body = SideBySide(block_directions(dim, input_blocks), network=Network(dim, tuple(network)))
-        super().__init__(dim, body, own_preparation(inputs), input_blocks)
-        self.inputs = inputs
-
-    @property
-    def network(self) -> Network:
-        """The network."""
-        assert isinstance(self.body, SideBySide)
-        assert isinstance(self.body.other, Network)
-        return self.body.other
-
-    @property
-    def learns_features(self) -> bool:
-        """Where there is a network: its weights are buffers, and learnt."""
-        return any(bool(part.any()) for part in self.network.weights)
+        super().__init__(dim, inputs, input_blocks, network=Network(dim, network))
 
     @property
     def settings(self) -> dict[str, Any]:
         """The network's hidden layers."""
         return {"network": list(self.network.hidden)}
-
-    def fit_pool(self, pool: ResponsePool) -> None:
-        """Statistics, spectra, and the directions that the network sees."""
-        super().fit_pool(pool)
-        assert isinstance(self.body, SideBySide)
-        self.body.linear.direct_all(spectral_directions(pool, self))
-        key = ("network directions", *preparation_key(self))
-        self.network.directions.copy_(remembered(pool, key, lambda: _leading_directions(pool, self)))
-        self.measure()
 
 
 def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "embedding input"]:
