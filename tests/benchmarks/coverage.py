@@ -1,13 +1,13 @@
 """How many golden rewards 90% intervals hold, and how many they are said to hold, on test prompts of several pools.
 
     python tests/benchmarks/coverage.py synthetic FOLDER … [--seeds 5] [--labels 40 160 320] [--repeated 0 40]
-                                        [--out LINES.jsonl]
+                                        [--rewards folded] [--out LINES.jsonl]
 
-FOLDER and "synthetic" are those of ``tests/benchmarks/layers.py``. With ``--repeated 40`` forty of the pairs, but no
-more than half of the labels, are answered by five people each and the other labels are single, in all as many. Printed
-for each pool: the mean and the range over seeds of how many golden logits (τ (g_i − g_j) of disjoint pairs) 90%
-intervals hold, the range that the posterior gives for it (5 to 95%, means over seeds), in how many seeds the truth lies
-in that range up to the error of a test pool, and the 90% interval of s.
+FOLDER, "synthetic" and --rewards are those of ``tests/benchmarks/layers.py``. With ``--repeated 40`` forty of the
+pairs, but no more than half of the labels, are answered by five people each and the other labels are single, in all as
+many. Printed for each pool: the mean and the range over seeds of how many golden logits (τ (g_i − g_j) of disjoint
+pairs) 90% intervals hold, the range that the posterior gives for it (5 to 95%, means over seeds), in how many seeds the
+truth lies in that range up to the error of a test pool, the 90% interval of s, and the encoders that "auto" took.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ import bayesrm as brm
 from bayesrm.diagnostics.coverage import coverage, golden_pit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from layers import annotator, temperature, world
+from layers import SIMULATED, annotator, replaced, temperature, world
 
 ANSWERS = 5
 """People who answer each repeated pair."""
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--labels", type=int, nargs="+", default=[40, 160, 320])
     parser.add_argument("--repeated", type=int, nargs="+", default=[0, 40])
+    parser.add_argument("--rewards", choices=["golden", "curved", "folded", "crossed"], default="golden")
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,20 +58,27 @@ def main() -> None:
     found = {tuple(kept["key"]): kept["row"] for kept in map(json.loads, lines)}
     for name in options.pools:
         folder = Path(name)
-        (pool, golden), (test, test_golden) = world(folder, "all", True)
-        slope = temperature(folder)
+        parts, simulated = world(folder, "all", True), options.rewards != "golden"
+        (pool, golden), (test, test_golden) = replaced(parts, options.rewards) if simulated else parts
+        slope = SIMULATED if simulated else temperature(folder)
         for repeated in options.repeated:
             for labels in options.labels:
-                rows = []
+                rows, encoders = [], []
                 for seed in range(options.seeds):
-                    key = (folder.name, repeated, labels, seed)
+                    key = (folder.name, options.rewards, repeated, labels, seed)
                     if key not in found:
-                        prefs = answers(annotator(folder, golden, seed), pool, labels, repeated, seed)
+                        people = (
+                            brm.GoldenAnnotator(golden, slope, seed)
+                            if simulated
+                            else annotator(folder, golden, seed)
+                        )
+                        prefs = answers(people, pool, labels, repeated, seed)
                         posterior = brm.fit(brm.RewardModel(pool, encoder="auto"), pool, prefs)
                         pit, prompt = golden_pit(posterior, test, test_golden, slope)
                         held = coverage(pit, np.unique(prompt, return_inverse=True)[1], (0.9,))
                         said = posterior.predictive.coverage(test, 0.9)
                         found[key] = [
+                            posterior.model.encoder.name,
                             float(held["coverage"][0]),
                             float(held["error"][0]),
                             said.quantile(0.05),
@@ -80,7 +89,8 @@ def main() -> None:
                         if options.out:
                             with options.out.open("a") as file:
                                 file.write(json.dumps({"key": key, "row": found[key]}) + "\n")
-                    rows.append(found[key])
+                    encoders.append(found[key][0])
+                    rows.append(found[key][1:])
                 held, error, low, high, within, s_low, s_high = np.array(rows).T
                 margin = np.maximum(2 * error, 0.02)  # a test pool of which all is held has no error of its own
                 inside = int(((held > low - margin) & (held < high + margin)).sum())
@@ -88,7 +98,7 @@ def main() -> None:
                     f"{folder.name:12s} {labels:4d} labels, {repeated:3d} repeated  hold {held.mean():.2f} "
                     f"({held.min():.2f} to {held.max():.2f})  said {low.mean():.2f} to {high.mean():.2f}, true in "
                     f"{inside} of {len(rows)}  P(.85–.95) {within.mean():.2f}  "
-                    f"s {s_low.mean():.2f} to {s_high.mean():.2f}",
+                    f"s {s_low.mean():.2f} to {s_high.mean():.2f}  {dict(Counter(encoders))}",
                     flush=True,
                 )
 

@@ -15,7 +15,7 @@ from bayesrm.diagnostics.sbc import frozen
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.inference.base import train_encoder
 from bayesrm.inference.fitting import network_beside, shape
-from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
+from bayesrm.inference.fitting.held_out import Folds, HeldOut, mode_without, predicted
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.training import FOLDS
@@ -114,7 +114,7 @@ def test_networks_start_as_linear_rewards_that_have_not_seen_a_fold(world):
     both.encoder.fit_pool(pool)
     folds = Folds.of(linear.data, pool, labels, 0)
     fold = folds.number
-    modes = modes_without(linear.model, [linear.data] * FOLDS, precision, folds)
+    modes = [mode_without(k, folds, linear.model, linear.data, precision) for k in range(FOLDS)]
     mode = find_mode(linear.model.log_joint(linear.data, precision))
     before, after = network_beside._Stack(linear, both, pool, labels, [*modes, mode], 0).train(folds)
     for k in range(FOLDS):
@@ -139,8 +139,9 @@ def test_what_is_said_of_held_out_labels_is_the_posterior_s_own(world):
     linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
     precision = prior_precision(linear, pool)
     folds = Folds.of(linear.data, pool, labels, 3)
-    fold, same = folds.number, [linear.data] * FOLDS
-    found = predicted(linear.model, same, modes_without(linear.model, same, precision, folds), folds)
+    fold = folds.number
+    modes = [mode_without(k, folds, linear.model, linear.data, precision) for k in range(FOLDS)]
+    found = predicted(folds, linear.model, linear.data, modes)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     for k in range(FOLDS):
         held_out = np.flatnonzero((fold == k).numpy())

@@ -91,23 +91,30 @@ class HeldOut:
         return bool(gained.sum() > errors * gained.std() * len(gained) ** 0.5)
 
 
-def modes_without(
-    model: RewardModel,
-    data: Sequence[LabelledDifferences],
-    precision: Float[Tensor, "feature"],
+def mode_without(
+    fold: int,
     folds: Folds,
-    near: Sequence[Mode | None] = (None,) * FOLDS,
-) -> list[Mode]:
-    """The mode without the labels of each fold; ``data`` has all labels, as each fold sees their features."""
-    parts = [model.log_joint(_some(own, folds.seen[k]), precision) for k, own in enumerate(data)]
-    return [find_mode(part, start) for part, start in zip(parts, near, strict=True)]
+    model: RewardModel,
+    data: LabelledDifferences,
+    precision: Float[Tensor, "feature"],
+    near: Mode | None = None,
+) -> Mode:
+    """The mode without the labels of a fold; ``data`` has all labels."""
+    return find_mode(model.log_joint(_some(data, folds.seen[fold]), precision), near)
 
 
-def predicted(model: RewardModel, data: Sequence[LabelledDifferences], modes: list[Mode], folds: Folds) -> HeldOut:
-    """What these modes say of the labels of the fold that they have not seen."""
-    log_prob = torch.zeros_like(data[0].outcome)
-    for k, (mode, own) in enumerate(zip(modes, data, strict=True)):
-        log_prob[folds.unseen(k)] = log_predictive(model, mode, _some(own, folds.unseen(k)))
+def log_prob_of_fold(
+    fold: int, folds: Folds, model: RewardModel, data: LabelledDifferences, mode: Mode
+) -> Float[Tensor, "unseen"]:
+    """What a mode says of the labels of the fold that it has not seen."""
+    return log_predictive(model, mode, _some(data, folds.unseen(fold)))
+
+
+def predicted(folds: Folds, model: RewardModel, data: LabelledDifferences, modes: Sequence[Mode]) -> HeldOut:
+    """What modes without a fold each say of its labels, where features are the same for all."""
+    log_prob = torch.zeros_like(data.outcome)
+    for fold, mode in enumerate(modes):
+        log_prob[folds.unseen(fold)] = log_prob_of_fold(fold, folds, model, data, mode)
     return folds.held_out(log_prob)
 
 

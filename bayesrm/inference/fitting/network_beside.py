@@ -16,7 +16,6 @@ al. 1984).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.errors import CapabilityError
-from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
+from bayesrm.inference.fitting.held_out import Folds, HeldOut, log_prob_of_fold, mode_without, predicted
 from bayesrm.inference.fitting.linear_part import linear_reward
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
@@ -41,6 +40,7 @@ from bayesrm.inference.fitting.training import (
 from bayesrm.models.encoders.layers import Layers
 from bayesrm.models.encoders.layers_mlp import MLP, BesideLayersAndNetwork, hidden_features
 from bayesrm.models.features import RESPONSE_BLOCK, difference, encode, labelled_differences
+from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool, compact
 from bayesrm.utils.progress import bar
@@ -50,7 +50,7 @@ RATE = 3e-3
 patient."""
 MULTIPLES = (0.25, 0.5, 1.0, 2.0)
 """Of the prior scale under which rewards vary as much as the trained network's."""
-NOTHING = 1 / 30
+SMALLEST = 1 / 30
 """Prior sd of a typical reward, in logits, of a network that was stopped at once."""
 
 
@@ -62,14 +62,11 @@ class NetworkBeside:
     ----------
     trained
         The sum of all, with its prior scales.
-    folds
-        How labels were held out.
     together, without
         What the sum, and what the reward without the network makes of held-out labels.
     """
 
     trained: Trained
-    folds: Folds
     together: HeldOut
     without: HeldOut
 
@@ -150,37 +147,23 @@ def network_beside(
     precision = prior_precision(linear, pool)
     folds = Folds.of(linear.data, pool, preferences, seed)
     mode = find_mode(linear.model.log_joint(linear.data, precision))
-    same = [linear.data] * FOLDS
-    modes = modes_without(linear.model, same, precision, folds, [mode] * FOLDS)
+    modes = [mode_without(k, folds, linear.model, linear.data, precision, mode) for k in range(FOLDS)]
     stack = _Stack(linear, model, pool, preferences, [*modes, mode], seed)
     before, after = stack.train(folds)
     if only_if_better and after.total <= before.total:
         return None
     _encoder(model).network.set_weights([part[-1] for part in stack.weights])
     data = labelled_differences(model, pool, preferences, device)
-    at = model.blocks[MLP]
-    seen = []
-    for k in range(FOLDS):
-        own = data.difference.clone()
-        own[:, at] = stack.differences(k)
-        seen.append(replace(data, difference=own, responses=None))
-    usual = _usual_scale(data.difference[:, at], stack.b[-1])
-    tried: list[tuple[float, HeldOut]] = []
-    near: Sequence[Mode | None] = [None] * FOLDS
-    for choice in [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]:
-        model.prior_scale = scales | {MLP: choice}
-        known = model.prior_sd().to(device).pow(-2)
-        near = modes_without(model, seen, known, folds, near)
-        tried.append((choice, predicted(model, seen, near, folds)))
-    best = max((held_out for _, held_out in tried), key=lambda held_out: held_out.total)
-    choice, together = next(each for each in tried if not best.better_than(each[1], 1.0))
+    usual = _usual_scale(data.difference[:, model.blocks[MLP]], stack.b[-1])
+    choices = [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]
+    choice, together = _choose_scale(model, scales, choices, data, stack, folds)
     model.prior_scale = scales | {MLP: choice}
     beta = torch.zeros(model.features, dtype=torch.float64, device=device)
     trained = Trained(model, beta, linear.nuisance, data, [])
     if without is not linear:
-        same = [without.data] * FOLDS
-        modes = modes_without(without.model, same, prior_precision(without, pool), folds)
-    return NetworkBeside(trained, folds, together, predicted(without.model, same, modes, folds))
+        known = prior_precision(without, pool)
+        modes = [mode_without(k, folds, without.model, without.data, known) for k in range(FOLDS)]
+    return NetworkBeside(trained, together, predicted(folds, without.model, without.data, modes))
 
 
 class _Stack:
@@ -271,6 +254,33 @@ class _Stack:
         return torch.stack([likelihood.log_prob(eta, self._outcome) for likelihood, eta in own])
 
 
+def _choose_scale(
+    model: RewardModel,
+    scales: dict[str, float],
+    choices: list[float],
+    data: LabelledDifferences,
+    stack: _Stack,
+    folds: Folds,
+) -> tuple[float, HeldOut]:
+    """The smallest prior scale of the network's features that is as good as the best, and what it says of labels.
+
+    Scales of other blocks are known, and ``choices`` are in rising order.
+    """
+    at, device = model.blocks[MLP], data.outcome.device
+    log_prob = torch.zeros((len(choices), len(data.outcome)), dtype=torch.float64, device=device)
+    for k in range(FOLDS):
+        features = data.difference.clone()
+        features[:, at] = stack.differences(k)
+        own, near = replace(data, difference=features, responses=None), None
+        for row, choice in zip(log_prob, choices, strict=True):
+            model.prior_scale = scales | {MLP: choice}
+            near = mode_without(k, folds, model, own, model.prior_sd().to(device).pow(-2), near)
+            row[folds.unseen(k)] = log_prob_of_fold(k, folds, model, own, near)
+    tried = [folds.held_out(row) for row in log_prob]
+    best = max(tried, key=lambda held_out: held_out.total)
+    return next(each for each in zip(choices, tried, strict=True) if not best.better_than(each[1], 1.0))
+
+
 def _encoder(model: RewardModel) -> BesideLayersAndNetwork:
     assert isinstance(model.encoder, BesideLayersAndNetwork)
     return model.encoder
@@ -296,4 +306,4 @@ def _usual_scale(h: Float[Tensor, "comparison feature"], b: Float[Tensor, "featu
     size = math.sqrt(float(h.square().sum(dim=1).mean()))
     if size == 0:
         return 1.0
-    return max(math.sqrt(float((h @ b.double()).square().mean())), math.sqrt(2) * NOTHING) / size
+    return max(math.sqrt(float((h @ b.double()).square().mean())), math.sqrt(2) * SMALLEST) / size
