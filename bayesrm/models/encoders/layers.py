@@ -13,7 +13,7 @@ of them: which is right is not known before there are labels, and a prior scale 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -34,6 +34,11 @@ LAYER_TAIL, MIXED_TAIL = 1e-3, 1e-2
 """Trailing directions that hold less than this part of a block's prior variance are left out."""
 LEADING = 128
 """Directions of each block that the mixed one is made from: those that responses to a prompt differ most along."""
+MOST_LEADING = 256
+"""Directions of each block that are remembered."""
+
+Spectrum: TypeAlias = tuple[Float[Tensor, "feature"], Float[Tensor, "column feature"]]
+"""Eigenvalues of a covariance, the largest first, and their eigenvectors."""
 
 
 class BlockDirections(nn.Module):
@@ -131,8 +136,20 @@ def spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tens
 
     Remembered for the pool.
     """
+    return _remembered(pool, encoder)[0]
+
+
+def leading_spectra(pool: ResponsePool, encoder: Encoder) -> list[Spectrum]:
+    """The :data:`MOST_LEADING` largest eigenvalues of each block's covariance within prompts, and their eigenvectors.
+
+    None where nothing varies in prompts. Remembered for the pool: of thousands of columns they take minutes to find.
+    """
+    return _remembered(pool, encoder)[1]
+
+
+def _remembered(pool: ResponsePool, encoder: Encoder) -> tuple[list[Tensor], list[Spectrum]]:
     key = ("spectral directions", *preparation_key(encoder))
-    return remembered(pool, key, lambda: _spectral_directions(pool, encoder))
+    return remembered(pool, key, lambda: _directions_and_spectra(pool, encoder))
 
 
 def preparation_key(encoder: Encoder) -> tuple[Hashable, ...]:
@@ -141,11 +158,11 @@ def preparation_key(encoder: Encoder) -> tuple[Hashable, ...]:
     return encoder.inputs, encoder.device.type, blocks
 
 
-def _spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Tensor, "column feature"]]:
+def _directions_and_spectra(pool: ResponsePool, encoder: Encoder) -> tuple[list[Tensor], list[Spectrum]]:
     columns, device = list(encoder.input_blocks.values()), encoder.device
     covariances = within_prompt_covariance(pool, encoder.prepare, columns, device)
     if not covariances:
-        return []
+        return [], []
     spectra = [spectrum_of(covariance) for covariance in covariances]
     found = [_scaled(*spectrum, LAYER_POWER, LAYER_TAIL) for spectrum in spectra]
     if len(columns) > 1:
@@ -161,12 +178,11 @@ def _spectral_directions(pool: ResponsePool, encoder: Encoder) -> list[Float[Ten
             pool, lambda rows: encoder.prepare(rows).cpu() @ single, [slice(0, axes.shape[1])], device
         )
         found.append(axes @ _scaled(*spectrum_of(covariance), MIXED_POWER, MIXED_TAIL))
-    return [matrix.float() for matrix in found]
+    kept = [(values[:MOST_LEADING].clone(), vectors[:, :MOST_LEADING].clone()) for values, vectors in spectra]
+    return [matrix.float() for matrix in found], kept
 
 
-def spectrum_of(
-    covariance: Float[Tensor, "column column"],
-) -> tuple[Float[Tensor, "column"], Float[Tensor, "column column"]]:
+def spectrum_of(covariance: Float[Tensor, "column column"]) -> Spectrum:
     """Eigenvalues, the largest first, and eigenvectors of fixed sign."""
     eigenvalues, vectors = torch.linalg.eigh(covariance)
     eigenvalues = eigenvalues.flip(0).clamp(min=1e-12 * max(float(eigenvalues[-1]), 1e-300))

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder
-from bayesrm.models.encoders.layers import preparation_key, spectrum_of
+from bayesrm.models.encoders.layers import MOST_LEADING, leading_spectra, preparation_key, spectrum_of
 from bayesrm.models.encoders.side_by_side import BesideLayers, SideBySide
 from bayesrm.models.spectrum import NOTHING, SPECTRUM_ROWS, within_prompt_covariance
 from bayesrm.types import ResponsePool
@@ -33,7 +33,7 @@ from bayesrm.utils.remembered import remembered
 MLP = "mlp"
 """The name of the block of its features."""
 HIDDEN = (64, 64)
-INPUTS = 256
+INPUTS = MOST_LEADING
 """The coordinates that the network sees, of all blocks together."""
 SPREAD = 16.0
 """Root of E ‖z − z̄_prompt‖²; twice that of 64 standardised inputs."""
@@ -163,21 +163,21 @@ def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "
     Not rotated into those of all blocks: Adam's steps are as long along every axis, so that axes with a meaning help.
     """
     blocks = list(encoder.input_blocks.values())
-    columns = [blocks[k] for k in np.unique(np.linspace(0, len(blocks) - 1, INPUTS).round().astype(int))]
-    most = INPUTS // len(columns)
-    covariances = within_prompt_covariance(pool, encoder.prepare, columns, encoder.device)
-    if max((float(covariance.diagonal().max()) for covariance in covariances), default=0.0) <= NOTHING:
+    some = np.unique(np.linspace(0, len(blocks) - 1, INPUTS).round().astype(int)).tolist()
+    spectra = leading_spectra(pool, encoder)
+    if max((float(eigenvalues[0]) for eigenvalues, _ in spectra), default=0.0) <= NOTHING:
         # As with one response a prompt, comparisons can only be across prompts.
         one = ResponsePool(_some_rows(pool), np.zeros(min(len(pool), SPECTRUM_ROWS), np.int64))
-        covariances = within_prompt_covariance(one, encoder.prepare, columns, encoder.device)
+        covariances = within_prompt_covariance(one, encoder.prepare, blocks, encoder.device)
+        spectra = [spectrum_of(covariance) for covariance in covariances]
     placed, total = torch.zeros((encoder.dim, INPUTS), dtype=torch.float64), 0.0
-    if not covariances:  # responses that are all alike
+    if not spectra:  # responses that are all alike
         return placed.float()
-    for k, (at, covariance) in enumerate(zip(columns, covariances, strict=True)):
-        eigenvalues, vectors = spectrum_of(covariance)
-        kept = vectors[:, :most]
-        placed[at, k * most : k * most + kept.shape[1]] = kept
-        total += float(eigenvalues[:most].sum())
+    most = INPUTS // len(some)
+    for k, block in enumerate(some):
+        eigenvalues, vectors = (part[..., :most] for part in spectra[block])
+        placed[blocks[block], k * most : k * most + len(eigenvalues)] = vectors
+        total += float(eigenvalues.sum())
     return (placed * (SPREAD / math.sqrt(total))).float()
 
 
