@@ -15,8 +15,7 @@ from bayesrm.diagnostics.sbc import frozen
 from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.inference.base import train_encoder
 from bayesrm.inference.fitting import network_beside, shape
-from bayesrm.inference.fitting.held_out import Folds, HeldOut, mode_without, predicted
-from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.training import FOLDS
 from bayesrm.models.encoders.layers_mlp import INPUTS, SPREAD, LayersMLP
@@ -109,28 +108,31 @@ def test_networks_start_as_linear_rewards_that_have_not_seen_a_fold(world):
     pool, golden = world
     labels = _labels(pool, golden["straight"], 120)
     linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
-    precision = prior_precision(linear, pool)
     both = linear.model.with_encoder("layers+mlp")
     both.encoder.fit_pool(pool)
-    folds = Folds.of(linear.data, pool, labels, 0)
-    fold = folds.number
-    modes = [mode_without(k, folds, linear.model, linear.data, precision) for k in range(FOLDS)]
-    mode = find_mode(linear.model.log_joint(linear.data, precision))
-    before, after = network_beside._Stack(linear, both, pool, labels, [*modes, mode], 0).train(folds)
+    fold = Folds.of(linear.data, pool, labels, 0).number
+    ends = {}
+
+    class Watched(network_beside.Networks):
+        def _train(self):
+            ends["before"], ends["after"] = super()._train()
+            return ends["before"], ends["after"]
+
+    networks = Watched(linear, both.encoder, pool, labels, 0)
     for k in range(FOLDS):
         those = np.flatnonzero((fold != k).numpy())
         model = brm.RewardModel(pool, "layers", prior_scale=linear.model.prior_scale)
         alone = brm.fit(model, pool, labels[those])
-        torch.testing.assert_close(alone.location, modes[k].beta, atol=1e-6, rtol=1e-6)
         held_out = linear.data.difference[fold == k]
         sign = 2 * linear.data.outcome[fold == k] - 1
         torch.testing.assert_close(
-            before.log_prob[fold == k],
+            ends["before"].log_prob[fold == k],
             torch.nn.functional.logsigmoid(sign * (held_out @ alone.location)),
             atol=1e-4,
             rtol=1e-4,
         )
-    assert after.total >= before.total
+    assert ends["after"].total >= ends["before"].total
+    assert networks.helped == (ends["after"].total > ends["before"].total)
 
 
 def test_what_is_said_of_held_out_labels_is_the_posterior_s_own(world):
@@ -140,8 +142,7 @@ def test_what_is_said_of_held_out_labels_is_the_posterior_s_own(world):
     precision = prior_precision(linear, pool)
     folds = Folds.of(linear.data, pool, labels, 3)
     fold = folds.number
-    modes = [mode_without(k, folds, linear.model, linear.data, precision) for k in range(FOLDS)]
-    found = predicted(folds, linear.model, linear.data, modes)
+    found = predicted(linear, modes_without(linear, precision, folds), folds)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     for k in range(FOLDS):
         held_out = np.flatnonzero((fold == k).numpy())
@@ -226,19 +227,41 @@ def test_auto_asks_for_no_network_with_few_labels_and_takes_it_beside_a_process_
     pool, golden = world
     asked = []
 
-    def ask(*arguments, **settings):
-        asked.append(len(arguments[4]))
-        return network_beside.network_beside(*arguments, **settings)
+    class Counted(network_beside.Networks):
+        def __init__(self, *arguments):
+            asked.append(len(arguments[3]))
+            super().__init__(*arguments)
 
-    monkeypatch.setattr(shape, "network_beside", ask)
+    def chosen(count):
+        return brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:count]).model.encoder.name
+
+    monkeypatch.setattr(shape, "Networks", Counted)
     labels = _labels(pool, golden["folded"], 1000)
-    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:299]).model.encoder.name == "layers"
+    assert chosen(299) == "layers"
     assert asked == []
     monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
-    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+kernel+mlp"
+    assert chosen(1000) == "layers+kernel+mlp"
     assert asked == [1000]
     monkeypatch.setattr(shape, "CLEARLY", 1e4)
-    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+kernel"
+    assert chosen(1000) == "layers+kernel"
+    monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: -1.0)
+    assert chosen(1000) == "layers"
+
+
+def test_auto_leaves_a_network_that_is_of_no_use_beside_a_process(world, monkeypatch):
+    pool, golden = world
+
+    class OfNoUse(network_beside.Networks):
+        def beside(self, without, model, scale=None):
+            found = super().beside(without, model, scale)
+            if model.encoder.name == "layers+mlp":
+                return found
+            return replace(found, together=HeldOut(found.without.log_prob - 1e-6))
+
+    monkeypatch.setattr(shape, "Networks", OfNoUse)
+    monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
+    posterior = brm.fit(brm.RewardModel(pool, "auto"), pool, _labels(pool, golden["folded"], 1000))
+    assert posterior.model.encoder.name == "layers+kernel"
 
 
 def test_given_scales_are_kept(world):

@@ -14,6 +14,7 @@ from bayesrm import rng
 from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import log_predictive
+from bayesrm.inference.fitting.trained import Trained
 from bayesrm.inference.fitting.training import FOLDS
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
@@ -110,11 +111,18 @@ def log_prob_of_fold(
     return log_predictive(model, mode, _some(data, folds.unseen(fold)))
 
 
-def predicted(folds: Folds, model: RewardModel, data: LabelledDifferences, modes: Sequence[Mode]) -> HeldOut:
-    """What modes without a fold each say of its labels, where features are the same for all."""
-    log_prob = torch.zeros_like(data.outcome)
+def modes_without(
+    trained: Trained, precision: Float[Tensor, "feature"], folds: Folds, near: Mode | None = None
+) -> list[Mode]:
+    """The mode without each fold, of features that are the same for all."""
+    return [mode_without(fold, folds, trained.model, trained.data, precision, near) for fold in range(FOLDS)]
+
+
+def predicted(trained: Trained, modes: Sequence[Mode], folds: Folds) -> HeldOut:
+    """What modes without a fold each say of its labels, of features that are the same for all."""
+    log_prob = torch.zeros_like(trained.data.outcome)
     for fold, mode in enumerate(modes):
-        log_prob[folds.unseen(fold)] = log_prob_of_fold(fold, folds, model, data, mode)
+        log_prob[folds.unseen(fold)] = log_prob_of_fold(fold, folds, trained.model, trained.data, mode)
     return folds.held_out(log_prob)
 
 

@@ -24,10 +24,16 @@ from torch import Tensor
 
 from bayesrm import rng
 from bayesrm.errors import CapabilityError
-from bayesrm.inference.fitting.held_out import Folds, HeldOut, log_prob_of_fold, mode_without, predicted
+from bayesrm.inference.fitting.held_out import (
+    Folds,
+    HeldOut,
+    log_prob_of_fold,
+    mode_without,
+    modes_without,
+    predicted,
+)
 from bayesrm.inference.fitting.linear_part import linear_reward
 from bayesrm.inference.fitting.nested import find_mode
-from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
 from bayesrm.inference.fitting.training import (
@@ -56,12 +62,12 @@ SMALLEST = 1 / 30
 
 @dataclass(frozen=True)
 class NetworkBeside:
-    """A network beside a linear reward.
+    """A network beside another reward.
 
     Parameters
     ----------
     trained
-        The sum of all, with its prior scales.
+        The sum of both, with its prior scales.
     together, without
         What the sum, and what the reward without the network makes of held-out labels.
     """
@@ -104,90 +110,47 @@ def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Pref
     linear = without = fitted(Layers.name)
     if encoder.without_network != Layers.name:
         without = fitted(encoder.without_network)
-    beside = None
     if linear.answers >= MIN_COMPARISONS:
-        beside = network_beside(linear, without, model, pool, preferences, seed, of_network)
-    if beside is not None:
-        return beside.trained
+        networks = Networks(linear, encoder, pool, preferences, seed)
+        return networks.beside(without, model, of_network).trained
     encoder.network.set_weights([torch.zeros_like(part) for part in encoder.network.weights])
     model.prior_scale = _scales(without, pool) | {MLP: 1.0 if of_network is None else of_network}
     return linear_reward(model, pool, preferences, device)
 
 
-def network_beside(
-    linear: Trained,
-    without: Trained,
-    model: RewardModel,
-    pool: ResponsePool,
-    preferences: Preferences,
-    seed: int,
-    scale: float | None = None,
-    only_if_better: bool = False,
-) -> NetworkBeside | None:
-    """Train the network of a model of which all else is known.
+class Networks:
+    """Networks that are trained beside linear rewards, together: one without the labels of each fold, and one with all.
 
     Parameters
     ----------
     linear
-        The linear reward that the network starts at; its prior scales are chosen where they are not yet.
-    without
-        The reward that it stands beside in the end: the linear one, or one that has a process, too.
-    model
-        With an encoder that knows the pool and no labels; its network is trained in place.
+        The linear reward that they start at; its prior scales are chosen where they are not yet.
+    encoder
+        Knows the pool, and has a network: what they see, and how many hidden layers they have.
     pool, preferences
-        What the rewards were fitted to.
+        What the linear reward was fitted to.
     seed
         Root of the random choices: folds, and the weights that training starts from.
-    scale
-        The prior scale of the network's features, where it is given.
-    only_if_better
-        Whether there is none where training was stopped at once.
-    """
-    scales, device = _scales(without, pool), linear.beta.device
-    precision = prior_precision(linear, pool)
-    folds = Folds.of(linear.data, pool, preferences, seed)
-    mode = find_mode(linear.model.log_joint(linear.data, precision))
-    modes = [mode_without(k, folds, linear.model, linear.data, precision, mode) for k in range(FOLDS)]
-    stack = _Stack(linear, model, pool, preferences, [*modes, mode], seed)
-    before, after = stack.train(folds)
-    if only_if_better and after.total <= before.total:
-        return None
-    _encoder(model).network.set_weights([part[-1] for part in stack.weights])
-    data = labelled_differences(model, pool, preferences, device)
-    usual = _usual_scale(data.difference[:, model.blocks[MLP]], stack.b[-1])
-    choices = [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]
-    choice, together = _choose_scale(model, scales, choices, data, stack, folds)
-    model.prior_scale = scales | {MLP: choice}
-    beta = torch.zeros(model.features, dtype=torch.float64, device=device)
-    trained = Trained(model, beta, linear.nuisance, data, [])
-    if without is not linear:
-        known = prior_precision(without, pool)
-        modes = [mode_without(k, folds, without.model, without.data, known) for k in range(FOLDS)]
-    return NetworkBeside(trained, together, predicted(folds, without.model, without.data, modes))
 
-
-class _Stack:
-    """Networks beside linear rewards, trained together: one without the labels of each fold, and one with all.
-
-    Parameters
+    Attributes
     ----------
-    linear, model, pool, preferences
-        As of :func:`network_beside`.
-    modes
-        The linear rewards that they start from.
-    seed
-        Root of the initial weights.
+    helped : bool
+        Whether held-out labels were predicted better after some steps than before the first.
     """
 
     def __init__(
         self,
         linear: Trained,
-        model: RewardModel,
+        encoder: BesideLayersAndNetwork,
         pool: ResponsePool,
         preferences: Preferences,
-        modes: list[Mode],
         seed: int,
     ) -> None:
+        self._start, self._pool, self._preferences = linear, pool, preferences
+        precision = prior_precision(linear, pool)
+        self._folds = Folds.of(linear.data, pool, preferences, seed)
+        mode = find_mode(linear.model.log_joint(linear.data, precision))
+        self._modes = modes_without(linear, precision, self._folds, mode)
         device = linear.beta.device
         used, first, second = compact(preferences.first, preferences.second)
         self._first, self._second = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
@@ -196,25 +159,53 @@ class _Stack:
         self._location = (linear.model.prior_location().to(device) / sd).float()
         with torch.no_grad():
             blocks = [used[start : start + RESPONSE_BLOCK] for start in range(0, len(used), RESPONSE_BLOCK)]
-            rows = (model.encoder.prepare(torch.from_numpy(pool.rows(block)).to(device)) for block in blocks)
-            network = _encoder(model).network
-            self._inputs = torch.cat([network.inputs(x) for x in rows])
+            rows = (encoder.prepare(torch.from_numpy(pool.rows(block)).to(device)) for block in blocks)
+            self._inputs = torch.cat([encoder.network.inputs(x) for x in rows])
         data, space = linear.data, linear.model.nuisance_space(linear.data.context, device)
         self._outcome, self._weight = data.outcome.float(), data.weight.float()
+        modes = [*self._modes, mode]
         self._likelihoods = [
-            linear.model.likelihood.given(space.values(mode.nuisance.float()), data.context) for mode in modes
+            linear.model.likelihood.given(space.values(each.nuisance.float()), data.context) for each in modes
         ]
-        parts = enumerate(network.weights)
-        self.weights = [_initial(part, len(modes), rng.child(seed, "weights", at)) for at, part in parts]
-        self._beta = torch.stack([mode.beta / sd for mode in modes]).float()
-        self.b = torch.zeros((len(modes), network.hidden[-1]), device=device)
+        parts = enumerate(encoder.network.weights)
+        self._weights = [_initial(part, len(modes), rng.child(seed, "weights", at)) for at, part in parts]
+        self._beta = torch.stack([each.beta / sd for each in modes]).float()
+        self._b = torch.zeros((len(modes), encoder.network.hidden[-1]), device=device)
+        before, after = self._train()
+        self.helped = after.total > before.total
+
+    def beside(self, without: Trained, model: RewardModel, scale: float | None = None) -> NetworkBeside:
+        """The network that has seen all labels beside a reward.
+
+        Parameters
+        ----------
+        without
+            The reward: the linear one, or one that has a process, too.
+        model
+            The sum, which knows the pool and gets the network and its prior scales.
+        scale
+            The prior scale of the network's features, where it is given.
+        """
+        pool, device = self._pool, self._beta.device
+        _encoder(model).network.set_weights([part[-1] for part in self._weights])
+        data = labelled_differences(model, pool, self._preferences, device)
+        usual = _usual_scale(data.difference[:, model.blocks[MLP]], self._b[-1])
+        choices = [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]
+        precision, scales = prior_precision(without, pool), _scales(without, pool)
+        choice, together = self._choose_scale(model, scales, choices, data)
+        model.prior_scale = scales | {MLP: choice}
+        beta = torch.zeros(model.features, dtype=torch.float64, device=device)
+        trained = Trained(model, beta, self._start.nuisance, data, [])
+        modes = self._modes if without is self._start else modes_without(without, precision, self._folds)
+        return NetworkBeside(trained, together, predicted(without, modes, self._folds))
 
     @torch.enable_grad()
-    def train(self, folds: Folds) -> tuple[HeldOut, HeldOut]:
+    def _train(self) -> tuple[HeldOut, HeldOut]:
         """Until networks that have not seen a fold predict its labels best; how they did before and after."""
+        folds = self._folds
         unseen = torch.stack([folds.unseen(k) for k in range(FOLDS)]) * self._weight
         seen = torch.cat([folds.seen * self._weight, self._weight[None]])
-        parameters = [self._beta, self.b, *self.weights]
+        parameters = [self._beta, self._b, *self._weights]
         for parameter in parameters:
             parameter.requires_grad_(True)
         optimizer = torch.optim.Adam(parameters, lr=RATE)
@@ -230,55 +221,49 @@ class _Stack:
                     best, stop, kept = found, step, [parameter.detach().clone() for parameter in parameters]
                 elif step - stop > PATIENCE:
                     break
-            prior = 0.5 * (self._beta - self._location).square().sum() + 0.5 * self.b.square().sum()
+            prior = 0.5 * (self._beta - self._location).square().sum() + 0.5 * self._b.square().sum()
             loss = (prior - (seen * log_prob).sum()) / len(self._outcome)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        self._beta, self.b, *self.weights = kept
+        self._beta, self._b, *self._weights = kept
         assert before is not None
         assert best is not None
         return before, best
 
-    def differences(self, network: int) -> Float[Tensor, "comparison feature"]:
+    def _choose_scale(
+        self, model: RewardModel, scales: dict[str, float], choices: list[float], data: LabelledDifferences
+    ) -> tuple[float, HeldOut]:
+        """The smallest prior scale of the network's features that is as good as the best, and what it says of labels.
+
+        Scales of other blocks are known, and ``choices`` are in rising order.
+        """
+        at, device, folds = model.blocks[MLP], data.outcome.device, self._folds
+        log_prob = torch.zeros((len(choices), len(data.outcome)), dtype=torch.float64, device=device)
+        for k in range(FOLDS):
+            features = data.difference.clone()
+            features[:, at] = self._differences(k)
+            own, near = replace(data, difference=features, responses=None), None
+            for row, choice in zip(log_prob, choices, strict=True):
+                model.prior_scale = scales | {MLP: choice}
+                near = mode_without(k, folds, model, own, model.prior_sd().to(device).pow(-2), near)
+                row[folds.unseen(k)] = log_prob_of_fold(k, folds, model, own, near)
+        tried = [folds.held_out(row) for row in log_prob]
+        best = max(tried, key=lambda held_out: held_out.total)
+        return next(each for each in zip(choices, tried, strict=True) if not best.better_than(each[1], 1.0))
+
+    def _differences(self, network: int) -> Float[Tensor, "comparison feature"]:
         """Those of a network's features between the responses of each comparison, float64."""
         with torch.no_grad():
-            h = hidden_features(self._inputs, [part[network] for part in self.weights]).double()
+            h = hidden_features(self._inputs, [part[network] for part in self._weights]).double()
         return difference(h, self._first, self._second)
 
     def _log_prob(self) -> Float[Tensor, "network comparison"]:
-        h = hidden_features(self._inputs, self.weights)
-        reward = (h @ self.b[:, :, None])[:, :, 0] + self._beta @ self._linear.T
+        h = hidden_features(self._inputs, self._weights)
+        reward = (h @ self._b[:, :, None])[:, :, 0] + self._beta @ self._linear.T
         logit = reward[:, self._first] - reward[:, self._second]
         own = zip(self._likelihoods, logit, strict=True)
         return torch.stack([likelihood.log_prob(eta, self._outcome) for likelihood, eta in own])
-
-
-def _choose_scale(
-    model: RewardModel,
-    scales: dict[str, float],
-    choices: list[float],
-    data: LabelledDifferences,
-    stack: _Stack,
-    folds: Folds,
-) -> tuple[float, HeldOut]:
-    """The smallest prior scale of the network's features that is as good as the best, and what it says of labels.
-
-    Scales of other blocks are known, and ``choices`` are in rising order.
-    """
-    at, device = model.blocks[MLP], data.outcome.device
-    log_prob = torch.zeros((len(choices), len(data.outcome)), dtype=torch.float64, device=device)
-    for k in range(FOLDS):
-        features = data.difference.clone()
-        features[:, at] = stack.differences(k)
-        own, near = replace(data, difference=features, responses=None), None
-        for row, choice in zip(log_prob, choices, strict=True):
-            model.prior_scale = scales | {MLP: choice}
-            near = mode_without(k, folds, model, own, model.prior_sd().to(device).pow(-2), near)
-            row[folds.unseen(k)] = log_prob_of_fold(k, folds, model, own, near)
-    tried = [folds.held_out(row) for row in log_prob]
-    best = max(tried, key=lambda held_out: held_out.total)
-    return next(each for each in zip(choices, tried, strict=True) if not best.better_than(each[1], 1.0))
 
 
 def _encoder(model: RewardModel) -> BesideLayersAndNetwork:

@@ -2,19 +2,20 @@ r"""Which shape the reward of "auto" has: linear in the layers, beside that a Ga
 
 Evidence says whether a process is needed beside the linear reward (:mod:`bayesrm.inference.fitting.nonlinearity`): it
 can, since no feature of a process has seen a label. Those of a network have. So held-out labels say whether one is
-needed (:mod:`bayesrm.inference.fitting.network_beside`): with it the labels of prompts that it has not learnt from have
-to be predicted clearly better than without.
+needed (:mod:`bayesrm.inference.fitting.network_beside`): beside the linear reward the labels of prompts that it has not
+learnt from have to be predicted clearly better with it than without. Beside a process it then stays where it helps.
 """
 
 from __future__ import annotations
 
 from bayesrm.inference.fitting.linear_part import linear_reward
-from bayesrm.inference.fitting.network_beside import NetworkBeside, network_beside
+from bayesrm.inference.fitting.network_beside import NetworkBeside, Networks
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
 from bayesrm.inference.fitting.training import MIN_COMPARISONS
 from bayesrm.models.encoders import WITH_A_KERNEL, WITH_A_NETWORK, WITH_BOTH
+from bayesrm.models.encoders.layers_mlp import BesideLayersAndNetwork
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool
 
@@ -52,9 +53,18 @@ def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, 
         without = linear_reward(_another(linear, WITH_A_KERNEL, pool), pool, preferences, linear.beta.device)
     if linear.answers < FEWEST_FOR_A_NETWORK or model.training_name == "paper":
         return without
-    sum_of_all = _another(linear, WITH_A_NETWORK if without is linear else WITH_BOTH, pool)
-    found = network_beside(linear, without, sum_of_all, pool, preferences, seed, only_if_better=True)
-    return without if found is None or not _is_clearly_better(found) else found.trained
+    with_a_network = _another(linear, WITH_A_NETWORK, pool)
+    assert isinstance(with_a_network.encoder, BesideLayersAndNetwork)
+    networks = Networks(linear, with_a_network.encoder, pool, preferences, seed)
+    if not networks.helped:
+        return without
+    alone = networks.beside(linear, with_a_network)
+    if not _is_clearly_better(alone):
+        return without
+    if without is linear:
+        return alone.trained
+    both = networks.beside(without, _another(linear, WITH_BOTH, pool))
+    return both.trained if both.together.total > both.without.total else without
 
 
 def _another(linear: Trained, encoder: str, pool: ResponsePool) -> RewardModel:
