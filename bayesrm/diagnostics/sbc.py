@@ -136,10 +136,8 @@ def frozen(model: RewardModel, pool: ResponsePool, preferences: Preferences) -> 
     copied = copy.deepcopy(model)
     copied.custom_encoder = True
     copied.encoder.requires_grad_(False)
-    copied.encoder.final = copied.encoder.learns_features
-    final = train_encoder(copied, pool, preferences, seed=0, device=CPU).model
-    final.encoder.final = True
-    return final
+    copied.encoder.final = True
+    return train_encoder(copied, pool, preferences, seed=0, device=CPU).model
 
 
 def calibration_verdict(tree: xr.DataTree, name: str, seed: int = 0) -> Finding:

@@ -87,8 +87,8 @@ def train_encoder(
 ) -> Trained:
     """Train a copy of the model on the preferences, if its encoder has anything to train, by default for the MAP.
 
-    A model whose encoder is "auto" gets a Gaussian process or a network beside its linear features where labels say
-    that rewards are not linear.
+    A model whose encoder is "auto" gets a Gaussian process, a network, or both beside its linear features where labels
+    say that rewards are not linear.
     """
     fitted = model.fresh(rng.child(seed, "encoder")).to(device)
     fitted.fit_pool(pool)

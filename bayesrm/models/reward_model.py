@@ -50,7 +50,7 @@ class RewardModel(PyroModule):
         embedding) to (response, feature).
     hidden : tuple of int, default (64, 64, 64)
         Sizes of hidden layers, of an encoder that takes them and is asked for by name; "layers+mlp" has those of
-        ``bayesrm.models.encoders.layers_mlp.LayersMLP(dim, network=...)``.
+        ``bayesrm.models.encoders.layers_mlp.LayersMLP(dim, network=...)``, and "layers+kernel+mlp" likewise.
     likelihood : str or Likelihood, default "bradley-terry"
         A name (see ``bayesrm likelihoods``) or a Likelihood.
     prior_scale : float or mapping of str to float, optional
@@ -367,11 +367,14 @@ class RewardModel(PyroModule):
             model.encoder.to(device)
         return model
 
-    def with_encoder(self, name: str) -> RewardModel:
-        """The same model with another encoder of the same ``inputs``, not yet fitted, and with open prior scales."""
+    def with_encoder(self, encoder: str | Encoder) -> RewardModel:
+        """The same model with another encoder, not yet fitted, and with open prior scales.
+
+        By name it is one of the same ``inputs``.
+        """
         twin = RewardModel(
             1,  # its encoder is replaced
-            name,
+            encoder if isinstance(encoder, str) else encoder.name,
             likelihood=self.likelihood,
             training=self.training_name,
             inputs=self.encoder.inputs,
@@ -379,7 +382,7 @@ class RewardModel(PyroModule):
         )
         with rng.fenced(0):
             twin.encoder = make_encoder(
-                self.dim, name, self.hidden, self.encoder.inputs, self.encoder.input_blocks
+                self.dim, encoder, self.hidden, self.encoder.inputs, self.encoder.input_blocks
             )
         twin.dim, twin.hidden = self.dim, self.hidden
         twin.input_blocks, twin.intercepts = self.input_blocks, self.intercepts

@@ -84,3 +84,13 @@ def test_it_is_part_of_a_diagnosis(pool):
     diagnosis = brm.diagnose(posterior, draws=64)
     assert found.sentence in diagnosis.verdicts
     assert float(diagnosis.tree["linearity"]["log_bayes_factor"]) >= ENOUGH
+
+
+@pytest.mark.parametrize("encoder", ["layers+mlp", "layers+kernel+mlp"])
+def test_a_network_that_is_not_there_is_not_named(pool, encoder):
+    golden = -2.0 * np.asarray(pool.rows(np.arange(len(pool)))[:, 0], float) ** 2
+    labels = brm.GoldenAnnotator(golden, seed=1).label(brm.candidates(pool, prompts=None, size=12, seed=1))
+    posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+    found = Linearity().run(Subject(posterior.to_datatree(draws=8), posterior))
+    assert "network" not in found.sentence
+    assert ("process that it has" in found.sentence) == (encoder == "layers+kernel+mlp")

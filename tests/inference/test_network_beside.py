@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pyro
@@ -18,6 +19,8 @@ from bayesrm.inference.fitting import network_beside, shape
 from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.training import FOLDS
+from bayesrm.models.encoders.layers_kernel import LayersKernel
+from bayesrm.models.encoders.layers_kernel_mlp import LayersKernelMLP
 from bayesrm.models.encoders.layers_mlp import INPUTS, SPREAD, LayersMLP
 
 CPU = torch.device("cpu")
@@ -200,10 +203,92 @@ def test_better_is_by_standard_errors_of_the_difference():
 def test_with_few_labels_there_is_no_network(world):
     pool, golden = world
     labels = _labels(pool, golden["folded"], 15)
-    linear, both = (brm.fit(brm.RewardModel(pool, e), pool, labels) for e in ("layers", "layers+mlp"))
-    np.testing.assert_allclose(both.reward(pool)[0], linear.reward(pool)[0], atol=1e-6)
-    assert both.log_evidence == pytest.approx(linear.log_evidence, abs=1e-6)
-    assert not both.learns_features
+    for without in ("layers", "layers+kernel"):
+        linear, both = (brm.fit(brm.RewardModel(pool, e), pool, labels) for e in (without, f"{without}+mlp"))
+        np.testing.assert_allclose(both.reward(pool)[0], linear.reward(pool)[0], atol=1e-6)
+        assert both.log_evidence == pytest.approx(linear.log_evidence, abs=1e-6)
+        assert not both.learns_features
+
+
+def test_no_label_of_a_fold_reaches_what_is_said_of_it(world, monkeypatch):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 200)
+    scales = {
+        "layers": dict.fromkeys(["layer-0", "layer-1", "mixed", "covariates"], 0.5),
+        "layers+kernel": dict.fromkeys(["layer-0", "layer-1", "mixed", "kernel", "covariates"], 0.5),
+    }
+    steps = iter(range(10**6))
+    later = cached_property(lambda _: next(steps))  # each is better than the one before, whatever labels say
+    later.__set_name__(HeldOut, "total")
+    monkeypatch.setattr(HeldOut, "total", later)
+    monkeypatch.setattr(network_beside, "MAX_STEPS", 21)
+
+    def told(outcome):
+        prefs = replace(labels, outcome=outcome)
+        linear, with_process = (
+            train_encoder(brm.RewardModel(pool, name, prior_scale=known), pool, prefs, 0, CPU)
+            for name, known in scales.items()
+        )
+        both = linear.model.with_encoder("layers+kernel+mlp")
+        both.encoder.fit_pool(pool)
+        networks = network_beside.Networks(linear, both.encoder, pool, prefs, 7)
+        with_network = networks.beside(with_process, both, 0.1).held_out
+        return networks, [networks.held_out(linear), networks.held_out(with_process), with_network]
+
+    networks, first = told(labels.outcome)
+    fold = 2
+    unseen = networks._folds.unseen(fold)
+    changed, second = told(np.where(unseen.numpy(), 1 - labels.outcome, labels.outcome))
+    for one, other in zip(networks._weights, changed._weights, strict=True):
+        assert torch.equal(one[fold], other[fold])
+        assert not torch.equal(one[-1], other[-1])
+    for one, other in zip(first, second, strict=True):
+        either = one.log_prob[unseen].exp() + other.log_prob[unseen].exp()
+        torch.testing.assert_close(either, torch.ones_like(either), atol=1e-6, rtol=0)
+
+
+def test_the_scale_is_the_smallest_that_is_as_good_as_the_best(world):
+    pool, golden = world
+    smaller = 0
+    for seed in (3, 4):
+        labels = _labels(pool, golden["folded"], 300, seed)
+        linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
+        both = linear.model.with_encoder("layers+mlp")
+        both.encoder.fit_pool(pool)
+        networks = network_beside.Networks(linear, both.encoder, pool, labels, 0)
+        found = networks.beside(linear, both)
+        chosen, at = both.prior_scale["mlp"], both.blocks["mlp"]
+        usual = network_beside._usual_scale(found.trained.data.difference[:, at], networks._b[-1])
+        tried = {usual * m: networks.beside(linear, both, usual * m).held_out for m in network_beside.MULTIPLES}
+        best = max(tried.values(), key=lambda held_out: held_out.total)
+        as_good = [scale for scale, held_out in tried.items() if not best.better_than(held_out, 1.0)]
+        assert chosen == min(as_good)
+        torch.testing.assert_close(found.held_out.log_prob, tried[chosen].log_prob)
+        smaller += found.held_out.total < best.total
+    assert smaller  # so that it is not the best that is taken
+
+
+def test_settings_of_the_process_are_kept(world, folded):
+    pool, _ = world
+    with_process, both = (
+        brm.fit(
+            brm.RewardModel(pool, kind(pool.dim, "matern32", 5, input_blocks=BLOCKS)), pool, folded.preferences
+        )
+        for kind in (LayersKernel, LayersKernelMLP)
+    )
+    scales = dict(both.model.prior_scale)
+    assert scales.pop("mlp") > 0
+    assert scales == with_process.model.prior_scale
+    assert both.model.encoder.settings == {"shape": "matern32", "features": 5, "network": [64, 64]}
+
+
+@pytest.mark.parametrize("encoder", ["layers+mlp", "layers+kernel+mlp"])
+def test_fitted_again_to_the_same_labels_it_is_the_same(world, encoder):
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 200)
+    posterior = brm.fit(brm.RewardModel(pool, encoder), pool, labels)
+    again = brm.fit(posterior.model, pool, labels)
+    np.testing.assert_allclose(again.reward(pool)[0], posterior.reward(pool)[0], atol=1e-5)
 
 
 def test_nothing_is_left_of_a_network_that_has_learnt_from_other_labels(world, folded):
@@ -220,6 +305,8 @@ def test_frozen_it_stays(world, folded):
     other = _labels(pool, golden["straight"], 100)
     final = frozen(folded.model, pool, other)
     posterior = brm.fit(final, pool, folded.preferences, seed=5)
+    unfitted = frozen(brm.RewardModel(pool, "layers+mlp"), pool, other)
+    assert not any(part.any() for part in unfitted.encoder.network.weights)
     np.testing.assert_allclose(posterior.reward(pool)[0], folded.reward(pool)[0], atol=1e-6)
 
 
@@ -252,11 +339,11 @@ def test_auto_leaves_a_network_that_is_of_no_use_beside_a_process(world, monkeyp
     pool, golden = world
 
     class OfNoUse(network_beside.Networks):
-        def beside(self, without, model, scale=None):
-            found = super().beside(without, model, scale)
-            if model.encoder.name == "layers+mlp":
+        def held_out(self, reward):
+            found = super().held_out(reward)
+            if reward.model.encoder.name == "layers":
                 return found
-            return replace(found, together=HeldOut(found.without.log_prob - 1e-6))
+            return HeldOut(torch.zeros_like(found.log_prob))
 
     monkeypatch.setattr(shape, "Networks", OfNoUse)
     monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
@@ -319,7 +406,8 @@ def test_the_same_seed_teaches_the_same_network_and_another_one_another(world, f
 
 def test_intervals_know_that_it_has_learnt_from_the_labels(folded):
     assert folded.learns_features
-    assert folded.predictive.coverage  # by halves of the prompts, each with a network of its own
+    # By halves of the prompts, each with a network of its own.
+    assert folded.predictive.coverage(folded.pool, 0.9).within(0.0, 1.0) == pytest.approx(1.0)
 
 
 def test_what_has_no_linear_reward_to_start_from_is_refused(world):
@@ -341,7 +429,8 @@ def test_what_has_no_linear_reward_to_start_from_is_refused(world):
         ):
             brm.fit(model, pool, labels)
     auto = brm.RewardModel(pool, "auto", training="paper")
-    assert brm.fit(auto, pool, _labels(pool, golden["folded"], 400)).predictive.coverage
+    fitted = brm.fit(auto, pool, _labels(pool, golden["folded"], 400))
+    assert fitted.predictive.coverage(pool, 0.9).within(0.0, 1.0) == pytest.approx(1.0)
     with pytest.raises(InvalidInputError, match="nothing to drop"):
         brm.fit(brm.RewardModel(pool, "layers+mlp"), pool, labels, "mc-dropout")
     with pytest.raises(InvalidInputError, match="expected the sizes of hidden layers, got none"):
@@ -374,3 +463,16 @@ def test_of_many_blocks_each_shows_the_network_what_it_can(count):
     z = encoder.network.inputs(encoder.prepare(torch.from_numpy(x))).double()
     z = z - z.reshape(30, 4, -1).mean(dim=1).repeat_interleave(4, dim=0)
     assert float(z.square().sum() / 90) == pytest.approx(SPREAD**2, rel=1e-3)
+
+
+def test_of_many_blocks_those_shown_vary_or_responses_are_compared_across_prompts():
+    r = np.random.default_rng(6)
+    blocks = {f"block-{k}": slice(k, k + 1) for k in range(300)}
+    shown = np.unique(np.linspace(0, 299, INPUTS).round().astype(int))
+    x = r.normal(size=(120, 300)).astype(np.float32)
+    x[:, shown] = np.repeat(x[::4, shown], 4, axis=0)
+    pool = brm.ResponsePool(x, np.repeat(np.arange(30), 4), blocks=blocks)
+    encoder = LayersMLP(300, input_blocks=blocks)
+    encoder.fit_pool(pool)
+    assert bool(encoder.network.directions.isfinite().all())
+    assert int((encoder.network.directions.abs().sum(dim=1) > 0).sum()) == INPUTS

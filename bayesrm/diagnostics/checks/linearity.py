@@ -10,15 +10,14 @@ from bayesrm.diagnostics.checks.base import Canvas, Check, Subject
 from bayesrm.diagnostics.finding import Finding
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.inference.fitting.shape import ENOUGH
-from bayesrm.models.encoders import RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK, WITH_BOTH
+from bayesrm.models.encoders import KERNEL, RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK, WITH_BOTH
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.utils.wording import counted
 
 CLEARLY = 3.0
 """Nats: odds of 20 to 1."""
-BESIDE = {WITH_A_KERNEL: "a process", WITH_A_NETWORK: "a network", WITH_BOTH: "a process and a network"}
-"""Encoder → what it has beside the layers."""
+OF_LAYERS = (RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK, WITH_BOTH)
 OF_NETWORKS = (
     "that says nothing of a network, which encoder='auto' keeps where held-out labels speak for it clearly"
 )
@@ -43,22 +42,23 @@ class Linearity(Check):
         if not isinstance(posterior, LastLayerPosterior) or "spread" not in posterior.provides:
             return None
         model, labels = posterior.model, posterior.preferences
-        of_layers = not model.custom_encoder and model.encoder.name in (RECOMMENDED_ENCODER, *BESIDE)
+        of_layers = not model.custom_encoder and model.encoder.name in OF_LAYERS
         if not of_layers or model.program is not None or not len(labels):
             return None
         factor = log_bayes_factor(model, posterior.pool, labels, posterior.prior_precision)
         data = xr.Dataset({"log_bayes_factor": factor, "enough": ENOUGH})
-        beside = BESIDE.get(model.encoder.name)
+        shapes = {"process": KERNEL in model.blocks, "network": model.encoder.learns_features}
+        beside = " and ".join(f"a {shape}" for shape, there in shapes.items() if there)
         said = f"{counted(len(labels), 'label')} bring {factor:+.1f} nats for a Gaussian process beside the layers"
         if factor >= ENOUGH:
             what = "Rewards are not" if factor > CLEARLY else "Rewards may not be"
             end = f", and the reward has {beside} beside them" if beside else f"; {_advice(model)}"
             sentence = f"{what} linear in the embedding: {said}{end}."
             return Finding(self.name, "good" if beside else "note", sentence, data)
-        if beside and model.encoder.learns_features:
+        if shapes["network"]:
             sentence = f"{said}, where the reward has {beside}; {OF_NETWORKS}."
             return Finding(self.name, "good", sentence, data)
-        end = ", and the reward hardly needs the process that it has" if beside == BESIDE[WITH_A_KERNEL] else ""
+        end = ", and the reward hardly needs the process that it has" if beside else ""
         return Finding(self.name, "good", f"A reward that is linear in the layers will do: {said}{end}.", data)
 
     def draw(self, data: xr.Dataset, canvas: Canvas) -> None:

@@ -43,6 +43,7 @@ from bayesrm.inference.fitting.training import (
     MIN_COMPARISONS,
     PATIENCE,
 )
+from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.layers import Layers
 from bayesrm.models.encoders.layers_mlp import MLP, BesideLayersAndNetwork, hidden_features
 from bayesrm.models.features import RESPONSE_BLOCK, difference, encode, labelled_differences
@@ -68,13 +69,12 @@ class NetworkBeside:
     ----------
     trained
         The sum of both, with its prior scales.
-    together, without
-        What the sum, and what the reward without the network makes of held-out labels.
+    held_out
+        What it makes of held-out labels.
     """
 
     trained: Trained
-    together: HeldOut
-    without: HeldOut
+    held_out: HeldOut
 
 
 def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int) -> Trained:
@@ -99,20 +99,21 @@ def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Pref
     if not model.scale_given:  # what labels have chosen was for another network
         of_network = None
 
-    def fitted(name: str) -> Trained:
-        part = model.with_encoder(name).to(device)
-        part.encoder.fit_pool(pool)
-        part.prior_scale = given
-        if isinstance(given, dict):
-            part.prior_scale = {block: given[block] for block in part.blocks if block in given}
-        return linear_reward(part, pool, preferences, device)
+    def fitted(part: Encoder, scale: float | dict[str, float] | None) -> Trained:
+        known = model.with_encoder(part).to(device)
+        known.encoder.fit_pool(pool)
+        known.prior_scale = scale
+        if isinstance(scale, dict):
+            known.prior_scale = {block: scale[block] for block in known.blocks if block in scale}
+        return linear_reward(known, pool, preferences, device)
 
-    linear = without = fitted(Layers.name)
-    if encoder.without_network != Layers.name:
-        without = fitted(encoder.without_network)
+    linear = without = fitted(encoder.without_network(), given)
+    if not isinstance(without.model.encoder, Layers):
+        # Scales that labels have chosen beside a process are not those of a linear reward alone.
+        layers = Layers(encoder.dim, encoder.inputs, encoder.input_blocks)
+        linear = fitted(layers, given if model.scale_given else None)
     if linear.answers >= MIN_COMPARISONS:
-        networks = Networks(linear, encoder, pool, preferences, seed)
-        return networks.beside(without, model, of_network).trained
+        return Networks(linear, encoder, pool, preferences, seed).beside(without, model, of_network).trained
     encoder.network.set_weights([torch.zeros_like(part) for part in encoder.network.weights])
     model.prior_scale = _scales(without, pool) | {MLP: 1.0 if of_network is None else of_network}
     return linear_reward(model, pool, preferences, device)
@@ -191,13 +192,19 @@ class Networks:
         data = labelled_differences(model, pool, self._preferences, device)
         usual = _usual_scale(data.difference[:, model.blocks[MLP]], self._b[-1])
         choices = [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]
-        precision, scales = prior_precision(without, pool), _scales(without, pool)
-        choice, together = self._choose_scale(model, scales, choices, data)
+        scales = _scales(without, pool)
+        choice, held_out = self._choose_scale(model, scales, choices, data)
         model.prior_scale = scales | {MLP: choice}
         beta = torch.zeros(model.features, dtype=torch.float64, device=device)
         trained = Trained(model, beta, self._start.nuisance, data, [])
-        modes = self._modes if without is self._start else modes_without(without, precision, self._folds)
-        return NetworkBeside(trained, together, predicted(without, modes, self._folds))
+        return NetworkBeside(trained, held_out)
+
+    def held_out(self, reward: Trained) -> HeldOut:
+        """What a reward without a network makes of the labels that were held out."""
+        modes = self._modes
+        if reward is not self._start:
+            modes = modes_without(reward, prior_precision(reward, self._pool), self._folds)
+        return predicted(reward, modes, self._folds)
 
     @torch.enable_grad()
     def _train(self) -> tuple[HeldOut, HeldOut]:

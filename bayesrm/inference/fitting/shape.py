@@ -8,8 +8,9 @@ learnt from have to be predicted clearly better with it than without. Beside a p
 
 from __future__ import annotations
 
+from bayesrm.inference.fitting.held_out import HeldOut
 from bayesrm.inference.fitting.linear_part import linear_reward
-from bayesrm.inference.fitting.network_beside import NetworkBeside, Networks
+from bayesrm.inference.fitting.network_beside import Networks
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
@@ -59,12 +60,12 @@ def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, 
     if not networks.helped:
         return without
     alone = networks.beside(linear, with_a_network)
-    if not _is_clearly_better(alone):
+    if not _is_clearly_better(alone.held_out, networks.held_out(linear)):
         return without
     if without is linear:
         return alone.trained
     both = networks.beside(without, _another(linear, WITH_BOTH, pool))
-    return both.trained if both.together.total > both.without.total else without
+    return both.trained if both.held_out.total > networks.held_out(without).total else without
 
 
 def _another(linear: Trained, encoder: str, pool: ResponsePool) -> RewardModel:
@@ -73,7 +74,6 @@ def _another(linear: Trained, encoder: str, pool: ResponsePool) -> RewardModel:
     return model
 
 
-def _is_clearly_better(network: NetworkBeside) -> bool:
-    """Whether held-out labels are predicted clearly better with it than without."""
-    gained = network.together.total - network.without.total
-    return gained > CLEARLY and network.together.better_than(network.without, ERRORS)
+def _is_clearly_better(with_a_network: HeldOut, linear: HeldOut) -> bool:
+    """Whether held-out labels are predicted clearly better with a network than by the linear reward alone."""
+    return with_a_network.total > linear.total + CLEARLY and with_a_network.better_than(linear, ERRORS)

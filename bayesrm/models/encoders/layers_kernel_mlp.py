@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from bayesrm.models.encoders.kernel import MOST_FEATURES
-from bayesrm.models.encoders.layers_kernel import process
+from bayesrm.models.encoders.layers_kernel import LayersKernel, process
 from bayesrm.models.encoders.layers_mlp import HIDDEN, BesideLayersAndNetwork, Network
 from bayesrm.utils.checked import Count, checked
 
@@ -37,7 +37,6 @@ class LayersKernelMLP(BesideLayersAndNetwork):
     """
 
     name: ClassVar[str] = "layers+kernel+mlp"
-    without_network: ClassVar[str] = "layers+kernel"
 
     @checked
     def __init__(
@@ -57,3 +56,7 @@ class LayersKernelMLP(BesideLayersAndNetwork):
     def settings(self) -> dict[str, Any]:
         """Shape of the kernel, the most features of it, and the network's hidden layers."""
         return {"shape": self.shape, "features": self.most, "network": list(self.network.hidden)}
+
+    def without_network(self) -> LayersKernel:
+        """Linear in every block of the embedding, and the process."""
+        return LayersKernel(self.dim, self.shape, self.most, self.inputs, self.input_blocks)

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.encoders.base import Encoder
-from bayesrm.models.encoders.layers import MOST_LEADING, leading_spectra, preparation_key, spectrum_of
+from bayesrm.models.encoders.layers import MOST_LEADING, Layers, leading_spectra, preparation_key, spectrum_of
 from bayesrm.models.encoders.side_by_side import BesideLayers, SideBySide
 from bayesrm.models.spectrum import NOTHING, SPECTRUM_ROWS, within_prompt_covariance
 from bayesrm.types import ResponsePool
@@ -55,7 +55,9 @@ class Network(nn.Module):
     def __init__(self, dim: int, hidden: Sequence[int]) -> None:
         super().__init__()
         if not hidden:
-            raise InvalidInputError("expected the sizes of hidden layers, got none: for no network, use 'layers'")
+            raise InvalidInputError(
+                "expected the sizes of hidden layers, got none: for no network, use 'layers' or 'layers+kernel'"
+            )
         self.hidden = tuple(hidden)
         self.register_buffer("directions", torch.zeros((dim, INPUTS)))
         for at, (inputs, outputs) in enumerate(zip((INPUTS, *hidden[:-1]), hidden, strict=True)):
@@ -104,8 +106,9 @@ def hidden_features(
 class BesideLayersAndNetwork(BesideLayers):
     """A sum of rewards of which one is a network's, which :mod:`bayesrm.inference.fitting.network_beside` trains."""
 
-    without_network: ClassVar[str]
-    """The encoder that has all but the network."""
+    def without_network(self) -> Encoder:
+        """An encoder that has all but the network, with the same settings; it knows no pool yet."""
+        raise NotImplementedError
 
     @property
     def network(self) -> Network:
@@ -137,7 +140,6 @@ class LayersMLP(BesideLayersAndNetwork):
     """
 
     name: ClassVar[str] = "layers+mlp"
-    without_network: ClassVar[str] = "layers"
 
     @checked
     def __init__(
@@ -154,6 +156,10 @@ class LayersMLP(BesideLayersAndNetwork):
         """The network's hidden layers."""
         return {"network": list(self.network.hidden)}
 
+    def without_network(self) -> Layers:
+        """Linear in every block of the embedding."""
+        return Layers(self.dim, self.inputs, self.input_blocks)
+
 
 def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "embedding input"]:
     """Those of each block along which responses to a prompt differ most, as many of each, block after block.
@@ -164,18 +170,20 @@ def _leading_directions(pool: ResponsePool, encoder: Encoder) -> Float[Tensor, "
     """
     blocks = list(encoder.input_blocks.values())
     some = np.unique(np.linspace(0, len(blocks) - 1, INPUTS).round().astype(int)).tolist()
-    spectra = leading_spectra(pool, encoder)
+    known = leading_spectra(pool, encoder)
+    spectra = [known[block] for block in some] if known else []
     if max((float(eigenvalues[0]) for eigenvalues, _ in spectra), default=0.0) <= NOTHING:
         # As with one response a prompt, comparisons can only be across prompts.
         one = ResponsePool(_some_rows(pool), np.zeros(min(len(pool), SPECTRUM_ROWS), np.int64))
-        covariances = within_prompt_covariance(one, encoder.prepare, blocks, encoder.device)
+        columns = [blocks[block] for block in some]
+        covariances = within_prompt_covariance(one, encoder.prepare, columns, encoder.device)
         spectra = [spectrum_of(covariance) for covariance in covariances]
     placed, total = torch.zeros((encoder.dim, INPUTS), dtype=torch.float64), 0.0
     if not spectra:  # responses that are all alike
         return placed.float()
     most = INPUTS // len(some)
-    for k, block in enumerate(some):
-        eigenvalues, vectors = (part[..., :most] for part in spectra[block])
+    for k, (block, spectrum) in enumerate(zip(some, spectra, strict=True)):
+        eigenvalues, vectors = (part[..., :most] for part in spectrum)
         placed[blocks[block], k * most : k * most + len(eigenvalues)] = vectors
         total += float(eigenvalues.sum())
     return (placed * (SPREAD / math.sqrt(total))).float()
