@@ -34,6 +34,7 @@ from bayesrm.inference.fitting.held_out import (
 )
 from bayesrm.inference.fitting.linear_part import linear_reward
 from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
 from bayesrm.inference.fitting.training import (
@@ -243,21 +244,28 @@ class Networks:
     ) -> tuple[float, HeldOut]:
         """The smallest prior scale of the network's features that is as good as the best, and what it says of labels.
 
-        Scales of other blocks are known, and ``choices`` are in rising order.
+        Scales of other blocks are known, and ``choices`` are in rising order: the search ends where they get worse.
         """
-        at, device, folds = model.blocks[MLP], data.outcome.device, self._folds
-        log_prob = torch.zeros((len(choices), len(data.outcome)), dtype=torch.float64, device=device)
+        tried: list[tuple[float, HeldOut]] = []
+        near: list[Mode | None] = [None] * FOLDS
+        for choice in choices:
+            model.prior_scale = scales | {MLP: choice}
+            tried.append((choice, self._with_networks(model, data, near)))
+            if len(tried) > 1 and tried[-1][1].total < tried[-2][1].total:
+                break
+        best = max((held_out for _, held_out in tried), key=lambda held_out: held_out.total)
+        return next(each for each in tried if not best.better_than(each[1], 1.0))
+
+    def _with_networks(self, model: RewardModel, data: LabelledDifferences, near: list[Mode | None]) -> HeldOut:
+        """What sums with networks that have not seen a fold each make of its labels; ``near`` is where modes may be."""
+        precision, log_prob = model.prior_sd().to(data.outcome.device).pow(-2), torch.zeros_like(data.outcome)
         for k in range(FOLDS):
             features = data.difference.clone()
-            features[:, at] = self._differences(k)
-            own, near = replace(data, difference=features, responses=None), None
-            for row, choice in zip(log_prob, choices, strict=True):
-                model.prior_scale = scales | {MLP: choice}
-                near = mode_without(k, folds, model, own, model.prior_sd().to(device).pow(-2), near)
-                row[folds.unseen(k)] = log_prob_of_fold(k, folds, model, own, near)
-        tried = [folds.held_out(row) for row in log_prob]
-        best = max(tried, key=lambda held_out: held_out.total)
-        return next(each for each in zip(choices, tried, strict=True) if not best.better_than(each[1], 1.0))
+            features[:, model.blocks[MLP]] = self._differences(k)
+            own = replace(data, difference=features, responses=None)
+            mode = near[k] = mode_without(k, self._folds, model, own, precision, near[k])
+            log_prob[self._folds.unseen(k)] = log_prob_of_fold(k, self._folds, model, own, mode)
+        return self._folds.held_out(log_prob)
 
     def _differences(self, network: int) -> Float[Tensor, "comparison feature"]:
         """Those of a network's features between the responses of each comparison, float64."""
