@@ -60,7 +60,7 @@ def _finding(pool: brm.ResponsePool, encoder: str, power: int, inference: str = 
             "not linear in the embedding: .* beside the layers, and the reward has a process and a network",
         ),
         ("layers+kernel", 1, "good", "will do: .*, and the reward hardly needs the process that it has"),
-        ("layers+mlp", 1, "good", "^200 labels bring -.* where the reward has a network; that says nothing of a"),
+        ("layers+mlp", 1, "good", "^200 labels bring -.* where the reward has a network; of the network"),
     ],
 )
 def test_what_is_said(pool, encoder, power, status, said):

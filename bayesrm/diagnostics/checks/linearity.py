@@ -19,7 +19,7 @@ CLEARLY = 3.0
 """Nats: odds of 20 to 1."""
 OF_LAYERS = (RECOMMENDED_ENCODER, WITH_A_KERNEL, WITH_A_NETWORK, WITH_BOTH)
 OF_NETWORKS = (
-    "that says nothing of a network, which encoder='auto' keeps where held-out labels speak for it clearly"
+    "of the network that says nothing; encoder='auto' keeps one where held-out labels clearly speak for it"
 )
 
 
