@@ -328,11 +328,35 @@ def test_auto_asks_for_no_network_with_few_labels_and_takes_it_beside_a_process_
     assert asked == []
     monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: 1.0)
     assert chosen(1000) == "layers+kernel+mlp"
-    assert asked == [1000]
+    assert asked == [1000] * shape.SPLITS
     monkeypatch.setattr(shape, "CLEARLY", 1e4)
     assert chosen(1000) == "layers+kernel"
     monkeypatch.setattr(shape, "log_bayes_factor", lambda *_: -1.0)
     assert chosen(1000) == "layers"
+
+
+def test_auto_does_not_take_the_luck_of_one_split_for_a_network(world, monkeypatch):
+    pool, golden = world
+    asked = []
+
+    class LuckyOnce(network_beside.Networks):
+        def __init__(self, *arguments):
+            asked.append(arguments[4])
+            super().__init__(*arguments)
+            self.helped = True
+
+        def beside(self, *arguments):
+            found, lucky = super().beside(*arguments), len(asked) == 1
+            linear = self.held_out(arguments[0]).log_prob
+            return replace(found, held_out=HeldOut(linear + (14.0 if lucky else 0.0) / len(linear)))
+
+    monkeypatch.setattr(shape, "Networks", LuckyOnce)
+    labels = _labels(pool, golden["straight"], 300)
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers"
+    assert len(set(asked)) == shape.SPLITS
+    monkeypatch.setattr(shape, "SPLITS", 1)
+    asked.clear()
+    assert brm.fit(brm.RewardModel(pool, "auto"), pool, labels).model.encoder.name == "layers+mlp"
 
 
 def test_auto_leaves_a_network_that_is_of_no_use_beside_a_process(world, monkeypatch):

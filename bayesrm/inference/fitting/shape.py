@@ -8,9 +8,14 @@ learnt from have to be predicted clearly better with it than without. Beside a p
 
 from __future__ import annotations
 
-from bayesrm.inference.fitting.held_out import HeldOut
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bayesrm import rng
 from bayesrm.inference.fitting.linear_part import linear_reward
-from bayesrm.inference.fitting.network_beside import Networks
+from bayesrm.inference.fitting.network_beside import NetworkBeside, Networks
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
@@ -24,8 +29,10 @@ ENOUGH = 0.5
 """Nats that labels have to bring for a process. With less it was as often taken in vain as in time, see
 studies/README.md."""
 CLEARLY, ERRORS = 5.0, 1.5
-"""Nats, and standard errors over answers, by which held-out answers have to be predicted better with a network. They
-are the most of many steps, so that luck alone often brings two to four."""
+"""Nats, and standard errors over answers, by which held-out answers have to be predicted better with a network."""
+SPLITS, WORTH_ASKING_AGAIN = 3, 1.0
+"""How often prompts are split in folds, and the nats that the first split has to bring for the others to be asked. What
+one brings is the most of many steps: it was 6 nats in a campaign of AlpacaEval where three more brought 1."""
 FEWEST_FOR_A_NETWORK = 300
 """Answers. With 200 of AlpacaEval's, held-out ones spoke for a network in five campaigns of forty, and it ranked
 worse."""
@@ -54,26 +61,50 @@ def choose_shape(linear: Trained, pool: ResponsePool, preferences: Preferences, 
         without = linear_reward(_another(linear, WITH_A_KERNEL, pool), pool, preferences, linear.beta.device)
     if linear.answers < FEWEST_FOR_A_NETWORK or model.training_name == "paper":
         return without
-    with_a_network = _another(linear, WITH_A_NETWORK, pool)
-    assert isinstance(with_a_network.encoder, BesideLayersAndNetwork)
-    networks = Networks(linear, with_a_network.encoder, pool, preferences, seed)
-    if not networks.helped:
-        return without
-    alone = networks.beside(linear, with_a_network)
-    if not _is_clearly_better(alone.held_out, networks.held_out(linear)):
+    network = _needed_network(linear, pool, preferences, seed)
+    if network is None:
         return without
     if without is linear:
-        return alone.trained
-    both = networks.beside(without, _another(linear, WITH_BOTH, pool))
-    return both.trained if both.held_out.total > networks.held_out(without).total else without
+        return network.alone.trained
+    both = network.networks.beside(without, _another(linear, WITH_BOTH, pool))
+    return both.trained if both.held_out.total > network.networks.held_out(without).total else without
+
+
+@dataclass(frozen=True)
+class _Network:
+    """Networks, that of all labels beside the linear reward, and what each held-out answer gains by it, in nats."""
+
+    networks: Networks
+    alone: NetworkBeside
+    gain: Float[Tensor, "answer"]
+
+
+def _network(linear: Trained, pool: ResponsePool, preferences: Preferences, seed: int) -> _Network | None:
+    """None where training was stopped at once."""
+    model = _another(linear, WITH_A_NETWORK, pool)
+    assert isinstance(model.encoder, BesideLayersAndNetwork)
+    networks = Networks(linear, model.encoder, pool, preferences, seed)
+    if not networks.helped:
+        return None
+    alone, before = networks.beside(linear, model), networks.held_out(linear)
+    return _Network(networks, alone, alone.held_out.log_prob - before.log_prob)
+
+
+def _needed_network(linear: Trained, pool: ResponsePool, preferences: Preferences, seed: int) -> _Network | None:
+    """The network beside the linear reward, where it clearly predicts held-out labels better; else none.
+
+    Where it may, others are trained with other folds and from other weights, and what they gain on average decides.
+    """
+    first = _network(linear, pool, preferences, seed)
+    if first is None or float(first.gain.sum()) < WORTH_ASKING_AGAIN:
+        return None
+    others = (_network(linear, pool, preferences, rng.child(seed, "split", k)) for k in range(1, SPLITS))
+    gain = (first.gain + sum(other.gain for other in others if other is not None)) / SPLITS
+    total, error = float(gain.sum()), float(gain.std()) * len(gain) ** 0.5
+    return first if total > max(CLEARLY, ERRORS * error) else None
 
 
 def _another(linear: Trained, encoder: str, pool: ResponsePool) -> RewardModel:
     model = linear.model.with_encoder(encoder).to(linear.beta.device)
     model.encoder.fit_pool(pool)
     return model
-
-
-def _is_clearly_better(with_a_network: HeldOut, linear: HeldOut) -> bool:
-    """Whether held-out labels are predicted clearly better with a network than by the linear reward alone."""
-    return with_a_network.total > linear.total + CLEARLY and with_a_network.better_than(linear, ERRORS)
