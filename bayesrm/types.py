@@ -560,7 +560,7 @@ def as_index(values: ArrayLike, name: str) -> Int64[np.ndarray, "pair"]:
         raise InvalidInputError(
             f"expected {name} to be a one-dimensional array of indices, got shape {index.shape}"
         )
-    if index.size and index.dtype.kind not in "iu":
+    if index.dtype.kind not in "iu" and (index.size or index.dtype.kind in "mM"):  # an empty list is of floats
         raise InvalidInputError(f"expected {name} to be integers (indices into the pool), got {index.dtype}")
     if index.size and index.min() < 0:
         raise InvalidInputError(f"expected {name} to be indices of at least 0, got {index.min()}")

@@ -140,6 +140,12 @@ def test_comparisons_take_integers_of_any_kind(kind):
     assert len(brm.Comparisons([], [])) == 0
 
 
+def test_no_dates_are_no_indices():
+    assert len(types.as_index([], "first")) == 0
+    with pytest.raises(InvalidInputError, match=r"expected first to be integers .* got datetime64"):
+        types.as_index(np.array([], "datetime64[s]"), "first")
+
+
 def test_comparisons_outside_the_pool():
     pool = brm.ResponsePool(EMBEDDINGS, PROMPT)
     types.require_within(brm.Comparisons([0, 3], [3, 1]), pool)
