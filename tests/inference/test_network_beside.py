@@ -126,6 +126,7 @@ def test_networks_start_as_linear_rewards_that_have_not_seen_a_fold(world):
         those = np.flatnonzero((fold != k).numpy())
         model = brm.RewardModel(pool, "layers", prior_scale=linear.model.prior_scale)
         alone = brm.fit(model, pool, labels[those])
+        torch.testing.assert_close(alone.location, networks._modes[k].beta, atol=1e-6, rtol=1e-6)
         held_out = linear.data.difference[fold == k]
         sign = 2 * linear.data.outcome[fold == k] - 1
         torch.testing.assert_close(

@@ -176,7 +176,11 @@ class _Pooled(nn.Module):
         (_Flat(), r"maps \(response, 6\) to \(response, feature\), got \(2,\)"),
         (_Pooled(), r"got \(1, 6\) from an input of shape \(2, 6\)"),
         (nn.Linear(5, 3), r"maps \(response, 6\)"),
-        ("cnn", "unknown encoder 'cnn': there are kernel, layers, layers\\+kernel, layers\\+kernel\\+mlp"),
+        (
+            "cnn",
+            r"unknown encoder 'cnn': there are kernel, layers, layers\+kernel, layers\+kernel\+mlp, layers\+mlp, "
+            "linear, mlp",
+        ),
     ],
     ids=["flat", "pooled", "another dimension", "unknown"],
 )
