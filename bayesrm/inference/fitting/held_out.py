@@ -88,8 +88,12 @@ class HeldOut:
 
     def better_than(self, other: HeldOut, errors: float) -> bool:
         """Whether answers are predicted better, by more than some standard errors of the difference over answers."""
-        gained = self.log_prob - other.log_prob
-        return bool(gained.sum() > errors * gained.std() * len(gained) ** 0.5)
+        return beyond_error(self.log_prob - other.log_prob, errors)
+
+
+def beyond_error(gained: Float[Tensor, "answer"], errors: float) -> bool:
+    """Whether what answers gain adds up to more than some standard errors of that sum over answers."""
+    return bool(gained.sum() > errors * gained.std() * len(gained) ** 0.5)
 
 
 def mode_without(

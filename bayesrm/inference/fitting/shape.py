@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm import rng
+from bayesrm.inference.fitting.held_out import beyond_error
 from bayesrm.inference.fitting.linear_part import linear_reward
 from bayesrm.inference.fitting.network_beside import NetworkBeside, Networks
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
@@ -100,8 +101,7 @@ def _needed_network(linear: Trained, pool: ResponsePool, preferences: Preference
         return None
     others = (_network(linear, pool, preferences, rng.child(seed, "split", k)) for k in range(1, SPLITS))
     gain = (first.gain + sum(other.gain for other in others if other is not None)) / SPLITS
-    total, error = float(gain.sum()), float(gain.std()) * len(gain) ** 0.5
-    return first if total > max(CLEARLY, ERRORS * error) else None
+    return first if float(gain.sum()) > CLEARLY and beyond_error(gain, ERRORS) else None
 
 
 def _another(linear: Trained, encoder: str, pool: ResponsePool) -> RewardModel:
