@@ -25,7 +25,7 @@ import bayesrm as brm
 from bayesrm.diagnostics.coverage import coverage, golden_pit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from layers import SIMULATED, annotator, replaced, temperature, world
+from layers import GOLDEN, REWARDS, annotator, temperature, world
 
 ANSWERS = 5
 """People who answer each repeated pair."""
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--labels", type=int, nargs="+", default=[40, 160, 320])
     parser.add_argument("--repeated", type=int, nargs="+", default=[0, 40])
-    parser.add_argument("--rewards", choices=["golden", "curved", "folded", "crossed"], default="golden")
+    parser.add_argument("--rewards", choices=REWARDS, default=GOLDEN)
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -58,20 +58,15 @@ def main() -> None:
     found = {tuple(kept["key"]): kept["row"] for kept in map(json.loads, lines)}
     for name in options.pools:
         folder = Path(name)
-        parts, simulated = world(folder, "all", True), options.rewards != "golden"
-        (pool, golden), (test, test_golden) = replaced(parts, options.rewards) if simulated else parts
-        slope = SIMULATED if simulated else temperature(folder)
+        (pool, golden), (test, test_golden) = world(folder, "all", True, options.rewards)
+        slope = temperature(folder, options.rewards)
         for repeated in options.repeated:
             for labels in options.labels:
                 rows, encoders = [], []
                 for seed in range(options.seeds):
                     key = (folder.name, options.rewards, repeated, labels, seed)
                     if key not in found:
-                        people = (
-                            brm.GoldenAnnotator(golden, slope, seed)
-                            if simulated
-                            else annotator(folder, golden, seed)
-                        )
+                        people = annotator(folder, golden, seed, options.rewards)
                         prefs = answers(people, pool, labels, repeated, seed)
                         posterior = brm.fit(brm.RewardModel(pool, encoder="auto"), pool, prefs)
                         pit, prompt = golden_pit(posterior, test, test_golden, slope)

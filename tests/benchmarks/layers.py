@@ -51,6 +51,8 @@ VARIANTS = {
 }
 """Name → layers, whether there are covariates, encoder."""
 SYNTHETIC = Path("synthetic")
+GOLDEN = "golden"
+REWARDS = (GOLDEN, "curved", "folded", "crossed")
 SIMULATED = 2.0
 """The slope of simulated answers in golden rewards."""
 MEASURED = ("one_minus_spearman", "one_minus_spearman_given_length", "log_loss")
@@ -87,8 +89,12 @@ def synthetic() -> list[tuple[brm.ResponsePool, np.ndarray]]:
     return made
 
 
-def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.ResponsePool, np.ndarray]]:
-    """The pool to choose from and the one to test on, as a variant sees them, each with golden rewards."""
+def world(
+    folder: Path, layers: str, covariates: bool, rewards: str = GOLDEN
+) -> list[tuple[brm.ResponsePool, np.ndarray]]:
+    """The pool to choose from and the one to test on, as a variant sees them, each with golden rewards or others."""
+    if rewards != GOLDEN:
+        return _replaced(world(folder, layers, covariates), rewards)
     if folder == SYNTHETIC:
         if layers == "last" or not covariates:
             raise SystemExit(
@@ -99,7 +105,7 @@ def world(folder: Path, layers: str, covariates: bool) -> list[tuple[brm.Respons
     return [(read(part, layers, covariates), np.asarray(brm.load_golden(part))) for part in parts]
 
 
-def replaced(
+def _replaced(
     parts: list[tuple[brm.ResponsePool, np.ndarray]], rewards: str
 ) -> list[tuple[brm.ResponsePool, np.ndarray]]:
     """Other golden rewards, of the directions of the middle block in which responses to a prompt differ most.
@@ -133,14 +139,14 @@ def recorded(folder: Path) -> bool:
     return (folder / "pool" / VOTES).exists()
 
 
-def temperature(folder: Path) -> float:
+def temperature(folder: Path, rewards: str = GOLDEN) -> float:
     """The slope of answers in golden rewards: 1 where they are recorded votes, 2 where they are simulated."""
-    return 1.0 if recorded(folder) else SIMULATED
+    return 1.0 if rewards == GOLDEN and recorded(folder) else SIMULATED
 
 
-def annotator(folder: Path, golden: np.ndarray, seed: int) -> brm.Annotator:
+def annotator(folder: Path, golden: np.ndarray, seed: int, rewards: str = GOLDEN) -> brm.Annotator:
     """Who answers: the people whose votes were recorded, else one who follows golden rewards."""
-    if recorded(folder):
+    if rewards == GOLDEN and recorded(folder):
         return brm.ReplayAnnotator(brm.load_votes(folder / "pool"), seed)
     return brm.GoldenAnnotator(golden, SIMULATED, seed)
 
@@ -171,15 +177,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--labels", type=int, nargs="+", default=[20, 40, 80, 160, 320, 640])
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--rewards", choices=["golden", "curved", "folded", "crossed"], default="golden")
+    parser.add_argument("--rewards", choices=REWARDS, default=GOLDEN)
     parser.add_argument("--once", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--out", type=Path, help="a line of JSON for each fit; what is there is not fitted again")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    simulated = options.rewards != "golden"
-    slope = SIMULATED if simulated else temperature(options.folder)
-    if options.folder != SYNTHETIC and not simulated:
+    slope = temperature(options.folder, options.rewards)
+    if options.folder != SYNTHETIC and options.rewards == GOLDEN:
         tested = options.folder / "test"
         alone = brm.baselines(read(tested, "last", False), brm.load_golden(tested))["log_characters"]
         print(f"length alone: 1−S {alone['one_minus_spearman']:.3f}", flush=True)
@@ -189,16 +194,12 @@ def main() -> None:
         found[kept["variant"], kept["labels"]][kept["seed"]] = kept["row"]
     for variant in options.variants:
         layers, covariates, encoder = VARIANTS[variant]
-        parts = world(options.folder, layers, covariates)
-        (pool, golden), (test, test_golden) = replaced(parts, options.rewards) if simulated else parts
+        (pool, golden), (test, test_golden) = world(options.folder, layers, covariates, options.rewards)
         for seed in range(options.seeds):
             asked = brm.candidates(pool, prompts=None, size=max(options.labels), seed=seed)
             if options.once:
                 asked = one_a_prompt(pool, seed)
-            told = (
-                brm.GoldenAnnotator(golden, slope, seed) if simulated else annotator(options.folder, golden, seed)
-            )
-            labels = told.label(asked)
+            labels = annotator(options.folder, golden, seed, options.rewards).label(asked)
             for count in options.labels:
                 if seed in found[variant, count]:
                     continue
