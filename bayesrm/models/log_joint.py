@@ -118,25 +118,37 @@ class LogJoint:
         nu, beta = self.split(x)
         return self._value(self.data.difference @ beta, beta, self.nuisance.at(nu))
 
+    def gradient(self, x: Float[Tensor, "latent"]) -> Float[Tensor, "latent"]:
+        """∇f, without the cost of :meth:`curvature`."""
+        nu, beta = self.split(x)
+        values = self.nuisance.values(nu)
+        data, (location, precision) = self.data, self.prior(values)
+        score, _ = self.likelihood.given(values, data.context).derivatives(data.difference @ beta, data.outcome)
+        along = data.difference.T @ (data.weight * score) - precision * (beta - location)
+        if self.nuisance.size == 0:
+            return along
+        with torch.inference_mode(False), torch.enable_grad():
+            nu, beta = (part.clone().requires_grad_(True) for part in self.split(x.detach()))
+            logit = (data.difference @ beta).detach()
+            (slope,) = torch.autograd.grad(self._value(logit, beta, self.nuisance.at(nu)), nu)
+        return torch.cat([slope, along])
+
     def curvature(
         self, x: Float[Tensor, "latent"]
     ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
         """The gradient of f, and its negative Hessian Λ."""
         nu, beta = self.split(x)
         values = self.nuisance.values(nu)
-        data, (location, precision) = self.data, self.prior(values)
+        data, (_, precision) = self.data, self.prior(values)
         likelihood = self.likelihood.given(values, data.context)
-        logit = data.difference @ beta
-        score, _ = likelihood.derivatives(logit, data.outcome)
-        gradient = data.difference.T @ (data.weight * score) - precision * (beta - location)
-        information = likelihood.information(data.difference, logit, data.outcome, data.weight)
+        information = likelihood.information(data.difference, data.difference @ beta, data.outcome, data.weight)
         information.diagonal().add_(precision)
-        return (gradient, information) if self.nuisance.size == 0 else self._bordered(x, gradient, information)
+        return self.gradient(x), information if self.nuisance.size == 0 else self._bordered(x, information)
 
     def _bordered(
-        self, x: Float[Tensor, "latent"], gradient: Float[Tensor, "feature"], information: Float[Tensor, "_ _"]
-    ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
-        """Gradient and information in β with those of the nuisance parameters put before them."""
+        self, x: Float[Tensor, "latent"], information: Float[Tensor, "feature feature"]
+    ) -> Float[Tensor, "latent latent"]:
+        """The information in β with that of the nuisance parameters put before it."""
         q, z = self.nuisance.size, self.data.difference
         bordered = x.new_empty((len(x), len(x)))
         bordered[q:, q:] = information
@@ -150,7 +162,7 @@ class LogJoint:
                 )
                 bordered[j, q:] = bordered[q:, j] = -(z.T @ by_logit + by_beta)
                 bordered[j, :q] = -by_nu
-        return torch.cat([slope.detach(), gradient]), bordered
+        return bordered
 
     def _log_likelihood(self, logit: Float[Tensor, "comparison"], values: Values) -> Float[Tensor, ""]:
         likelihood = self.likelihood.given(values, self.data.context)

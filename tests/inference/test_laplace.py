@@ -126,6 +126,22 @@ def test_newton_from_a_far_start_finds_the_same_mode(world):
     torch.testing.assert_close(mode.beta, posterior.location, rtol=1e-8, atol=1e-8)
 
 
+def test_a_mode_near_by_takes_two_factors(world, monkeypatch):
+    posterior = _fit(world, 1.0)
+    data = labelled_differences(posterior.model, world.pool, world.preferences, CPU)
+    joint = posterior.model.log_joint(data, posterior.prior_precision)
+    factors = []
+    factor = newton._ascent_factor
+    monkeypatch.setattr(newton, "_ascent_factor", lambda matrix: factors.append(matrix) or factor(matrix))
+    near = newton.maximise(joint, posterior.location * 1.01)
+    assert len(factors) == 2
+    torch.testing.assert_close(near.beta, posterior.location, rtol=0, atol=1e-10)
+    torch.testing.assert_close(factors[-1], joint.curvature(near.beta)[1], rtol=0, atol=0)
+    there = newton.maximise(joint, near.beta)
+    assert len(factors) == 3, "at the mode already: only its own"
+    assert torch.equal(there.beta, near.beta)
+
+
 def test_newton_leaves_a_saddle_for_a_mode():
     """Answers that contradict each other, one of them taken for a flip: two modes, and a minimum between them."""
     data = LabelledDifferences(

@@ -241,8 +241,9 @@ def test_no_label_of_a_fold_reaches_what_is_said_of_it(world, monkeypatch):
     unseen = networks._folds.unseen(fold)
     changed, second = told(np.where(unseen.numpy(), 1 - labels.outcome, labels.outcome))
     for one, other in zip(networks._weights, changed._weights, strict=True):
-        assert torch.equal(one[fold], other[fold])
-        assert not torch.equal(one[-1], other[-1])
+        # Searches for a mode begin where all labels put it, and end within 1e-9 sd of it.
+        torch.testing.assert_close(one[fold], other[fold], atol=1e-5, rtol=0)
+        assert not torch.allclose(one[-1], other[-1], atol=1e-3, rtol=0)
     for one, other in zip(first, second, strict=True):
         either = one.log_prob[unseen].exp() + other.log_prob[unseen].exp()
         torch.testing.assert_close(either, torch.ones_like(either), atol=1e-6, rtol=0)
@@ -346,8 +347,8 @@ def test_auto_does_not_take_the_luck_of_one_split_for_a_network(world, monkeypat
             super().__init__(*arguments)
             self.helped = True
 
-        def beside(self, *arguments):
-            found, lucky = super().beside(*arguments), len(asked) == 1
+        def beside(self, *arguments, **choices):
+            found, lucky = super().beside(*arguments, **choices), len(asked) == 1
             linear = self.held_out(arguments[0]).log_prob
             return replace(found, held_out=HeldOut(linear + (14.0 if lucky else 0.0) / len(linear)))
 

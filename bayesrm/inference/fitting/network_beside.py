@@ -16,6 +16,7 @@ al. 1984).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -72,10 +73,13 @@ class NetworkBeside:
         The sum of both, with its prior scales.
     held_out
         What it makes of held-out labels.
+    multiple
+        Its prior scale, over the usual one.
     """
 
     trained: Trained
     held_out: HeldOut
+    multiple: float
 
 
 def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Preferences, seed: int) -> Trained:
@@ -176,7 +180,13 @@ class Networks:
         before, after = self._train()
         self.helped = after.total > before.total
 
-    def beside(self, without: Trained, model: RewardModel, scale: float | None = None) -> NetworkBeside:
+    def beside(
+        self,
+        without: Trained,
+        model: RewardModel,
+        scale: float | None = None,
+        multiples: Sequence[float] = MULTIPLES,
+    ) -> NetworkBeside:
         """The network that has seen all labels beside a reward.
 
         Parameters
@@ -187,18 +197,20 @@ class Networks:
             The sum, which knows the pool and gets the network and its prior scales.
         scale
             The prior scale of the network's features, where it is given.
+        multiples
+            Of the usual prior scale, to choose among where it is not: in rising order.
         """
         pool, device = self._pool, self._beta.device
         _encoder(model).network.set_weights([part[-1] for part in self._weights])
         data = labelled_differences(model, pool, self._preferences, device)
         usual = _usual_scale(data.difference[:, model.blocks[MLP]], self._b[-1])
-        choices = [usual * multiple for multiple in MULTIPLES] if scale is None else [scale]
+        choices = [usual * multiple for multiple in multiples] if scale is None else [scale]
         scales = _scales(without, pool)
         choice, held_out = self._choose_scale(model, scales, choices, data)
         model.prior_scale = scales | {MLP: choice}
         beta = torch.zeros(model.features, dtype=torch.float64, device=device)
         trained = Trained(model, beta, self._start.nuisance, data, [])
-        return NetworkBeside(trained, held_out)
+        return NetworkBeside(trained, held_out, choice / usual)
 
     def held_out(self, reward: Trained) -> HeldOut:
         """What a reward without a network makes of the labels that were held out."""
