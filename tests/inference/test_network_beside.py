@@ -19,6 +19,7 @@ from bayesrm.inference.fitting import network_beside, shape
 from bayesrm.inference.fitting.held_out import Folds, HeldOut, modes_without, predicted
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.training import FOLDS
+from bayesrm.inference.nuts import Nuts
 from bayesrm.models.encoders.layers_kernel import LayersKernel
 from bayesrm.models.encoders.layers_kernel_mlp import LayersKernelMLP
 from bayesrm.models.encoders.layers_mlp import INPUTS, SPREAD, LayersMLP
@@ -209,6 +210,25 @@ def test_with_few_labels_there_is_no_network(world):
         np.testing.assert_allclose(both.reward(pool)[0], linear.reward(pool)[0], atol=1e-6)
         assert both.log_evidence == pytest.approx(linear.log_evidence, abs=1e-6)
         assert not both.learns_features
+
+
+def test_laplace_on_features_of_a_network_agrees_with_nuts(world):
+    """Beside layers and a process: given the network, its features are like any others."""
+    pool, golden = world
+    labels = _labels(pool, golden["folded"], 1000)
+    model = brm.RewardModel(pool, LayersKernelMLP(2 * DIM, features=20, network=(64, 16), input_blocks=BLOCKS))
+    laplace, nuts = (
+        brm.fit(model, pool, labels, inference, seed=1)
+        for inference in ("laplace", Nuts(chains=2, draws=300, warmup=100))
+    )
+    of_network = laplace.model.blocks["mlp"]
+    learnt, prior_sd = laplace.location[of_network], laplace.prior_precision[of_network].rsqrt()
+    assert float((learnt / prior_sd).square().sum()) > 16, "it has learnt something"
+    asked = brm.candidates(pool, size=100, seed=9)
+    pairs = brm.Comparisons(asked.first, asked.second)
+    (m, v), (other, w) = laplace.logit_moments(pool, pairs), nuts.logit_moments(pool, pairs)
+    assert abs(float((v / w).sqrt().median()) - 1) < 0.1
+    assert float(((m - other) / w.sqrt()).abs().mean()) < 0.25
 
 
 def test_no_label_of_a_fold_reaches_what_is_said_of_it(world, monkeypatch):
