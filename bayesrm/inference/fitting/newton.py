@@ -4,8 +4,8 @@ At the mode x̂ of the log joint f with negative Hessian Λ, in dimension D,
 
     log p(y) ≈ f(x̂) + D/2 log 2π − ½ log det Λ.
 
-Everything is float64; Λ is only ever factorised. With many features that is nearly all the time it takes, so each factor
-is used for several steps, for as long as they come closer quickly (Shamanskii 1967): a mode near by takes two factors.
+Everything is float64; Λ is only ever factorised. With many features that is nearly all the time it takes, so each
+factor is used for several steps, for as long as they come closer quickly (Shamanskii 1967): a mode near by takes two.
 """
 
 from __future__ import annotations
