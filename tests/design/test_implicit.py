@@ -16,6 +16,7 @@ from bayesrm.design.candidates import sets as candidates_module
 from bayesrm.design.candidates.sets import AllPairs, CandidateSet
 from bayesrm.design.objectives import screening
 from bayesrm.design.objectives.base import Differences
+from bayesrm.design.objectives.covariance import Covariance
 from bayesrm.design.objectives.fisher_weight import fisher_weight, gaussian_bound, weight_waves
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, Screened
@@ -424,3 +425,19 @@ def test_differences_of_few_pairs_keep_the_rows_of_these(count):
     found = Differences(u, pairs)
     torch.testing.assert_close(found.along(a), (u[pairs.first] - u[pairs.second]) @ a)
     assert len(found._rows) <= max(2 * count, 30 * (2 * count >= 30))
+
+
+def test_a_covariance_is_the_inverse_of_the_information_of_what_is_in_the_batch():
+    r = np.random.default_rng(0)
+    u, v = torch.from_numpy(r.normal(size=(7, 4))), torch.from_numpy(r.normal(size=(2, 4)))
+    covariance = Covariance(u)
+    assert covariance.times(u) is u
+    assert covariance.rooted(u) is u
+    information = torch.eye(4, dtype=torch.float64)
+    for row in v:
+        a = covariance.times(row)
+        covariance.subtract(torch.outer(a, a) / (1 + row @ a))
+        information = information + torch.outer(row, row)
+        expected = torch.linalg.solve(information, u.T).T
+        torch.testing.assert_close(covariance.times(u), expected)
+        torch.testing.assert_close(covariance.rooted(u) @ covariance.rooted(u).T, expected @ u.T)

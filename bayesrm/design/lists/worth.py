@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bayesrm.design.lists.information import entries, grounded, ranking_share
 from bayesrm.design.objectives.base import InformationObjective, Objective
+from bayesrm.design.objectives.covariance import Covariance
 from bayesrm.design.objectives.linear_optimality import LinearObjective
 from bayesrm.design.objectives.screening import PairFunction
 from bayesrm.design.objectives.shares import SharesObjective
@@ -75,13 +76,12 @@ class ListWorth(ABC):
         self, whitened: Float[Tensor, "response rank"], weight: PairFunction, reward: Float[Tensor, "response"]
     ) -> None:
         self._u, self._weight, self._reward, self.device = whitened, weight, reward, whitened.device
-        self._covariance = torch.eye(whitened.shape[1], dtype=torch.float64, device=whitened.device)
-        self._grown = False
+        self._covariance = Covariance(whitened)
 
     def look_at(self, rows: Int64[Tensor, "prompt response"]) -> Prompts:
         """Prompts of as many responses each, as the batch is now."""
         u = self._u[rows]
-        return Prompts(rows, (u @ self._covariance if self._grown else u) @ u.mT, self._aim(u))
+        return Prompts(rows, self._covariance.times(u) @ u.mT, self._aim(u))
 
     def weights(self, prompts: Prompts) -> Float[Tensor, "prompt response response"]:
         """The Fisher weight of each pair; the diagonal is zero."""
@@ -118,10 +118,9 @@ class ListWorth(ABC):
         prompts, members = self.look_at(responses[None]), torch.arange(len(responses))[None, None]
         told = self.information(prompts, members) if f is None else f[None, None]
         n = _update(told, _of_lists(prompts.gram, members))[0, 0]
-        across = (self._u[responses[:-1]] - self._u[responses[-1]]) @ self._covariance
+        across = self._covariance.times(self._u[responses[:-1]] - self._u[responses[-1]])
         self._fall(n, across)
-        self._grown = True
-        self._covariance -= across.T @ n @ across
+        self._covariance.subtract(across.T @ n @ across)
 
     def _aim(self, u: Float[Tensor, "prompt response rank"]) -> Float[Tensor, "prompt response target"]:
         """What else is looked up for the responses of a prompt."""
@@ -169,7 +168,7 @@ class LinearWorth(ListWorth):
         return (f * self._aimed_at(prompts, members)).sum(dim=(-1, -2))
 
     def _aim(self, u: Float[Tensor, "prompt response rank"]) -> Float[Tensor, "prompt response target"]:
-        return u @ (self._covariance @ self._root)
+        return u @ self._covariance.times(self._root.T).T
 
     def _aimed_at(self, prompts: Prompts, members: Members) -> Information:
         """H."""

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
+from bayesrm.design.objectives.covariance import Covariance
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, PairWeight, SpreadCap, weighted_distance
 from bayesrm.models.features import difference
@@ -68,6 +69,14 @@ def batch_gains(batch: Batch, pairs: PairBlock) -> Float[Tensor, "pair"]:
     return torch.stack(gains)
 
 
+def occurring(u: Float[Tensor, "response rank"], pairs: PairBlock) -> tuple[Float[Tensor, "some rank"], PairBlock]:
+    """Only those rows that occur in the pairs, where these are few of many; and the pairs, of what is left."""
+    if 2 * len(pairs) >= len(u):
+        return u, pairs
+    used, ends = torch.unique(torch.stack([pairs.first, pairs.second]), return_inverse=True)
+    return u[used], ListedPairs(*ends)
+
+
 class Differences:
     """The differences of some pairs, of which only products with a vector are wanted.
 
@@ -80,10 +89,7 @@ class Differences:
     """
 
     def __init__(self, u: Float[Tensor, "response rank"], pairs: PairBlock) -> None:
-        self._rows, self._pairs = u, pairs
-        if 2 * len(pairs) < len(u):
-            used, ends = torch.unique(torch.stack([pairs.first, pairs.second]), return_inverse=True)
-            self._rows, self._pairs = u[used], ListedPairs(*ends)
+        self._rows, self._pairs = occurring(u, pairs)
 
     def along(self, a: Float[Tensor, "rank"]) -> Float[Tensor, "pair"]:
         """Each difference's product with a."""
@@ -231,14 +237,13 @@ class _InformationBatch(Batch):
 
     def __init__(self, objective: InformationObjective) -> None:
         self._u, self._weight, self._cap = objective.whitened, objective.weight, objective.cap
-        self._updated = False
-        self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
+        self._covariance = Covariance(self._u)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
         self._tracked_rows = Differences(self._u, self._pairs)
         self._w = self._q = torch.empty(0, dtype=torch.float64)
 
     def score(self) -> PairFunction:
-        return weighted_distance(self._rows(), self._weight, cap=self._cap)
+        return weighted_distance(self._covariance.rooted(self._u), self._weight, cap=self._cap)
 
     def gain(self, score: Tensor) -> Tensor:
         """½ log(1 + w vᵀA⁻¹v)."""
@@ -246,7 +251,8 @@ class _InformationBatch(Batch):
 
     def track(self, pairs: PairBlock) -> None:
         self._pairs, self._tracked_rows = pairs, Differences(self._u, pairs)
-        self._w, self._q = self._weight(pairs), pairs.squared_distance(self._rows())
+        u, those = occurring(self._u, pairs)
+        self._w, self._q = self._weight(pairs), those.squared_distance(self._covariance.rooted(u))
 
     @property
     def tracked(self) -> Tensor:
@@ -260,15 +266,8 @@ class _InformationBatch(Batch):
 
     def _update(self, index: int, w: float) -> None:
         v = self._u[self._pairs.first[index]] - self._u[self._pairs.second[index]]
-        self._updated = True
-        a = self._covariance @ v
+        a = self._covariance.times(v)
         c = w / (1 + w * (v @ a))
         fall = c * self._tracked_rows.along(a).square()
         self._q = (self._q - fall).clamp_(min=0.0)
-        self._covariance -= c * torch.outer(a, a)
-
-    def _rows(self) -> Float[Tensor, "response rank"]:
-        """Rows Lᵀu with L Lᵀ = A⁻¹, whose squared distances are vᵀA⁻¹v: one product for all responses."""
-        if not self._updated:
-            return self._u
-        return self._u @ cholesky_factor(self._covariance)
+        self._covariance.subtract(c * torch.outer(a, a))

@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Differences, Objective, batch_gains
+from bayesrm.design.objectives.base import Batch, Differences, Objective, batch_gains, occurring
+from bayesrm.design.objectives.covariance import Covariance
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, Screened, weighted_distance
 from bayesrm.models.features import difference
@@ -80,14 +81,14 @@ class _LinearBatch(Batch):
 
     def __init__(self, objective: LinearObjective) -> None:
         self._u, self._weight, self._root = objective.whitened, objective.weight, objective.root()
-        self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
+        self._covariance = Covariance(self._u)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
         self._tracked_rows = Differences(self._u, self._pairs)
         self._w = self._q = self._fall = torch.empty(0, dtype=torch.float64)
 
     def score(self) -> PairFunction:
-        plain = (self._u @ cholesky_factor(self._covariance)).contiguous()
-        aimed = (self._u @ (self._covariance @ self._root)).contiguous()
+        plain = self._covariance.rooted(self._u).contiguous()
+        aimed = (self._u @ self._covariance.times(self._root.T).T).contiguous()
         weight = self._weight
 
         def gain(pairs: PairBlock) -> Tensor:
@@ -99,8 +100,9 @@ class _LinearBatch(Batch):
 
     def track(self, pairs: PairBlock) -> None:
         self._pairs, self._w, self._tracked_rows = pairs, self._weight(pairs), Differences(self._u, pairs)
-        self._q = pairs.squared_distance(self._u @ cholesky_factor(self._covariance))
-        self._fall = pairs.squared_distance(self._u @ (self._covariance @ self._root))
+        u, those = occurring(self._u, pairs)
+        self._q = those.squared_distance(self._covariance.rooted(u))
+        self._fall = those.squared_distance(u @ self._covariance.times(self._root.T).T)
 
     @property
     def tracked(self) -> Tensor:
@@ -114,12 +116,12 @@ class _LinearBatch(Batch):
 
     def _update(self, index: int, w: float) -> None:
         v = self._u[self._pairs.first[index]] - self._u[self._pairs.second[index]]
-        a = self._covariance @ v
+        a = self._covariance.times(v)
         c = w / (1 + w * (v @ a))
         aimed = self._root.T @ a
         along = self._tracked_rows.along(a)
-        across = self._tracked_rows.along(self._covariance @ (self._root @ aimed))
+        across = self._tracked_rows.along(self._covariance.times(self._root @ aimed))
         change = (c * along).square() * (aimed @ aimed) - 2 * c * along * across
         self._fall = (self._fall + change).clamp_(min=0.0)
         self._q = (self._q - c * along.square()).clamp_(min=0.0)
-        self._covariance -= c * torch.outer(a, a)
+        self._covariance.subtract(c * torch.outer(a, a))

@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.design.candidates.sets import CandidateSet
-from bayesrm.design.objectives.base import Batch, Differences, Objective, batch_gains
+from bayesrm.design.objectives.base import Batch, Differences, Objective, batch_gains, occurring
+from bayesrm.design.objectives.covariance import Covariance
 from bayesrm.design.objectives.information import pair_information
 from bayesrm.design.objectives.screening import PairFunction, Screened, weighted_distance
 from bayesrm.models.features import difference
@@ -100,7 +101,7 @@ class _TargetBatch(Batch):
     def __init__(self, objective: TargetObjective) -> None:
         self._u, self._weight, self._loss = objective.whitened, objective.weight, objective.loss
         self._targets = objective.targets
-        self._covariance = torch.eye(self._u.shape[1], dtype=torch.float64, device=self._u.device)
+        self._covariance = Covariance(self._u)
         self._left = self._targets.square().sum(dim=1)
         self._pairs: PairBlock = ListedPairs(*torch.empty((2, 0), dtype=torch.int64))
         self._tracked_rows = Differences(self._u, self._pairs)
@@ -108,8 +109,8 @@ class _TargetBatch(Batch):
         self._cross = torch.empty((0, len(self._targets)), dtype=torch.float64)
 
     def score(self) -> PairFunction:
-        rows = self._u @ cholesky_factor(self._covariance)
-        aimed = self._u @ (self._covariance @ self._targets.T)
+        rows = self._covariance.rooted(self._u)
+        aimed = self._u @ self._covariance.times(self._targets).T
         left, weight = self._left, self._weight
 
         def factor(pairs: PairBlock) -> Tensor:
@@ -126,7 +127,7 @@ class _TargetBatch(Batch):
         most = self._loss.most(left)
         if most is None:
             return gain
-        paid = self._u @ _narrowed(self._covariance @ (self._targets.T * most.sqrt()))
+        paid = self._u @ _narrowed(self._covariance.times(self._targets).T * most.sqrt())
         bounded = weighted_distance(paid, weight)
         if not isinstance(bounded, Screened):
             return gain
@@ -139,8 +140,9 @@ class _TargetBatch(Batch):
 
     def track(self, pairs: PairBlock) -> None:
         self._pairs, self._w, self._tracked_rows = pairs, self._weight(pairs), Differences(self._u, pairs)
-        self._q = pairs.squared_distance(self._u @ cholesky_factor(self._covariance))
-        self._cross = difference(self._u @ (self._covariance @ self._targets.T), pairs.first, pairs.second)
+        u, those = occurring(self._u, pairs)
+        self._q = those.squared_distance(self._covariance.rooted(u))
+        self._cross = difference(u @ self._covariance.times(self._targets).T, those.first, those.second)
 
     @property
     def tracked(self) -> Tensor:
@@ -162,13 +164,13 @@ class _TargetBatch(Batch):
 
     def _update(self, index: int, w: float) -> None:
         v = self._u[self._pairs.first[index]] - self._u[self._pairs.second[index]]
-        a = self._covariance @ v
+        a = self._covariance.times(v)
         c = w / (1 + w * (v @ a))
         along, aimed = self._tracked_rows.along(a), self._targets @ a
         self._cross.addr_(along, aimed, alpha=-float(c))
         self._q = (self._q - c * along.square()).clamp_(min=0.0)
         self._left = (self._left - c * aimed.square()).clamp_(min=0.0)
-        self._covariance -= c * torch.outer(a, a)
+        self._covariance.subtract(c * torch.outer(a, a))
 
 
 def _narrowed(matrix: Float[Tensor, "rank column"]) -> Float[Tensor, "rank narrow"]:
