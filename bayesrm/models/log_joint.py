@@ -120,16 +120,12 @@ class LogJoint:
 
     def gradient(self, x: Float[Tensor, "latent"]) -> Float[Tensor, "latent"]:
         """∇f, without the cost of :meth:`curvature`."""
-        nu, beta = self.split(x)
-        values = self.nuisance.values(nu)
-        data, (location, precision) = self.data, self.prior(values)
-        score, _ = self.likelihood.given(values, data.context).derivatives(data.difference @ beta, data.outcome)
-        along = data.difference.T @ (data.weight * score) - precision * (beta - location)
+        along = self._along(x)[0]
         if self.nuisance.size == 0:
             return along
         with torch.inference_mode(False), torch.enable_grad():
             nu, beta = (part.clone().requires_grad_(True) for part in self.split(x.detach()))
-            logit = (data.difference @ beta).detach()
+            logit = (self.data.difference @ beta).detach()
             (slope,) = torch.autograd.grad(self._value(logit, beta, self.nuisance.at(nu)), nu)
         return torch.cat([slope, along])
 
@@ -137,24 +133,34 @@ class LogJoint:
         self, x: Float[Tensor, "latent"]
     ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
         """The gradient of f, and its negative Hessian Λ."""
+        gradient, likelihood, logit, precision = self._along(x)
+        information = likelihood.information(self.data.difference, logit, self.data.outcome, self.data.weight)
+        information.diagonal().add_(precision)
+        return (gradient, information) if self.nuisance.size == 0 else self._bordered(x, gradient, information)
+
+    def _along(
+        self, x: Float[Tensor, "latent"]
+    ) -> tuple[Float[Tensor, "feature"], Likelihood, Float[Tensor, "comparison"], Float[Tensor, "feature"]]:
+        """The gradient in β, and what it was computed from: the likelihood, its logits, and τ."""
         nu, beta = self.split(x)
         values = self.nuisance.values(nu)
-        data, (_, precision) = self.data, self.prior(values)
+        data, (location, precision) = self.data, self.prior(values)
         likelihood = self.likelihood.given(values, data.context)
-        information = likelihood.information(data.difference, data.difference @ beta, data.outcome, data.weight)
-        information.diagonal().add_(precision)
-        return self.gradient(x), information if self.nuisance.size == 0 else self._bordered(x, information)
+        logit = data.difference @ beta
+        score, _ = likelihood.derivatives(logit, data.outcome)
+        gradient = data.difference.T @ (data.weight * score) - precision * (beta - location)
+        return gradient, likelihood, logit, precision
 
     def _bordered(
-        self, x: Float[Tensor, "latent"], information: Float[Tensor, "feature feature"]
-    ) -> Float[Tensor, "latent latent"]:
-        """The information in β with that of the nuisance parameters put before it."""
+        self, x: Float[Tensor, "latent"], gradient: Float[Tensor, "feature"], information: Float[Tensor, "_ _"]
+    ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent latent"]]:
+        """Gradient and information in β with those of the nuisance parameters put before them."""
         q, z = self.nuisance.size, self.data.difference
-        bordered = x.new_empty((len(x), len(x)))
-        bordered[q:, q:] = information
         with torch.inference_mode(False), torch.enable_grad():
+            bordered = torch.empty((len(x), len(x)), dtype=x.dtype, device=x.device)
+            bordered[q:, q:] = information
             nu, beta = (part.clone().requires_grad_(True) for part in self.split(x.detach()))
-            logit = (z @ beta).detach().requires_grad_(True)
+            logit = (z @ beta.detach()).clone().requires_grad_(True)
             (slope,) = torch.autograd.grad(self._value(logit, beta, self.nuisance.at(nu)), nu, create_graph=True)
             for j in range(q):
                 by_logit, by_beta, by_nu = torch.autograd.grad(
@@ -162,7 +168,7 @@ class LogJoint:
                 )
                 bordered[j, q:] = bordered[q:, j] = -(z.T @ by_logit + by_beta)
                 bordered[j, :q] = -by_nu
-        return bordered
+        return torch.cat([slope.detach(), gradient]), bordered
 
     def _log_likelihood(self, logit: Float[Tensor, "comparison"], values: Values) -> Float[Tensor, ""]:
         likelihood = self.likelihood.given(values, self.data.context)

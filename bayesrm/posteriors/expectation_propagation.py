@@ -5,12 +5,13 @@ stands for every exp ℓ_p(η): the one with which the product has the mean and 
 
     p̂(η_p) ∝ Normal(η_p; μ_∖p, v_∖p) exp ℓ_p(η_p),
 
-whose moments are sums over a grid. Where few answers belong to a latent, as here, Laplace's evidence is biased towards
+whose moments are sums over a grid that spans what p̂ spans: many answers to a pair leave little of a cavity. Where few answers belong to a latent, as here, Laplace's evidence is biased towards
 small variances and this one is not (Kuss & Rasmussen 2005).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 REACH, NODES = 7.0, 65
-"""Standard deviations of the grid about the mean of a cavity, and its points."""
+"""Standard deviations of a first grid about the mean of a cavity, and the points of every grid."""
+NEGLIGIBLE = 30.0
+"""Nats below its maximum where a tilted density ends."""
+MOST_GRIDS, SAME = 8, 0.8
+"""How often a grid is narrowed, and the part of it below which it was."""
 MOST_SWEEPS, TOLERANCE, DAMPING = 40, 1e-3, 0.9
 LEAST = 1e-8
 """Precision of a site, which may be negative for likelihoods that are not log-concave."""
@@ -64,8 +69,6 @@ def propagate(
     n = len(mean)
     tau = torch.full_like(mean, 0.1) if start is None else start.precision
     nu = torch.zeros_like(mean) if start is None else start.shift
-    steps = torch.linspace(-REACH, REACH, NODES, dtype=mean.dtype, device=mean.device)
-    gauss = torch.log_softmax(-0.5 * steps.square(), dim=0)
     identity = torch.eye(n, dtype=mean.dtype, device=mean.device)
     log_evidence = -torch.inf
     for _ in range(MOST_SWEEPS):
@@ -81,8 +84,7 @@ def propagate(
         )
         cavity_variance = 1 / (1 / variance - tau).clamp(min=1e-12)
         cavity_mean = cavity_variance * ((mean + moved) / variance - nu)
-        eta = cavity_mean[:, None] + cavity_variance.sqrt()[:, None] * steps
-        tilted = gauss + log_likelihood(eta)
+        eta, tilted = _tilted(cavity_mean, cavity_variance, log_likelihood)
         log_mass = tilted.logsumexp(dim=1)
         p = (tilted - log_mass[:, None]).exp()
         tilted_mean = (p * eta).sum(dim=1)
@@ -106,3 +108,22 @@ def propagate(
             break
         tau, nu = tau + DAMPING * (next_tau - tau), nu + DAMPING * (next_nu - nu)
     return Sites(tau, nu, log_evidence)
+
+
+def _tilted(
+    mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"], log_likelihood: LogLikelihood
+) -> tuple[Float[Tensor, "pair node"], Float[Tensor, "pair node"]]:
+    """A grid for each p̂, as wide as it is, and the log masses of its points, not normalised."""
+    share = torch.linspace(0, 1, NODES, dtype=mean.dtype, device=mean.device)
+    low, high = (mean + side * REACH * variance.sqrt() for side in (-1, 1))
+    for narrowed in range(MOST_GRIDS + 1):
+        eta = low[:, None] + (high - low)[:, None] * share
+        log_density = log_likelihood(eta) - 0.5 * (eta - mean[:, None]).square() / variance[:, None]
+        held = (log_density > log_density.amax(dim=1, keepdim=True) - NEGLIGIBLE).byte()
+        first, last = held.argmax(dim=1), NODES - 1 - held.flip(1).argmax(dim=1)
+        if narrowed == MOST_GRIDS or int((last - first).min()) >= SAME * (NODES - 1):
+            break
+        ends = (first - 1).clamp(min=0), (last + 1).clamp(max=NODES - 1)
+        low, high = (eta.gather(1, end[:, None])[:, 0] for end in ends)
+    width = (eta[:, 1:2] - eta[:, :1]) / (2 * math.pi * variance[:, None]).sqrt()
+    return eta, log_density + width.log()

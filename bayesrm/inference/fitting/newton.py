@@ -27,6 +27,8 @@ TOLERANCE = 1e-10
 """The last step is where the Newton decrement, twice the objective still to be gained in nats, is below this."""
 AT_THE_MODE = 1e-22
 """A decrement at which not even a last step changes anything."""
+MANY = 50
+"""Dimensions from which a factor costs more than a gradient."""
 QUICKLY = 0.25
 """What is left of the decrement, at most, after a step with a factor that is kept."""
 ROUNDING = 1e-10
@@ -101,7 +103,7 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
         if not converged and not candidate_value > value:  # rounding, or a step to where f is not finite
             break
         x, value = candidate, candidate_value
-        if size == 1 and damping <= ROUNDING:
+        if size == 1 and damping <= ROUNDING and (converged or len(x) >= MANY):
             x, value = _more_steps(joint, x, value, factor, decrement)
         gradient, information = joint.curvature(x)
         factor, damping = _ascent_factor(information)

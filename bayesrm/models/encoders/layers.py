@@ -78,7 +78,8 @@ class BlockDirections(nn.Module):
         """Change the projections, in order; without any, the columns are left as they are."""
         kept = matrices or [torch.eye(at.stop - at.start) for at in self.columns.values()]
         for at, matrix in enumerate(kept):
-            setattr(self, f"directions_{at}", matrix.to(self.directions(at)))
+            # As a file has them: products are rounded by how a matrix lies in memory.
+            setattr(self, f"directions_{at}", matrix.to(self.directions(at)).contiguous())
 
     def forward(self, x: Float[Tensor, "response embedding"]) -> Float[Tensor, "response feature"]:
         """Project block by block."""
