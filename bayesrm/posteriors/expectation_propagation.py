@@ -5,8 +5,9 @@ stands for every exp ℓ_p(η): the one with which the product has the mean and 
 
     p̂(η_p) ∝ Normal(η_p; μ_∖p, v_∖p) exp ℓ_p(η_p),
 
-whose moments are sums over a grid that spans what p̂ spans: many answers to a pair leave little of a cavity. Where few answers belong to a latent, as here, Laplace's evidence is biased towards
-small variances and this one is not (Kuss & Rasmussen 2005).
+whose moments are sums over a grid that spans what p̂ spans: many answers to a pair leave little of a cavity. Where few
+answers belong to a latent, as here, Laplace's evidence is biased towards small variances and this one is not (Kuss &
+Rasmussen 2005).
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 PRIOR_MEAN, PRIOR_SD = 0.0, 0.7
 """Of log R, in logits."""
 SCALES = np.geomspace(0.15, 5.0, 8)
+"""Of R, in logits; where a fit has less or more, the grid goes on beyond it."""
 NEGLIGIBLE = 6.0
 """Nats below the largest, where the search on one side ends."""
 LEAST_WEIGHT = 0.005
@@ -222,18 +223,15 @@ def predictive(posterior: LastLayerPosterior) -> Predictive:
     fit = posterior.laplace
     if fit is None or not _scale_is_open(posterior) or fitted == 0:
         return Predictive(np.ones(1), (posterior,), unexplained(posterior))
-    scales = SCALES.copy()
-    start = int(np.abs(np.log(scales / fitted)).argmin())
+    scales = _scales(fitted)
+    start = int(np.flatnonzero(scales == fitted)[0])
     found: dict[int, tuple[float, LastLayerPosterior]] = {}
-    near = 0.6 < scales[start] / fitted < 1.7
-    if near:
-        scales[start] = fitted
     for side in (range(start, len(scales)), range(start - 1, -1, -1)):
         for at in side:
             if at not in found:
                 moved = fit(_with_scale(posterior, scales[at] / fitted), posterior.preferences)
                 # Evidences are all of one kind, be the posterior by another inference.
-                kept_as = posterior if near and at == start else moved
+                kept_as = posterior if at == start else moved
                 found[at] = (moved.log_evidence + _log_prior(scales[at]), kept_as)
             if found[at][0] < max(value for value, _ in found.values()) - NEGLIGIBLE:
                 break
@@ -244,6 +242,16 @@ def predictive(posterior: LastLayerPosterior) -> Predictive:
     posteriors = tuple(found[at][1] for at, keep in zip(used, kept, strict=True) if keep)
     typical = float(np.exp(weight @ np.log(scales[used][kept])))
     return Predictive(weight, posteriors, unexplained(_with_scale(posterior, typical / fitted)))
+
+
+def _scales(fitted: float) -> Float[np.ndarray, "scale"]:
+    """The grid, with the R of the fit in place of the nearest, and at least one beyond it on either side."""
+    step = float(SCALES[1] / SCALES[0])
+    below = max(0, math.ceil(math.log(SCALES[0] * step / fitted, step)))
+    above = max(0, math.ceil(math.log(fitted * step / SCALES[-1], step)))
+    grid = SCALES[0] * step ** np.arange(-below, len(SCALES) + above)
+    grid[np.abs(np.log(grid / fitted)).argmin()] = fitted
+    return grid
 
 
 def _weights(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pyro.distributions import Bernoulli
 from scipy.integrate import quad
 from scipy.special import expit, ndtr, xlogy
 
@@ -114,14 +115,27 @@ def test_any_spread_to_a_millionth_of_a_nat(sd, likelihood):
     np.testing.assert_allclose(information, exact[:, 0] - exact[:, 1], atol=1e-6)
 
 
-def test_outcomes_that_never_settle_at_certainty():
-    """An annotator who errs one time in ten leaves entropy however far apart two responses are."""
-    likelihood = Flips(0.1)
-    for sd in (0.5, 5.0, 300.0):
-        moments, pairs = _one_pair((0.0, 4.0), sd)
+class Cauchit(Likelihood):
+    """The example of a likelihood of one's own: far from settled at forty logits."""
+
+    name = "cauchit"
+
+    def distribution(self, logit):
+        return Bernoulli(probs=0.5 + logit.atan() / np.pi, validate_args=False)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "spreads"),
+    [(Flips(0.1), (0.5, 5.0, 300.0)), (Cauchit(), (0.5, 3.0, 30.0))],
+    ids=["flips", "own"],
+)
+def test_outcomes_that_never_settle_at_certainty(likelihood, spreads):
+    """An annotator who errs one time in ten leaves entropy however far apart two responses are; so do heavy tails."""
+    for sd in spreads:
+        moments, pairs = _one_pair((0.0, 4.0, 60.0), sd)
         grid = torch.linspace(-12, 12, 400_001, dtype=torch.float64)
         density = torch.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi) * 24 / 400_000
-        for k, mean in enumerate((0.0, 4.0)):
+        for k, mean in enumerate((0.0, 4.0, 60.0)):
             q = likelihood.probability(mean + sd * grid)
             entropy = torch.special.entr(q) + torch.special.entr(1 - q)
             predictive = float((density * q).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import bayesrm as brm
 from bayesrm.posteriors.predictive import Predictive
@@ -93,3 +94,20 @@ def test_many_labels_leave_nothing_of_the_scale():
     alone = Predictive(np.ones(1), (posterior,), posterior.unexplained)
     for mixed, one in zip(posterior.predictive.interval(pool, 0.9), alone.interval(pool, 0.9), strict=True):
         np.testing.assert_allclose(mixed, one, atol=0.1)
+
+
+@pytest.mark.parametrize("steep", [1.0, 10.0, 20.0])
+def test_the_scale_of_the_fit_is_among_those_that_are_averaged_over(steep):
+    """Answers nearly without noise put rewards far apart: farther than the grid reaches by itself."""
+    r = np.random.default_rng(0)
+    x = r.normal(size=(400, 20)).astype(np.float32)
+    pool = brm.ResponsePool(x, np.arange(400) // 4)
+    golden = steep * x @ r.normal(size=20) / np.sqrt(20)
+    asked = brm.candidates(pool, size=500, seed=1)
+    outcome = r.random(500) < expit(golden[asked.first] - golden[asked.second])
+    labels = brm.Preferences(asked.first, asked.second, outcome.astype(float))
+    posterior = brm.fit(brm.RewardModel(pool, "linear"), pool, labels)
+    found = posterior.predictive
+    assert any(each is posterior for each in found.posteriors)
+    low, high = found.interval(pool, 0.9)
+    assert np.mean((low < golden - golden.mean()) & (golden - golden.mean() < high)) > 0.8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
+from scipy.special import expit, log_expit, logsumexp
 
 import bayesrm as brm
 from bayesrm.errors import CapabilityError
@@ -42,6 +42,35 @@ def test_the_evidence_of_expectation_propagation_is_that_of_many_draws():
     draws = mean.numpy() + r.normal(size=(400_000, 4)) @ np.linalg.cholesky(covariance.numpy()).T
     exact = np.log(np.exp(log_likelihood(torch.from_numpy(draws.T)).sum(dim=0).numpy()).mean())
     assert propagate(mean, covariance, log_likelihood).log_evidence == pytest.approx(exact, abs=0.01)
+
+
+@pytest.mark.parametrize("sd", [1.0, 5.0, 20.0, 60.0])
+@pytest.mark.parametrize("answers", [(1, 0), (40, 0), (5, 5), (50, 50), (200, 150)])
+def test_however_many_answers_leave_however_little_of_a_wide_prior(sd, answers):
+    """A grid over the prior alone would step over what is left of it."""
+    won, lost = answers
+    x = np.linspace(-9 * sd, 9 * sd, 400_001)
+    log_density = -0.5 * (x / sd) ** 2 + won * log_expit(x) + lost * log_expit(-x)
+    exact = logsumexp(log_density) + np.log((x[1] - x[0]) / (sd * np.sqrt(2 * np.pi)))
+
+    def log_likelihood(eta):
+        return won * torch.nn.functional.logsigmoid(eta) + lost * torch.nn.functional.logsigmoid(-eta)
+
+    found = propagate(torch.zeros(1).double(), torch.full((1, 1), sd**2).double(), log_likelihood)
+    assert found.log_evidence == pytest.approx(exact, abs=0.03)
+
+
+def test_fifty_answers_a_pair_leave_intervals():
+    r = np.random.default_rng(0)
+    x = r.normal(size=(80, 50)).astype(np.float32)
+    pool = brm.ResponsePool(x, np.arange(80) // 4)
+    golden = x @ r.normal(size=50) / np.sqrt(50) + r.normal(size=80)
+    first = np.repeat(np.arange(0, 80, 4), 50)
+    outcome = (r.random(len(first)) < expit(golden[first] - golden[first + 1])).astype(float)
+    posterior = brm.fit(brm.RewardModel(pool, "linear"), pool, brm.Preferences(first, first + 1, outcome))
+    low, high = posterior.predictive_interval(pool)
+    assert np.mean((low < golden - golden.mean()) & (golden - golden.mean() < high)) > 0.7
+    assert posterior.unexplained.interval()[1] < 2, "one, and little doubt of it"
 
 
 def test_an_answer_says_as_much_whichever_response_stands_first():

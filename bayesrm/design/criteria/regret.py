@@ -4,7 +4,7 @@ b(p) is the response of highest mean reward to prompt p, i its rivals, Δ_i what
 the logit between the two, and ĥ the value of learning it, see :mod:`bayesrm.design.objectives.decisions`. The
 knowledge gradient with correlated beliefs (Frazier, Powell & Dayanik 2009) is E max_i m'_i − m_b; here stands its
 upper bound by the sum over rivals of E max(0, m'_i − m'_b), which a single serious rival makes exact. Only the 256
-rivals with the largest E max(0, r_i − r_b) under the present posterior are looked at.
+rivals are looked at for which it would be worth most to learn all of the logit: those of the largest ĥ at its variance.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ integrated over η itself,
 
 whatever the s, and for smaller s in units of s. Both are trapezoidal rules of analytic functions: the singularities of
 log σ(η) lie at ±iπ, so at h = ½ the error is of order exp(−2π²/h), far below 1e-9 nats (Trefethen & Weideman 2014).
+Functions that have not settled at ±R, as under links with heavy tails, are integrated in units of s, whatever it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bayesrm.models.likelihoods.base import Likelihood, binary_entropy
+from bayesrm.models.likelihoods.base import Likelihood, binary_entropy, gaussian_expectation
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.posteriors.base import PairLogits, RewardMoments
 from bayesrm.posteriors.pairs import PairBlock
@@ -28,7 +29,9 @@ from bayesrm.posteriors.pairs import PairBlock
 Function = Callable[[Float[Tensor, "pair"]], Float[Tensor, "pair"]]
 
 REACH = 40.0
-"""Beyond this logit every likelihood is constant to rounding."""
+"""Beyond this logit the likelihoods that come with bayesrm are constant to rounding."""
+SETTLED = 1e-9
+"""What a function that has settled may still change by beyond it."""
 SPACING = 0.5
 WIDE = 2.0
 STANDARD_REACH = 8.5
@@ -62,7 +65,10 @@ def entropy_given(likelihood: Likelihood, logit: Float[Tensor, "*batch"]) -> Flo
 def settling_expectation(
     function: Function, mean: Float[Tensor, "pair"], variance: Float[Tensor, "pair"]
 ) -> Float[Tensor, "pair"]:
-    """E g(η) for η ~ Normal(mean, variance) and a g that is constant beyond :data:`REACH` logits, for any variance."""
+    """E g(η) for η ~ Normal(mean, variance) and a bounded g, fastest if it is constant beyond :data:`REACH` logits."""
+    here, beyond = function(mean.new_tensor([-REACH, REACH, -2 * REACH, 2 * REACH])).chunk(2)
+    if not torch.allclose(here, beyond, rtol=0, atol=SETTLED):
+        return gaussian_expectation(function, mean, variance)
     sd = variance.sqrt()
     total, wide = torch.empty_like(mean), sd >= WIDE
     total[wide] = _over_logits(function, mean[wide], sd[wide])

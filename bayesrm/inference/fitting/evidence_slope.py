@@ -11,8 +11,9 @@ says how log det Λ changes as the mode moves. The slope of a block is the sum o
 With nuisance parameters ν the evidence is that of both, ∫ p(y, ν) dν, and Σ the *marginal* covariance of β: the log
 determinant of the joint curvature depends on p_j directly by Σ_jj. With the covariance of β given ν in its place the
 slope is exactly that of the evidence at ν̂, for every likelihood, and farther from what is maximised: of fifteen labels
-on seven grades by up to .08 nats instead of .02. What is left out is how the curvature for ν changes as β moves; for a
-rate of flips, which fifteen labels hardly tell, that is up to .2 nats.
+on seven grades by up to .08 nats instead of .02. What is left out is how the curvature for ν changes as β moves: for a
+rate of flips, which few labels hardly tell, .2 to 1.3 nats; several nats for ties of which there is not one. The scale
+that is found costs less than .05 nats of evidence for it.
 """
 
 from __future__ import annotations
