@@ -85,6 +85,26 @@ def test_k_tells_a_close_approximation_from_a_narrow_one():
     assert (np.abs(shift) < 4 + 4 / np.sqrt(2000) / shifted.data["shift_error"].values).all()
 
 
+def test_one_nuisance_parameter_that_is_far_off_is_named_among_many_weights_that_are_not():
+    random = np.random.default_rng(4)
+    beta, log_slope = random.standard_normal((1, 4000, 50)), random.standard_normal((1, 4000, 2))
+    tree = make_tree(
+        beta,
+        log_p=norm.logpdf(log_slope[..., 0], 0.0, 0.4) + norm.logpdf(log_slope[..., 1]),
+        log_q=norm.logpdf(log_slope).sum(axis=2),
+    )
+    slopes = xr.Dataset({"temperature": (("chain", "draw", "annotator"), np.exp(log_slope))})
+    tree["posterior"] = xr.DataTree(tree["posterior"].to_dataset().merge(slopes))
+    found = pareto_k(tree)
+    assert found.status == "note"
+    assert "close to the exact one" in found.sentence
+    assert "but not in temperature[0]: it has mean 1.6" in found.sentence
+    exact_mean, exact_sd = np.exp(0.08), np.exp(0.08) * np.sqrt(np.exp(0.16) - 1)
+    at = found.data.sel(quantity="temperature[0]")
+    assert float(at["corrected_mean"]) == pytest.approx(exact_mean, rel=0.05)
+    assert float(at["corrected_sd"]) == pytest.approx(exact_sd, rel=0.1)
+
+
 def test_k_of_the_posterior_itself_and_of_none():
     noise = np.random.default_rng(2).standard_normal((1, 500, 2))
     density = -0.5 * (noise**2).sum(axis=2)
