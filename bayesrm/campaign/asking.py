@@ -283,7 +283,8 @@ def nothing_left(request: Request, questions: Iterable[Question], answers: Itera
     pairs = "pair of responses to one prompt" if within else "pair"
     across = "; pairs across prompts are asked with --scope cross-prompt" if within else ""
     return NoCandidatesError(
-        f"no candidates are left: every {pairs} was asked or has identical embeddings; {waiting}{across}"
+        f"no candidates are left: every {pairs} was asked, reads like one that was, or has identical embeddings; "
+        f"{waiting}{across}"
     )
 
 

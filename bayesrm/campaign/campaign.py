@@ -178,6 +178,8 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
     def ask(self, request: Request | int = 200, list_size: int | None = None) -> list[Question]:
         """Choose a batch and keep it; see :meth:`hand_out` for the files.
 
+        Of responses to a prompt that read the same one stands for all, unless the request has ``identical``.
+
         Parameters
         ----------
         request : Request or int, default 200
@@ -206,7 +208,8 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
         drawn = request.candidates
         wide = request.model_copy(update={"candidates": drawn if drawn is None else max(drawn, request.size)})
         try:
-            pairs = candidates_of(wide, self.pool, constraints, rng.child(seed, "candidates", batch), self.asked())
+            root = rng.child(seed, "candidates", batch)
+            pairs = candidates_of(wide, self.pool, constraints, root, self.spent(request.identical))
         except NoCandidatesError as error:
             raise nothing_left(request, self.store.questions(), self.store.answers()) from error
         # What does not depend on labels needs no fit to them.

@@ -189,7 +189,7 @@ def find(
         horizons,
         design=last["design"],
         scope=last["scope"],
-        exclude=campaign.asked(),
+        exclude=campaign.spent(),
         agreement=(alike.same, alike.pairs),
         draws=draws,
         seed=rng.child(seed, "forecast"),
@@ -203,7 +203,7 @@ def find(
         None if predicted is None else held_out(posterior, predicted),
         people,
         length_share(posterior.reward(campaign.pool)[0], campaign.pool),
-        room(posterior, campaign.pool, campaign.asked(), campaign.targets, rng.child(seed, "room")),
+        room(posterior, campaign.pool, campaign.spent(), campaign.targets, rng.child(seed, "room")),
     )
 
 

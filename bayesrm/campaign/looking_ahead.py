@@ -17,6 +17,7 @@ from bayesrm.campaign.fitting import labels_digest, model_of
 from bayesrm.campaign.records import Question
 from bayesrm.campaign.store import Store
 from bayesrm.design.answers import better_twice, first_and_second, information_by_annotator, knows_annotators
+from bayesrm.design.candidates.alike import in_words
 from bayesrm.design.candidates.costs import costs_of
 from bayesrm.design.room import Room, room
 from bayesrm.design.selection import Selection
@@ -82,7 +83,7 @@ class CanLookAhead(ABC):
         """
         posterior = self._fitted(self.preferences(), rankings=True)
         seed = rng.child(int(self.settings["seed"]), "room")
-        return room(posterior, self.pool, self.asked(), self.targets, seed, list_size)
+        return room(posterior, self.pool, self.spent(), self.targets, seed, list_size)
 
     def teaching(self, request: Request, questions: Sequence[Question]) -> list[str]:
         """Whose answers to these questions teach how much, and whether some are better answered twice, in sentences."""
@@ -145,6 +146,10 @@ class CanLookAhead(ABC):
         questions = [question for question in self.store.questions() if question.id not in gone]
         pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
         return Comparisons(pairs[:, 0], pairs[:, 1])
+
+    def spent(self, identical: bool = False) -> Comparisons:
+        """What is not to be asked again: :meth:`asked`, and whatever reads like it, but for ``identical``."""
+        return self.asked() if identical else in_words(self.pool, self.asked())
 
     def _answers_to(self, selection: Selection, request: Request, posterior: RewardPosterior) -> Answers:
         """Who teaches most by which pairs, and which are better answered twice."""

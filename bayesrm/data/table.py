@@ -49,8 +49,16 @@ class ParquetTexts(Sequence[str]):
         return self._column[int(index) % len(self)].as_py() or ""
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), ROWS_AT_ONCE):
-            yield from self[start : start + ROWS_AT_ONCE]
+        if "_column" in vars(self):
+            for start in range(0, len(self), ROWS_AT_ONCE):
+                yield from self[start : start + ROWS_AT_ONCE]
+            return
+        # Whoever goes through all of them once need not have them all in memory.
+        with _reading(self._path):
+            require_parquet(self._path, (self._name,))
+            file = pq.ParquetFile(self._path, memory_map=True)
+            for part in file.iter_batches(ROWS_AT_ONCE, columns=[self._name]):
+                yield from (text or "" for text in part.column(0).to_pylist())
 
     @cached_property
     def _column(self) -> Any:

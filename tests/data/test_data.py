@@ -176,9 +176,11 @@ def test_texts_are_not_read_before_they_are_used(saved: Path) -> None:
     # Made here, since beartype looks at an item of every sequence that passes a checked signature.
     texts = ParquetTexts(saved / "responses.parquet", "response", 6)
     assert len(texts) == 6
-    assert "_column" not in vars(texts)
+    assert list(texts) == TEXTS
+    assert "_column" not in vars(texts), "who goes through them once does not keep them"
     assert texts[3] == "ü"
     assert "_column" in vars(texts)
+    assert list(texts) == TEXTS
 
 
 # --- saving is refused, or leaves nothing behind --------------------------------------------------------

@@ -28,6 +28,7 @@ from bayesrm.design.live import Live
 from bayesrm.diagnostics.annotators import AnnotatorRecord, records_of_annotators
 from bayesrm.errors import InvalidInputError
 from bayesrm.runs.batches import candidates_of, constraints_of
+from bayesrm.types import Comparisons
 from bayesrm.utils.processes import holding_back_ctrl_c
 
 NICENESS = 10
@@ -48,12 +49,15 @@ class Fitted:
         How many there were.
     annotators
         How the answers of each go with the others'.
+    spent
+        What was not asked again.
     """
 
     live: Live
     digest: str
     labels: int
     annotators: tuple[AnnotatorRecord, ...]
+    spent: Comparisons
 
 
 class Fitter:
@@ -86,12 +90,12 @@ class Fitter:
             Where it cannot be made; NoCandidatesError where no pair is left.
         """
         campaign, seed = self._campaign, int(self._campaign.settings["seed"])
-        labels, asked = campaign.preferences(), campaign.asked()
+        labels, spent = campaign.preferences(), campaign.spent(self._request.identical)
         posterior = campaign.fit(labels=labels)
         drawn = rng.child(seed, "live candidates", number)
-        pairs = candidates_of(self._request, campaign.pool, self.constraints, drawn, asked)
+        pairs = candidates_of(self._request, campaign.pool, self.constraints, drawn, spent)
         live = Live(posterior, pairs, self.plan, seed=rng.child(seed, "live", number))
-        return Fitted(live, labels_digest(labels), len(labels), records_of_annotators(posterior))
+        return Fitted(live, labels_digest(labels), len(labels), records_of_annotators(posterior), spent)
 
 
 class FitterBeside:

@@ -29,6 +29,7 @@ from bayesrm.campaign.page.beside import Fitter, FitterBeside
 from bayesrm.campaign.page.desk import Chooser, Desk
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.writing import Telling
+from bayesrm.design.candidates.alike import AskedInWords
 from bayesrm.design.live import Live
 from bayesrm.diagnostics.annotators import AnnotatorRecord
 from bayesrm.errors import CapabilityError, InvalidInputError, NoCandidatesError
@@ -68,7 +69,7 @@ class LiveChooser(Chooser):
         self._plan, self._constraints = here.plan, here.constraints
         first = here.fit(0)
         self._live, self._digest, self._labels = first.live, first.digest, first.labels
-        self._annotators = first.annotators
+        self._annotators, self._spent = first.annotators, first.spent
         self._fits, self._since = 1, 0
         self._beside, self._ahead = FitterBeside(campaign, request, here.own), Ahead(self._look, self._learn)
         self._batch: int | None = None
@@ -146,9 +147,10 @@ class LiveChooser(Chooser):
     def _follow(self) -> None:
         """Let the posterior know the answers that count, and no others."""
         questions, answers = self._desk.standing()
-        pairs = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
+        ends = np.array([pair for question in questions for pair in question.pairs], np.int64).reshape(-1, 2)
+        pairs = Comparisons(ends[:, 0], ends[:, 1])
         live = self._live.copy()
-        live.leave_out(Comparisons(pairs[:, 0], pairs[:, 1]))
+        live.leave_out(self._spent.as_asked(pairs) if isinstance(self._spent, AskedInWords) else pairs)
         labels = as_preferences(questions, answers, self._points)
         digest = labels_digest(labels)
         if digest != self._digest:
@@ -215,7 +217,7 @@ class LiveChooser(Chooser):
                 return
             with self._desk.lock:
                 self._live, self._digest, self._labels = fitted.live, fitted.digest, fitted.labels
-                self._annotators = fitted.annotators
+                self._annotators, self._spent = fitted.annotators, fitted.spent
                 self._fits, self._since = self._fits + 1, 0
                 self._follow()
 

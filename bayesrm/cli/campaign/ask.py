@@ -68,6 +68,9 @@ def ask(
 ) -> None:
     """Choose the pairs to ask about next, and write them for annotators. No pair is ever asked twice.
 
+    Where responses to a prompt read the same, one stands for all, and no words are asked twice either; --identical asks
+    them all.
+
     With --list 4 sets of four responses to a prompt are ranked, whole or in part; each has a pair that is new.
 
     With --choose-annotators each answer is asked of whoever teaches most by it for their price, as far as quotas go.

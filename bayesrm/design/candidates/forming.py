@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesrm import rng
+from bayesrm.design.candidates.alike import AskedInWords
 from bayesrm.design.candidates.constraints import Constraints, Cost
 from bayesrm.design.candidates.near import near_pairs, squared_distances, too_near
 from bayesrm.design.candidates.numbering import PairIndex
@@ -93,9 +94,13 @@ def candidates(
             f"expected prompts with at least two responses to compare, got {pool.n_prompts} prompts with one: "
             "use scope='cross-prompt' or add responses"
         )
+    kept = exclude.kept if isinstance(exclude, AskedInWords) else None
+    if kept is not None:
+        eligible = np.flatnonzero(np.bincount(pool.group[kept]) >= smallest)
     if prompts is not None and prompts < len(eligible):
         eligible = np.sort(rng.stream(seed, "prompts").choice(eligible, prompts, replace=False))
     groups = [pool.members[prompt] for prompt in eligible]
+    groups = groups if kept is None else [group[kept[group]] for group in groups]
     groups = groups if scope == "within-prompt" else [np.concatenate(groups)]
     asked = [] if exclude is None else [exclude]
     if size is None:
