@@ -1,7 +1,8 @@
 """Taking a file of answers: all of it in one transaction, and what cannot be taken with a reason.
 
-A file of the same content told again changes nothing. Of another file, a row changes nothing where the same annotator
-has given the same answer at the same time before, or where it repeats the answer of theirs that counts now.
+A file of the same content told again changes nothing, also where answers of it were corrected since. Of another file, a
+row changes nothing where the same annotator has given the same answer at the same time before, or where it repeats the
+answer of theirs that counts now.
 """
 
 from __future__ import annotations
@@ -252,6 +253,9 @@ def _take(
     back = set() if restored else telling.kept_back()
     current = latest(before)
     history = {(a.question, a.annotator, a.said, a.answered) for a in before}
+    # What the very file said before was told then, whatever came after it: a row without a time could else be a change
+    # of mind, back to an answer that was given before.
+    of_file = {(a.question, a.annotator, a.said) for a in before} if known and not again else set()
     newest = max((question.batch for question in questions.values()), default=0)
     taken: list[Answer] = []
     aside: list[tuple[str, str]] = []
@@ -272,8 +276,10 @@ def _take(
         answer = _answer(part, question, told_as, file.grades)
         standing = current.get((question.id, who))
         said = (question.id, who, answer.said, part.answered)
-        if (part.answered is not None and said in history) or (
-            standing is not None and standing.said == answer.said
+        if (
+            (part.answered is not None and said in history)
+            or said[:3] in of_file
+            or (standing is not None and standing.said == answer.said)
         ):
             counts["repeated"] += 1
             continue
