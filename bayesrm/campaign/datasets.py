@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from bayesrm.campaign.handoff import HANDOFFS
-from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Unclear
+from bayesrm.campaign.handoff.base import Broken, ParsedAnswer
 from bayesrm.campaign.handoff.files import PARQUET, as_json, read_answers, suffix_of
+from bayesrm.campaign.handoff.tables import is_id
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import recognised
@@ -162,7 +163,8 @@ def labels_by_texts(
     Returns
     -------
     MatchedLabels or None
-        None where it answers questions of the campaign by their ids, or shows no pair of the pool.
+        None where it answers questions by their ids, those of the campaign or of another one, or shows no pair of the
+        pool.
 
     Raises
     ------
@@ -173,19 +175,22 @@ def labels_by_texts(
         return None
     if is_data_set(path, form):
         return read_data_set(path, pool, pool_path)
-    if pool.texts is None or _answers_questions_of(path, form, store):
+    if pool.texts is None or _is_of_a_campaign(path, form, store):
         return None
     found = read_export(path, form, PoolTexts.of(pool, pool_path), meanings)
     return found if found is not None and found.labels else None
 
 
-def _answers_questions_of(path: Path, form: str | None, store: Store) -> bool:
-    """Whether an answer in a file is about a question of a campaign."""
+def _is_of_a_campaign(path: Path, form: str | None, store: Store) -> bool:
+    """Whether a file answers what a campaign asked: this one, or another one, whose question may be another one, too.
+
+    Two campaigns about a pool, such as which response helps more and which one harms less, ask about the same texts.
+    """
     data = read_answers(path)
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     asked = {question.id for question in store.questions()}
-    parts = [part.answer if isinstance(part, Unclear) else part for part in handoff.read(data)]
-    return any(isinstance(part, ParsedAnswer) and part.question in asked for part in parts)
+    named = {part.question for part in handoff.read(data)}
+    return bool(named & asked) or (any(map(is_id, named)) and not handoff.holds_labels(data))
 
 
 def _texts(part: ParsedAnswer) -> tuple[str, str, str] | None:

@@ -24,6 +24,7 @@ from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
 from bayesrm.campaign.handoff.files import read_answers, suffix_of
 from bayesrm.campaign.handoff.grades import of_grades
 from bayesrm.campaign.handoff.rankings import of_lists
+from bayesrm.campaign.handoff.tables import is_id
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
@@ -362,7 +363,15 @@ def _foreign(path: Path, parts: Sequence[ParsedAnswer | Broken]) -> str:
     return (
         f"no row of {path} belongs to this campaign ({ids[0].place}: it has no question {ids[0].question[:60]!r}), so "
         "nothing was taken: tell it to the campaign that asked it; a copy that asked on is another campaign"
+        f"{_BROUGHT if is_id(ids[0].question) else ''}"
     )
+
+
+_BROUGHT = (
+    ". Where its labels are to count here, too, they come by the texts of their pairs: bayesrm campaign labels OTHER "
+    "--to csv, and tell that file"
+)
+"""How labels of a campaign get into another one."""
 
 
 def _bracketed(details: list[str]) -> str:

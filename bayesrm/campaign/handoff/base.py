@@ -218,6 +218,13 @@ class HandOff(ABC):
         """A file in which each question has an id, where a tool exports questions that this library did not ask."""
         return data
 
+    def holds_labels(self, data: bytes) -> bool:
+        """Whether a file has labels that ``bayesrm campaign labels`` wrote, which any campaign about the pool takes.
+
+        Else what has ids of questions is what ``ask`` wrote, and answers the campaign that asked.
+        """
+        return False
+
 
 def time_of(words: Any) -> str | None:
     """A time as the store has it; None where there is none, or none that can be understood."""
