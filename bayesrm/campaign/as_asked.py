@@ -62,7 +62,7 @@ def check(
         if reason is not None and not by_hand and not elsewhere.has(answer, sheet):
             other_texts += 1
             reason = None
-        checked.append(part if reason is None else Broken(answer.place, reason))
+        checked.append(part if reason is None else Broken(answer.place, reason, question=answer.question))
     notes = []
     if other_texts:
         notes.append(

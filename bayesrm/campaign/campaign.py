@@ -274,7 +274,9 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
             Where nothing of it can be read, what its answers mean is not known, no row of it belongs to the campaign,
             it is a copy of what was told under another name, or it does not say who of several people answered.
         """
-        found = labels_by_texts(Path(file), form, answers or {}, self.store, self.pool, self.pool_path)
+        found = labels_by_texts(
+            Path(file), form, answers or {}, self.store, self.pool, self.pool_path, annotator, users
+        )
         if found is not None:
             told = unasked.data_set(Path(file), found, annotator, users)
             return unasked.tell_votes(self.store, told, dry_run, again)

@@ -6,15 +6,24 @@ from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
+from bayesrm.campaign.asked_pairs import AskedPairs
 from bayesrm.campaign.handoff import HANDOFFS
-from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Unclear
+from bayesrm.campaign.handoff.base import Broken, ParsedAnswer
 from bayesrm.campaign.handoff.files import PARQUET, as_json, read_answers, suffix_of
+from bayesrm.campaign.handoff.tables import is_id
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import recognised
 from bayesrm.data.formats import FORMATS
 from bayesrm.data.formats.base import Label
-from bayesrm.data.matching import MatchedLabel, MatchedLabels, PoolTexts, match_labels, open_source
+from bayesrm.data.matching import (
+    Choose,
+    MatchedLabel,
+    MatchedLabels,
+    PoolTexts,
+    match_labels,
+    open_source,
+)
 from bayesrm.data.sources import read_rows
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import ResponsePool
@@ -63,15 +72,15 @@ def is_data_set(path: Path, form: str | None) -> bool:
     return True
 
 
-def read_data_set(path: Path, pool: ResponsePool, pool_path: Path) -> MatchedLabels:
-    """The labels of a file that are about responses of a pool.
+def read_data_set(path: Path, pool: ResponsePool, pool_path: Path, choose: Choose | None = None) -> MatchedLabels:
+    """The labels of a file that are about responses of a pool; ``choose`` tells apart pairs that read alike.
 
     Raises
     ------
     InvalidInputError
         Where it cannot be read, or not one of its labels is.
     """
-    found = match_labels(str(path), PoolTexts.of(pool, pool_path))
+    found = match_labels(str(path), PoolTexts.of(pool, pool_path), choose=choose)
     if not found.labels:
         first = f" ({': '.join(found.aside[0])})" if found.aside else ""
         raise InvalidInputError(
@@ -82,7 +91,11 @@ def read_data_set(path: Path, pool: ResponsePool, pool_path: Path) -> MatchedLab
 
 
 def read_export(
-    path: Path, form: str | None, texts: PoolTexts, meanings: Mapping[str, str] | None = None
+    path: Path,
+    form: str | None,
+    texts: PoolTexts,
+    meanings: Mapping[str, str] | None = None,
+    choose: Choose | None = None,
 ) -> MatchedLabels | None:
     """The answers of a file that a tool exported or somebody filled in, found in a pool by the texts that it shows.
 
@@ -98,6 +111,8 @@ def read_export(
         Of the pool.
     meanings
         Words of answers → sides, where somebody said what they mean.
+    choose
+        Tells which pair is meant where several of the pool read alike; default the first.
 
     Returns
     -------
@@ -124,16 +139,20 @@ def read_export(
             if shown is None:
                 aside.append((part.place, "the texts of the question are not in the file"))
                 continue
+            outcome, who = OUTCOME_OF[part.side], part.annotator or None
+            label = Label(0, 1, outcome, annotator=who, answered=part.answered, question=part.question)
             try:
-                pair = texts.pair(*shown)
+                pair = texts.pair(*shown, label, choose)
             except InvalidInputError as error:
                 aside.append((part.place, str(error)))
                 continue
-            label = Label(0, 1, OUTCOME_OF[part.side], None, part.annotator or None, None, part.answered)
             key = part.question, part.annotator or part.place
             before = found.get(key)
             if before is None or (part.answered or "") >= before[0]:
-                found[key] = part.answered or "", MatchedLabel(part.place, *pair, label)
+                found[key] = (
+                    part.answered or "",
+                    MatchedLabel(part.place, pair.first, pair.second, label, pair.question),
+                )
     labels = tuple(one for _, one in found.values())
     return MatchedLabels(labels, tuple(aside), handoff.name, len(parts))
 
@@ -145,6 +164,8 @@ def labels_by_texts(
     store: Store,
     pool: ResponsePool,
     pool_path: Path,
+    annotator: str = "",
+    users: Mapping[str, str] | None = None,
 ) -> MatchedLabels | None:
     """What a file says of pairs that it shows in words.
 
@@ -158,11 +179,14 @@ def labels_by_texts(
         Of the campaign that it is told to.
     pool, pool_path
         The pool of that campaign.
+    annotator, users
+        Who answered where the file does not say, and names of those whom it calls otherwise.
 
     Returns
     -------
     MatchedLabels or None
-        None where it answers questions of the campaign by their ids, or shows no pair of the pool.
+        None where it answers questions by their ids, those of the campaign or of another one, or shows no pair of the
+        pool.
 
     Raises
     ------
@@ -172,20 +196,24 @@ def labels_by_texts(
     if not path.is_file():
         return None
     if is_data_set(path, form):
-        return read_data_set(path, pool, pool_path)
-    if pool.texts is None or _answers_questions_of(path, form, store):
+        return read_data_set(path, pool, pool_path, AskedPairs(store, annotator, users))
+    if pool.texts is None or _is_of_a_campaign(path, form, store):
         return None
-    found = read_export(path, form, PoolTexts.of(pool, pool_path), meanings)
+    choose = AskedPairs(store, annotator, users)
+    found = read_export(path, form, PoolTexts.of(pool, pool_path), meanings, choose)
     return found if found is not None and found.labels else None
 
 
-def _answers_questions_of(path: Path, form: str | None, store: Store) -> bool:
-    """Whether an answer in a file is about a question of a campaign."""
+def _is_of_a_campaign(path: Path, form: str | None, store: Store) -> bool:
+    """Whether a file answers what a campaign asked: this one, or another one, whose question may be another one, too.
+
+    Two campaigns about a pool, such as which response helps more and which one harms less, ask about the same texts.
+    """
     data = read_answers(path)
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     asked = {question.id for question in store.questions()}
-    parts = [part.answer if isinstance(part, Unclear) else part for part in handoff.read(data)]
-    return any(isinstance(part, ParsedAnswer) and part.question in asked for part in parts)
+    named = {part.question for part in handoff.read(data)}
+    return bool(named & asked) or (any(map(is_id, named)) and not handoff.holds_labels(data))
 
 
 def _texts(part: ParsedAnswer) -> tuple[str, str, str] | None:

@@ -1,7 +1,8 @@
 """Taking a file of answers: all of it in one transaction, and what cannot be taken with a reason.
 
-A file of the same content told again changes nothing. Of another file, a row changes nothing where the same annotator
-has given the same answer at the same time before, or where it repeats the answer of theirs that counts now.
+A file of the same content told again changes nothing, also where answers of it were corrected since. Of another file, a
+row changes nothing where the same annotator has given the same answer at the same time before, or where it repeats the
+answer of theirs that counts now.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer
 from bayesrm.campaign.handoff.files import read_answers, suffix_of
 from bayesrm.campaign.handoff.grades import of_grades
 from bayesrm.campaign.handoff.rankings import of_lists
+from bayesrm.campaign.handoff.tables import is_id
 from bayesrm.campaign.meanings import settle
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
@@ -252,6 +254,9 @@ def _take(
     back = set() if restored else telling.kept_back()
     current = latest(before)
     history = {(a.question, a.annotator, a.said, a.answered) for a in before}
+    # What the very file said before was told then, whatever came after it: a row without a time could else be a change
+    # of mind, back to an answer that was given before.
+    of_file = {(a.question, a.annotator, a.said) for a in before} if known and not again else set()
     newest = max((question.batch for question in questions.values()), default=0)
     taken: list[Answer] = []
     aside: list[tuple[str, str]] = []
@@ -272,8 +277,10 @@ def _take(
         answer = _answer(part, question, told_as, file.grades)
         standing = current.get((question.id, who))
         said = (question.id, who, answer.said, part.answered)
-        if (part.answered is not None and said in history) or (
-            standing is not None and standing.said == answer.said
+        if (
+            (part.answered is not None and said in history)
+            or said[:3] in of_file
+            or (standing is not None and standing.said == answer.said)
         ):
             counts["repeated"] += 1
             continue
@@ -356,7 +363,15 @@ def _foreign(path: Path, parts: Sequence[ParsedAnswer | Broken]) -> str:
     return (
         f"no row of {path} belongs to this campaign ({ids[0].place}: it has no question {ids[0].question[:60]!r}), so "
         "nothing was taken: tell it to the campaign that asked it; a copy that asked on is another campaign"
+        f"{_BROUGHT if is_id(ids[0].question) else ''}"
     )
+
+
+_BROUGHT = (
+    ". Where its labels are to count here, too, they come by the texts of their pairs: bayesrm campaign labels OTHER "
+    "--to csv, and tell that file"
+)
+"""How labels of a campaign get into another one."""
 
 
 def _bracketed(details: list[str]) -> str:

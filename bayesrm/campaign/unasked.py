@@ -4,13 +4,16 @@ A label of a pair that was asked is an answer to its question. Any other pair be
 asked, so that it is never asked again. Each label is a vote. Somebody who is named and votes on a pair once corrects
 what they said before; votes of people who are not named are counted, and a data set that is told again, or has grown,
 adds those that it has more of.
+
+A label that names a question of the campaign comes from an export of its own labels, or of those of a copy of it: what
+the campaign has heard already, be it corrected since, is no new label.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +21,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from bayesrm import rng
-from bayesrm.campaign.answers import OUTCOMES, latest, outcome_of
 from bayesrm.campaign.asking import short_digest
+from bayesrm.campaign.ballot import Ballot, Vote
 from bayesrm.campaign.handoff.base import time_of
-from bayesrm.campaign.names import Names
 from bayesrm.campaign.records import Answer, Question
 from bayesrm.campaign.store import Store
 from bayesrm.campaign.tell import TellReport
@@ -37,39 +39,6 @@ IMPORTED, TOLD = 0, -1
 BATCH_NAMES = {IMPORTED: "imported", TOLD: "told"}
 OF_POOL = "pool"
 """The format of the source that the pool's own labels are kept under."""
-
-
-@dataclass(frozen=True)
-class Vote:
-    """A label of a data set.
-
-    Parameters
-    ----------
-    place
-        Where it stands, in words.
-    first, second
-        The responses.
-    outcome
-        1 where the first was preferred, 0 where the second was, ½ for a tie, or a probability.
-    annotator
-        Who; "" where nobody is named.
-    answered
-        When, in ISO 8601 and UTC.
-    weight, margin
-        How much it counts, and by how much one is better; None where the data set does not say.
-    grade
-        How much better the first is, from 0 to 1; None where the data set does not say.
-    """
-
-    place: str
-    first: int
-    second: int
-    outcome: float
-    annotator: str = ""
-    answered: str | None = None
-    weight: float | None = None
-    margin: float | None = None
-    grade: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +129,7 @@ def data_set(path: Path, found: MatchedLabels, annotator: str, users: Mapping[st
             one.label.weight,
             one.label.margin,
             None if np.isnan(grade) else float(grade),
+            one.question,
         )
         for one, grade in zip(found.labels, found.grades(), strict=True)
     ]
@@ -199,18 +169,29 @@ def take(
     there = telling.questions()
     pairs = [question for question in there if not question.is_list]
     asked = {_pair(question.first, question.second): question for question in pairs}
+    by_id = {question.id: question for question in there}
     newest = max((question.batch for question in there), default=0)
-    fresh = _new_questions(told, asked, tag, seed)
+    ballot = Ballot(telling.answers(), telling.names())
+    aside = list(told.aside)
+    votes: list[Vote] = []
+    corrected = late = kept_back = repeated = 0
+    for vote in told.votes:
+        named = by_id.get(vote.question)
+        if named is not None and ballot.counts_several(vote, named):
+            aside.append((vote.place, "it counts what several people said, and here each of them counts already"))
+        elif named is not None and ballot.knows(vote, named, again):
+            repeated += 1
+        else:
+            votes.append(vote)
+    fresh = _new_questions(dataclasses.replace(told, votes=votes), asked, tag, seed)
     asked |= {_pair(question.first, question.second): question for question in fresh}
     closed = telling.closed()
     # The very file that was taken back is meant when it is told again; others bring back nothing by the way.
     back = set() if again or any(file.taken_back for file in known) else telling.kept_back()
-    ballot = _Ballot(telling.answers(), telling.names())
     taken: list[Answer] = []
-    aside = list(told.aside)
-    corrected = late = kept_back = repeated = 0
-    for vote in told.votes:
-        question = asked[_pair(vote.first, vote.second)]
+    for vote in votes:
+        named = by_id.get(vote.question)
+        question = asked[_pair(vote.first, vote.second)] if named is None or named.is_list else named
         if question.batch in closed:
             aside.append(
                 (vote.place, f"batch {question.batch} is closed: close --reopen takes answers to it again")
@@ -241,82 +222,6 @@ def take(
         telling.add_unasked(told.batch, BATCH_NAMES[told.batch], fresh)
         telling.add(told.name, told.sha256, told.form, told.annotator, report.counts(), taken, aside)
     return report
-
-
-class _Ballot:
-    """The answers of a campaign, kept up to date while votes are added."""
-
-    def __init__(self, answers: Sequence[Answer], names: Names) -> None:
-        self._names = names
-        self._current = latest(answers)
-        of_pairs = [a for a in answers if a.verdict in OUTCOMES]
-        self._said = {(a.question, a.annotator, outcome_of(a), a.answered) for a in of_pairs}
-        standing = [a for a in self._current.values() if not a.annotator and a.verdict in OUTCOMES]
-        self._unnamed = Counter((a.question, outcome_of(a), a.weight or 1.0) for a in standing)
-        self._votes: Counter[tuple[str, str]] = Counter()
-
-    def cast(
-        self, vote: Vote, question: Question, back: Set[tuple[str, str, str, str | None]]
-    ) -> tuple[Answer | None, bool]:
-        """The answer that a vote is, and whether it corrects another one; no answer where it was told before, or, with
-        True, where it was taken back.
-        """
-        who = self._names.of(vote.annotator)
-        outcome = vote.outcome if vote.first == question.first else 1 - vote.outcome
-        weight = vote.weight or 1.0
-        said = _answer(vote, question, outcome, 0).said
-        if {(question.id, who, words, vote.answered) for words in (said, _verdict(outcome))} & back:
-            return None, True
-        if not who:
-            if self._unnamed[question.id, outcome, weight]:
-                self._unnamed[question.id, outcome, weight] -= 1
-                return None, False
-            number = self._free(question.id)
-        else:
-            if vote.answered is not None and (question.id, who, outcome, vote.answered) in self._said:
-                return None, False
-            number = self._votes[question.id, who]
-            self._votes[question.id, who] += 1
-        answer = _answer(vote, question, outcome, number)
-        named = dataclasses.replace(answer, annotator=who)
-        standing = self._current.get((question.id, named.voter))
-        if standing is not None and _said(standing) == (outcome, weight):
-            return None, False
-        self._current[question.id, named.voter] = named
-        return answer, standing is not None
-
-    def _free(self, question: str) -> int:
-        """The number of the next vote of somebody who is not named."""
-        number = self._votes[question, ""]
-        while (question, f"\0{number}" if number else "") in self._current:
-            number += 1
-        self._votes[question, ""] = number
-        return number
-
-
-def _said(answer: Answer) -> tuple[float, float] | None:
-    """The outcome of an answer and how much it counts; None of a skip."""
-    return None if answer.verdict == "skip" else (outcome_of(answer), answer.weight or 1.0)
-
-
-def _verdict(outcome: float) -> str:
-    return "tie" if outcome == 0.5 else "first" if outcome > 0.5 else "second"
-
-
-def _answer(vote: Vote, question: Question, outcome: float, number: int) -> Answer:
-    soft = outcome not in (0.0, 0.5, 1.0)
-    return Answer(
-        question.id,
-        vote.annotator,
-        _verdict(outcome),
-        vote.answered,
-        vote.place,
-        vote=number,
-        outcome=outcome if soft else None,
-        weight=vote.weight,
-        margin=vote.margin,
-        grade=vote.grade if vote.grade is None or vote.first == question.first else 1 - vote.grade,
-    )
 
 
 def _new_questions(told: Told, asked: dict[tuple[int, int], Question], tag: str, seed: int) -> list[Question]:

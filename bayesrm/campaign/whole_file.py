@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import groupby
 
 from bayesrm.campaign.handoff.base import Broken, ParsedAnswer, Unclear
@@ -31,12 +31,15 @@ def notes_on(
     """
     given = [part.answer if isinstance(part, Unclear) else part for part in parts]
     answers = [part for part in given if isinstance(part, ParsedAnswer) and part.question in questions]
-    return [*_missing(answers, questions, annotator), *_sorted_apart(answers, questions)]
+    # A question whose row was set aside is in the file all the same, with a reason of its own.
+    there = {part.question for part in given if part.question in questions}
+    return [*_missing(there, answers, questions, annotator), *_sorted_apart(answers, questions)]
 
 
-def _missing(answers: Sequence[ParsedAnswer], questions: Mapping[str, Question], annotator: str) -> list[str]:
+def _missing(
+    there: Set[str], answers: Sequence[ParsedAnswer], questions: Mapping[str, Question], annotator: str
+) -> list[str]:
     """Questions of a batch that the file has a part of; of those that are put to people, theirs."""
-    there = {answer.question for answer in answers}
     names = {answer.annotator or annotator for answer in answers}
     notes = []
     for batch in sorted({questions[name].batch for name in there}):

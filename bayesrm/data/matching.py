@@ -8,10 +8,11 @@ files of pairs are read so. Where a pool does not know the texts of its prompts,
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,6 +30,18 @@ from bayesrm.utils.csv_cells import unharmed
 
 SHOWN = 60
 """Characters of a text that is shown in a reason."""
+
+
+class Chosen(NamedTuple):
+    """A pair of responses, and the id of the question about it that a label names; "" where it names none."""
+
+    first: int
+    second: int
+    question: str = ""
+
+
+Choose = Callable[[Sequence[tuple[int, int]], Label], Chosen | None]
+"""Pairs that read alike, and what is said of one of them → which one; None where it is the first."""
 
 
 class PoolTexts:
@@ -54,7 +67,8 @@ class PoolTexts:
         self._rows: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._by_response: defaultdict[str, list[int]] = defaultdict(list)
         shortened: list[tuple[tuple[str, str], int]] = []
-        for row, (prompt, response) in enumerate(zip(map(_key, prompts), map(_key, responses), strict=True)):
+        self._responses = list(map(_key, responses))
+        for row, (prompt, response) in enumerate(zip(map(_key, prompts), self._responses, strict=True)):
             self._rows[prompt, response].append(row)
             self._by_response[response].append(row)
             if prompts_known and response.startswith(prompt):
@@ -85,8 +99,17 @@ class PoolTexts:
             return cls(responses, pool.group, list(map(as_text, prompts)), True)
         return cls(list(pool.texts), pool.group, [str(label) for label in pool.prompt], False)
 
-    def pair(self, prompt: str, first: str, second: str) -> tuple[int, int]:
+    def pair(
+        self, prompt: str, first: str, second: str, label: Label | None = None, choose: Choose | None = None
+    ) -> Chosen:
         """The two responses, to the same prompt wherever that can be.
+
+        Parameters
+        ----------
+        prompt, first, second
+            Their texts.
+        label, choose
+            What is said of them, and what tells by it which pair is meant where several read so; else the first is.
 
         Raises
         ------
@@ -99,14 +122,21 @@ class PoolTexts:
         found = [self._find(asked, text) for text in (first, second)]
         pairs = [(one, other) for one in found[0] for other in found[1] if one != other]
         together = [pair for pair in pairs if self._group[pair[0]] == self._group[pair[1]]]
-        if self._prompts_known or asked in self._prompts:
-            if not pairs:
-                raise InvalidInputError("both answers are the same response of the pool")
-            return (together or pairs)[0]
-        if len({self._group[one] for one, _ in together}) != 1:
+        known = self._prompts_known or asked in self._prompts
+        if known and not pairs:
+            raise InvalidInputError("both answers are the same response of the pool")
+        alike = (together or pairs) if known else together
+        chosen = choose(alike, label) if alike and choose is not None and label is not None else None
+        if chosen is not None:
+            return chosen
+        if not known and len({self._group[one] for one, _ in together}) != 1:
             why = "several prompts" if together else "no prompt"
             raise InvalidInputError(f"the pool has both answers under {why}, and does not know the prompts' texts")
-        return together[0]
+        return Chosen(*alike[0])
+
+    def alike(self, one: int, other: int) -> bool:
+        """Whether two responses read the same."""
+        return self._responses[one] == self._responses[other]
 
     def _find(self, prompt: str, text: str) -> list[int]:
         response = _key(text)
@@ -134,12 +164,15 @@ class MatchedLabel:
         The responses.
     label
         What was said.
+    question
+        The id of the question of a campaign that it names; "" where it names none of it.
     """
 
     place: str
     first: int
     second: int
     label: Label
+    question: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +210,9 @@ class MatchedLabels:
         return np.full(len(self.labels), np.nan) if found is None else found
 
 
-def match_labels(source: str, texts: PoolTexts, mapping: Mapping[str, str] | None = None) -> MatchedLabels:
+def match_labels(
+    source: str, texts: PoolTexts, mapping: Mapping[str, str] | None = None, choose: Choose | None = None
+) -> MatchedLabels:
     """Read a source of labels in any of the forms of ``FORMATS``, and find its pairs in a pool.
 
     Parameters
@@ -188,6 +223,8 @@ def match_labels(source: str, texts: PoolTexts, mapping: Mapping[str, str] | Non
         Of the pool.
     mapping
         What the source calls columns, as in ``read_texts``.
+    choose
+        Tells which pair is meant where several of the pool read alike; default the first.
 
     Raises
     ------
@@ -207,11 +244,11 @@ def match_labels(source: str, texts: PoolTexts, mapping: Mapping[str, str] | Non
         happened.add(item.notes, number)
         if not item.labels:
             aside.append((f"row {number}", "the row has no label"))
-        matched, unknown = _matched(number, item, texts)
+        matched, unknown = _matched(number, item, texts, choose)
         found += matched
         aside += unknown
     said = (*notes, *reader.notes, *happened.sentences())
-    return MatchedLabels(tuple(_joined_ties(found)), tuple(aside), reader.form.name, count, said)
+    return MatchedLabels(tuple(_joined_ties(found, texts)), tuple(aside), reader.form.name, count, said)
 
 
 def open_source(
@@ -227,7 +264,9 @@ def open_source(
     return open_reader(readable, source, mapping, Told()), chain(first, rows)
 
 
-def _matched(number: int, item: Item, texts: PoolTexts) -> tuple[list[MatchedLabel], list[tuple[str, str]]]:
+def _matched(
+    number: int, item: Item, texts: PoolTexts, choose: Choose | None
+) -> tuple[list[MatchedLabel], list[tuple[str, str]]]:
     prompt = as_text(item.prompt)
     found: list[MatchedLabel] = []
     aside: list[tuple[str, str]] = []
@@ -235,23 +274,27 @@ def _matched(number: int, item: Item, texts: PoolTexts) -> tuple[list[MatchedLab
         answers = item.answers[label.first], item.answers[label.second]
         place = f"row {next((answer.row for answer in answers if answer.row is not None), number)}"
         try:
-            one, other = texts.pair(prompt, answers[0].text, answers[1].text)
+            pair = texts.pair(prompt, answers[0].text, answers[1].text, label, choose)
         except InvalidInputError as error:
             aside.append((place, str(error)))
         else:
-            found.append(MatchedLabel(place, one, other, label))
+            found.append(MatchedLabel(place, pair.first, pair.second, label, pair.question))
     return found, aside
 
 
-def _joined_ties(labels: Iterable[MatchedLabel]) -> list[MatchedLabel]:
-    """Two halves of a tie, written in both orders for programs that take no ties, as the one tie that they are."""
+def _joined_ties(labels: Iterable[MatchedLabel], texts: PoolTexts) -> list[MatchedLabel]:
+    """Two halves of a tie, written in both orders for programs that take no ties, as the one tie that they are.
+
+    Of two responses that read the same both orders do, too.
+    """
     halves: dict[tuple[object, ...], int] = {}
     joined: list[MatchedLabel] = []
     for one in labels:
         label = one.label
         if label.outcome == 0.5 and label.weight == 0.5:
-            who = (label.annotator, label.answered)
-            at = halves.pop((one.second, one.first, *who), None)
+            who = (label.annotator, label.answered, one.question)
+            same = texts.alike(one.first, one.second)
+            at = halves.pop((one.first, one.second, *who) if same else (one.second, one.first, *who), None)
             if at is not None:
                 joined[at] = replace(joined[at], label=replace(joined[at].label, weight=None))
                 continue

@@ -236,8 +236,10 @@ def open_reader(
 
 
 def _with_vote(item: Item, row: Row) -> Item:
-    """The item with who gave its labels, how much they count and when they were given, where its row says so."""
-    if not item.labels or VOTE.isdisjoint(row):
+    """The item with who gave its labels, how much they count, when and to which question, where its row says so."""
+    # A column of this name is also what some files call the prompt, so that it is not among those of votes.
+    question = row.get("question") if isinstance(row.get("question"), str) else None
+    if not item.labels or (question is None and VOTE.isdisjoint(row)):
         return item
     notes: list[str] = []
     weight = optional_number(row.get("weight"), "weight", notes)
@@ -256,6 +258,7 @@ def _with_vote(item: Item, row: Row) -> Item:
             annotator=None if annotator is None else unharmed(annotator),
             weight=weight,
             answered=None if is_missing(answered) else str(answered).strip(),
+            question=None if question is None else question.strip(),
         )
 
     return replace(item, labels=tuple(map(voted, item.labels)), notes=(*item.notes, *notes))

@@ -12,6 +12,7 @@ import pytest
 
 import bayesrm as brm
 from bayesrm.campaign.as_asked import same_text
+from bayesrm.campaign.asking import Request
 from bayesrm.campaign.handoff.spreadsheet import COLUMNS
 from bayesrm.errors import InvalidInputError
 
@@ -347,3 +348,35 @@ def test_texts_that_were_rewritten_in_a_tool_are_told_of(campaign):
     assert (report.new, report.aside) == (12, ())
     assert report.notes[0].startswith("Beside 12 answers the file shows other texts than were asked")
     assert "Beside 12 answers" in str(report)
+
+
+# --- rows that were set aside are in the file ---
+
+
+def test_a_row_that_is_set_aside_is_in_the_file(campaign):
+    rows = rows_of(campaign)
+    rows[0][4] = "lefft"
+    rows[1] = [*rows[1], "a cell too many"]
+    rows[2][1] = "another prompt"
+    report = tell(campaign, written(rows))
+    assert (report.new, len(report.aside)) == (9, 3)
+    assert not any("not in this file" in note for note in report.notes)
+    line = {"question": rows[0][0], "answer": "left", "annotator": {"name": "ana"}}
+    lines = [line, *({"question": row[0], "answer": "left", "annotator": "bo"} for row in rows[1:])]
+    report = tell(campaign, "\n".join(map(json.dumps, lines)), "lines.jsonl")
+    assert (report.new, len(report.aside)) == (11, 1)
+    assert not any("not in this file" in note for note in report.notes)
+    report = tell(campaign, written(rows[3:]), "short.csv", annotator="cy", again=True)
+    assert "3 of the 12 questions of batch 1 are not in this file." in report.notes
+
+
+def test_a_ranking_that_is_none_is_in_the_file(pool_folder, tmp_path):
+    campaign = brm.Campaign.create(tmp_path / "lists", pool_folder)
+    questions = campaign.ask(Request(size=8, list_size=3, design="random"))
+    words = ["A > A", "A > B > D", "best", "1"]
+    rows = [[q.id, words[at] if at < len(words) else "B > A > C"] for at, q in enumerate(questions)]
+    report = tell(campaign, written(rows, header=("question", "answer")))
+    assert (report.new, len(report.aside)) == (4, 4)
+    assert not any("not in this file" in note for note in report.notes)
+    report = tell(campaign, written(rows[1:], header=("question", "answer")), "short.csv", annotator="cy")
+    assert "1 of the 8 questions of batch 1 is not in this file." in report.notes

@@ -159,14 +159,29 @@ class Argilla(HandOff):
 
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """Every response to every record; suggestions are none."""
-        if _is_table(data):
-            return _of_records(_table_records(data), "row", 2)
-        records = _page(parsed(data)) if _first_line(data) is None else _lines(data)
-        if isinstance(records, dict):
-            records = _from_columns(records)
-        if not isinstance(records, list):
-            raise InvalidInputError("expected a list of records, as Argilla's records.to_list(flatten=True) has")
-        return _of_records(records, "record", 1)
+        return _of_records(_records(data), *(("row", 2) if _is_table(data) else ("record", 1)))
+
+    def holds_labels(self, data: bytes) -> bool:
+        """By who answered and when in their metadata; else records have no status, which the tool gives each."""
+        records = [record for record in _records(data) if isinstance(record, dict)]
+        return any(
+            _by_user(record, "annotators")
+            or _by_user(record, "answered")
+            or (record.get("responses") and not {"status", "_server_id", "external_id"} & set(record))
+            for record in records
+        )
+
+
+def _records(data: bytes) -> list[Any]:
+    """The records of a file; InvalidInputError where it has none."""
+    if _is_table(data):
+        return _table_records(data)
+    records = _page(parsed(data)) if _first_line(data) is None else _lines(data)
+    if isinstance(records, dict):
+        records = _from_columns(records)
+    if not isinstance(records, list):
+        raise InvalidInputError("expected a list of records, as Argilla's records.to_list(flatten=True) has")
+    return records
 
 
 def _fields(sheet: Sheet) -> dict[str, str]:

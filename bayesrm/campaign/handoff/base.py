@@ -99,10 +99,21 @@ class ParsedAnswer:
 
 @dataclass(frozen=True)
 class Broken:
-    """A part of a file that is not an answer, and why."""
+    """A part of a file that is not an answer, and why.
+
+    Parameters
+    ----------
+    place
+        Where, in words.
+    reason
+        Why.
+    question
+        The id that it refers to, as far as one can be read: the question is in the file, if not its answer.
+    """
 
     place: str
     reason: str
+    question: str = field(default="", compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -207,6 +218,13 @@ class HandOff(ABC):
         """A file in which each question has an id, where a tool exports questions that this library did not ask."""
         return data
 
+    def holds_labels(self, data: bytes) -> bool:
+        """Whether a file has labels that ``bayesrm campaign labels`` wrote, which any campaign about the pool takes.
+
+        Else what has ids of questions is what ``ask`` wrote, and answers the campaign that asked.
+        """
+        return False
+
 
 def time_of(words: Any) -> str | None:
     """A time as the store has it; None where there is none, or none that can be understood."""
@@ -238,7 +256,11 @@ def parse_answer(
     try:
         who = optional_person(annotator)
     except InvalidInputError:
-        return Broken(place, f"expected the name of who answered, got {_writable(annotator)[:40]}")
+        return Broken(
+            place,
+            f"expected the name of who answered, got {_writable(annotator)[:40]}",
+            question=_writable(question),
+        )
     words = None if is_left_open(words) else words
     answer = ParsedAnswer(
         place,
@@ -253,7 +275,12 @@ def parse_answer(
     try:
         return replace(answer, side=side_of(words))
     except ValueError as error:
-        return Unclear(place, f"{_writable(error)}; if it means one of these, say so with --answers", answer)
+        return Unclear(
+            place,
+            f"{_writable(error)}; if it means one of these, say so with --answers",
+            answer,
+            question=answer.question,
+        )
 
 
 def _shown(text: Any) -> str | tuple[str, ...]:

@@ -36,7 +36,7 @@ def _of_pair(part: ParsedAnswer | Broken, questions: Mapping[str, Question], gra
     try:
         side, points = parse_grade(answer.words, grades)
     except ValueError as error:
-        return Unclear(answer.place, str(error), answer)
+        return Unclear(answer.place, str(error), answer, question=answer.question)
     return replace(answer, side=side, points=points)
 
 

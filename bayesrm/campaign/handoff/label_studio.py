@@ -172,6 +172,13 @@ class LabelStudio(HandOff):
                 texts["question"] = texts.get("question") or f"task {number}"
         return json.dumps(tasks).encode()
 
+    def holds_labels(self, data: bytes) -> bool:
+        """What somebody answers in the tool gets an id there; imported labels have none, also when exported again."""
+        tasks = [] if _table(data) is not None else _list(parsed(data))
+        annotations = [one for task in tasks if isinstance(task, dict) for one in _list(task.get("annotations"))]
+        results = [one for part in annotations if isinstance(part, dict) for one in _list(part.get("result"))]
+        return any(isinstance(result, dict) and "id" not in result for result in results)
+
 
 def _interface(sheet: Sheet) -> str:
     """The labelling configuration for questions like this one."""

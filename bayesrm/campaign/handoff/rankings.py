@@ -37,7 +37,7 @@ def _of_list(part: ParsedAnswer | Broken, questions: Mapping[str, Question]) -> 
     try:
         found = parse_ranking(answer.words, len(question.members))
     except ValueError as error:
-        return Broken(answer.place, str(error))
+        return Broken(answer.place, str(error), question=answer.question)
     if isinstance(found, Ranking):
         return replace(answer, side="ranked", ranking=found)
     return replace(answer, side=found)

@@ -81,10 +81,13 @@ class Spreadsheet(HandOff):
                 place,
                 f"expected {len(table.header)} cells, got {len(row)}, so that no column is sure: a text is without the "
                 "quotes around it",
+                question=cells.get("question", "").strip(),
             )
         if not table.ended and number == table.rows[-1][0] and "answer" not in cells:
             return Broken(
-                place, "the file ends within this row: it was cut off, so copy or save it again and tell that"
+                place,
+                "the file ends within this row: it was cut off, so copy or save it again and tell that",
+                question=cells.get("question", "").strip(),
             )
         shown: dict[str, Any] = {name: cells[name] for name in TEXTS if cells.get(name, "").strip()}
         if not set(TEXTS) & set(columns):

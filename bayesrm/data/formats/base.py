@@ -36,8 +36,9 @@ class Label:
     """What was said of two answers of a row: ``outcome`` is 1 where the first was preferred, ½ for a tie.
 
     ``margin`` says by how much, in the data set's own unit; ``grades`` is how many points the scale has that it counts,
-    seven where a preference goes from −3 to 3. ``annotator``, ``weight`` and ``answered`` stand in columns
-    of these names and are filled in by the reader: who said it, how much it counts, and when it was said.
+    seven where a preference goes from −3 to 3. ``annotator``, ``weight``, ``answered`` and ``question`` stand in
+    columns of these names and are filled in by the reader: who said it, how much it counts, when it was said, and under
+    which id a campaign asked about it.
     """
 
     first: int
@@ -48,6 +49,7 @@ class Label:
     weight: float | None = None
     answered: str | None = None
     grades: int | None = None
+    question: str | None = None
 
 
 @dataclass(frozen=True)
