@@ -20,6 +20,7 @@ from bayesrm.export.files import (
     CONFIGURATION,
     Description,
     build_function,
+    counted_labels,
     damaged,
     read_description,
     read_tensors,
@@ -71,10 +72,8 @@ class LoadedRewardModel:
         self._judge: HubRewardModel | None = None
 
     def __repr__(self) -> str:
-        labels, model = self.description["labels"]["comparisons"], self.description["model"]["encoder"]
-        return (
-            f"LoadedRewardModel({model}, {self.description['inference']}, {labels} labels, dimension {self.dim})"
-        )
+        labels, model = counted_labels(self.description["labels"]), self.description["model"]["encoder"]
+        return f"LoadedRewardModel({model}, {self.description['inference']}, {labels}, dimension {self.dim})"
 
     @property
     def dim(self) -> int:
