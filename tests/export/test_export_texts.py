@@ -482,6 +482,29 @@ def test_trl_takes_every_message_that_a_policy_writes(loaded):
     assert loaded.trl()([prompt], [[{**called, "tool_calls": [other]}]]) != scores[:1]
 
 
+def test_a_response_can_be_messages_as_for_trl(loaded):
+    asked = [{"role": "user", "content": "Why?"}]
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    said = [called, {"role": "tool", "content": "rain"}, {"role": "assistant", "content": "yes"}]
+    mean, _ = loaded.reward([(asked, said), (asked, {"role": "assistant", "content": "no"}), (asked, "no")])
+    assert mean == pytest.approx(loaded.trl()([asked] * 3, [said, "no", "no"]), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("Why?", "yes"), ("Why?", None)], "response to be a text or a list of messages, got nothing, in pair 1"),
+        ([("Why?", 7)], "response to be a text or a list of messages, got int 7, in pair 0"),
+        ([("Why?", [7])], "expected messages with role and content in response, got int 7, in pair 0"),
+        ([], r"a list of \(prompt, response\), got an empty list"),
+        ([("Why?", "yes", "no")], r"a list of \(prompt, response\), got list \[\('Why\?', 'yes', 'no'\)\]"),
+    ],
+)
+def test_what_is_no_pair_of_texts_is_named(loaded, pairs, message):
+    with pytest.raises(InvalidInputError, match=message):
+        loaded.reward(pairs)
+
+
 def test_what_a_tool_put_out_is_read_with_the_prompt(loaded):
     called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
     tool, answer = {"role": "tool", "content": "rain"}, {"role": "assistant", "content": "yes"}
