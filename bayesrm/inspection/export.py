@@ -9,7 +9,7 @@ from bayesrm.campaign import Campaign
 from bayesrm.campaign.findings import answers_of
 from bayesrm.campaign.store import STORE_FILE
 from bayesrm.data import load_pool
-from bayesrm.data.directory import CARD, EMBEDDINGS
+from bayesrm.data.directory import CARD, EMBEDDINGS, WORK
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.save import write_reward_model
 from bayesrm.inspection.diagnose import refitted_run
@@ -59,7 +59,7 @@ def export(
             )
         posterior, place = campaign.fit(inference=inference, labels=labels), campaign.pool_path
         answers = answers_of(campaign, posterior)
-    elif pool is None and (directory / EMBEDDINGS).exists():
+    elif pool is None and any((directory / name).exists() for name in (EMBEDDINGS, WORK)):
         with campaign_of(directory) as own:
             posterior, place = own.fit(inference=inference), directory
             answers = answers_of(own, posterior)
