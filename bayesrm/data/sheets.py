@@ -107,6 +107,18 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
             raise InvalidInputError(f"expected {encoding.upper()} in {path} ({error.reason})") from error
 
 
+def written_like(path: Path) -> tuple[str, str]:
+    """What separates the cells of a CSV file, and the encoding of one that is to open where it does.
+
+    UTF-8 gets a byte-order mark where the file has one, and where it is in another encoding: spreadsheets that read
+    that take UTF-8 without one for it.
+    """
+    encoding = _encoding(path)
+    with open_file(path) as file:
+        marked = encoding != "utf-8" or file.read(3) == codecs.BOM_UTF8
+    return _separator(path, encoding)[0], "utf-8-sig" if marked else "utf-8"
+
+
 def _ends_with_a_line_end(path: Path) -> bool:
     """Whether the last line is whole, as programs write it."""
     if path.suffix == ".gz":

@@ -215,6 +215,29 @@ def test_a_file_comes_back_with_columns(made, loaded, tmp_path, suffix):
     np.testing.assert_allclose(read["reward_lower"], loaded.trl(kappa=1.0)(prompts, completions), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding", "expected"),
+    [
+        (";", "utf-8-sig", "utf-8-sig"),
+        (",", "utf-8", "utf-8"),
+        ("\t", "utf-8", "utf-8"),
+        (";", "cp1252", "utf-8-sig"),
+    ],
+)
+def test_a_spreadsheet_comes_back_as_the_program_that_made_it_reads_it(
+    made, loaded, tmp_path, separator, encoding, expected
+):
+    source = tmp_path / "rows.csv"
+    source.write_text(f"prompt{separator}response\nWärum?{separator}yes\n", encoding=encoding)
+    score_file(loaded, source, tmp_path / "scored.csv", show_progress=False)
+    data = (tmp_path / "scored.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") == (expected == "utf-8-sig")
+    header, row = csv.reader(data.decode(expected).splitlines(), delimiter=separator)
+    assert header == ["prompt", "response", "reward", "reward_sd", "reward_error"]
+    assert row[0] == "Wärum?"
+    assert float(row[2]) == pytest.approx(loaded.reward([("Wärum?", "yes")])[0][0], abs=1e-6)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_pairs_have_a_probability(made, loaded, tmp_path, suffix):
     pairs = [(made.texts[k][0], made.texts[k][1], made.texts[k + 1][1]) for k in range(0, 48, 4)]
