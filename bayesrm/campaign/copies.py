@@ -61,7 +61,9 @@ def refuse_copy(
         for other, theirs in standing.items():
             if other != who and said.items() <= theirs.items():
                 raise InvalidInputError(
-                    _same(f"the {len(said)} answers of {name} under {who or 'no name'} are those", other, "", "were")
+                    _same(
+                        f"the {len(said)} answers of {name} under {who or 'no name'} are those", other, "", "were"
+                    )
                 )
 
 

@@ -80,9 +80,7 @@ def keep_golden(pool: Path, scores: Float[np.ndarray, "response"], described: di
     return path
 
 
-def _matched(
-    pool: Path, column: str, source: str, mapping: Mapping[str, str]
-) -> Float[np.ndarray, "response"]:
+def _matched(pool: Path, column: str, source: str, mapping: Mapping[str, str]) -> Float[np.ndarray, "response"]:
     """The score of each response of the pool, by the texts of the source."""
     texts = read_texts(source, mapping)
     scores = _scores(source, texts, column)

@@ -154,8 +154,8 @@ class ModelSettings(Settings):
         None, "Prior sd of a last-layer weight, or of each block as in mlp=0.5,linear=1; default by evidence."
     )
     covariates: Names = setting(
-        None, "Covariates of the pool beside the encoder, as in log_characters,lines, or none; default all that it "
-        "has."
+        None,
+        "Covariates of the pool beside the encoder, as in log_characters,lines, or none; default all that it has.",
     )
     covariate_blocks: Literal["together", "apart"] = setting(
         "together", "Whether covariates share a prior scale, or have one each."

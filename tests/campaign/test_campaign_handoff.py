@@ -48,8 +48,10 @@ def test_words_of_an_answer():
 
 
 def test_a_table_that_ask_never_wrote_is_said_to_be_no_sheet():
-    table = "Frage;Antwort A;Antwort B;Besser;Wer\nWas?;Ja;Nein;A;Anna\n".encode()
-    with pytest.raises(InvalidInputError, match=r"neither: .*prompt, response_a, response_b and winner, or prompt, "):
+    table = b"Frage;Antwort A;Antwort B;Besser;Wer\nWas?;Ja;Nein;A;Anna\n"
+    with pytest.raises(
+        InvalidInputError, match=r"neither: .*prompt, response_a, response_b and winner, or prompt, "
+    ):
         read("csv", table)
     with pytest.raises(InvalidInputError, match="keep the first row when you fill it in"):
         read("csv", f"{QUESTIONS[0].id};Was?;Ja;Nein;left\n".encode())

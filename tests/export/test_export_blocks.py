@@ -261,7 +261,8 @@ def test_a_judge_of_other_weights_is_refused(made, from_texts, tmp_path):
 
 def test_a_classifier_that_sees_tokens_alone_is_refused(made, tmp_path):
     embedding = read_json(made.folder / "pool" / "card.json")["embedding"]
-    with pytest.raises(CapabilityError, match=r"depend on the covariates .* sees its tokens alone.*init NEW .*--covariates none"):
+    message = r"depend on the covariates .* sees its tokens alone.*init NEW .*--covariates none"
+    with pytest.raises(CapabilityError, match=message):
         brm.save_reward_model(tmp_path / "model", made.posterior, embedding, transformers=True)
     assert not (tmp_path / "model").exists()
 

@@ -91,7 +91,7 @@ def candidates(
     if len(eligible) == 0 or len(pool) < 2:
         raise InvalidInputError(
             f"expected prompts with at least two responses to compare, got {pool.n_prompts} prompts with one: "
-            "use scope='cross-prompt' or add responses"
+            "use scope='cross-prompt', on the command line --scope cross-prompt, or add responses"
         )
     if prompts is not None and prompts < len(eligible):
         eligible = np.sort(rng.stream(seed, "prompts").choice(eligible, prompts, replace=False))
