@@ -111,6 +111,13 @@ def _outcomes(answer: Answer, of_list: Question | None) -> list[tuple[object, fl
     return [((a, b), value) if a < b else ((b, a), 1 - value) for a, b, value in decided]
 
 
+def differ(answers: Sequence[Answer]) -> bool:
+    """Whether some two answers to a question differ: in their grades, or in the side where one of them has no grade."""
+    graded = {answer.said for answer in answers if answer.grade is not None}
+    sides = {answer.verdict if answer.ranking is None else answer.ranking for answer in answers}
+    return len(graded) > 1 or len(sides) > 1
+
+
 def krippendorff_alpha(units: Sequence[np.ndarray]) -> float:
     """α of outcomes between 0 and 1, at least two for each unit; NaN where all are ties."""
     if any(len(values) < 2 for values in units):

@@ -61,18 +61,20 @@ def refuse_copy(
         for other, theirs in standing.items():
             if other != who and said.items() <= theirs.items():
                 raise InvalidInputError(
-                    _same(f"the {len(said)} answers of {name} under {who or 'no name'} are those", other, "")
+                    _same(
+                        f"the {len(said)} answers of {name} under {who or 'no name'} are those", other, "", "were"
+                    )
                 )
 
 
-def _same(what: str, annotator: str, when: str) -> str:
+def _same(what: str, annotator: str, when: str, was: str = "was") -> str:
     """Says which file was told before, and what to do."""
     if annotator:
         return (
-            f"{what} that was told as {annotator}'s{when}, so nothing was taken: if that name was wrong, "
+            f"{what} that {was} told as {annotator}'s{when}, so nothing was taken: if that name was wrong, "
             "bayesrm campaign rename says so; if two people answered alike, add --again"
         )
     return (
-        f"{what} that was told without a name{when}, so nothing was taken: if they are the same person's, "
+        f"{what} that {was} told without a name{when}, so nothing was taken: if they are the same person's, "
         "bayesrm campaign rename --unnamed NAME says so; if two people answered alike, add --again"
     )

@@ -196,7 +196,7 @@ def find(
     )
     chosen = choose_likelihood(posterior.preferences)
     return Findings(
-        _answers(campaign, posterior),
+        answers_of(campaign, posterior),
         posterior.model.likelihood.name,
         chosen.reason if chosen.name == posterior.model.likelihood.name else "",
         outlook,
@@ -207,7 +207,7 @@ def find(
     )
 
 
-def _answers(campaign: Campaign, posterior: RewardPosterior) -> int:
+def answers_of(campaign: Campaign, posterior: RewardPosterior) -> int:
     """How many answers a posterior was fitted to: a ranking is one, and several rows of its preferences."""
     if posterior.preferences.choice is None:
         return len(posterior.preferences)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from bayesrm.campaign.agreement import Agreement, agreement
+from bayesrm.campaign.agreement import Agreement, agreement, differ
 from bayesrm.campaign.answers import latest
 from bayesrm.campaign.campaign import Campaign
 from bayesrm.campaign.findings import Findings
 from bayesrm.campaign.fitting import labels_digest
 from bayesrm.campaign.handing_out import BATCHES, stem_of
 from bayesrm.campaign.history import decisions
+from bayesrm.campaign.records import Answer
 from bayesrm.campaign.store import GIVEN_HERE
 from bayesrm.campaign.unasked import OF_POOL, TOLD
 
@@ -154,10 +155,10 @@ def status(campaign: Campaign) -> Status:
                 bool(waited_for) and not by_batch[number] and "live" not in entry and not any(files),
             )
         )
-    said: dict[str, set[str]] = {}
+    said: dict[str, list[Answer]] = {}
     for answer in standing:
         if answer.verdict != "skip":
-            said.setdefault(answer.question, set()).add(answer.said)
+            said.setdefault(answer.question, []).append(answer)
     decided = [answer for answer in standing if answer.verdict in ("first", "second")]
     decided = [answer for answer in decided if questions[answer.question].batch > 0]
     left = sum((answer.verdict == "first") == questions[answer.question].first_is_left for answer in decided)
@@ -172,7 +173,7 @@ def status(campaign: Campaign) -> Status:
         ties=sum(answer.verdict == "tie" for answer in standing),
         skips=sum(answer.verdict == "skip" for answer in standing),
         superseded=len(answers) - len(standing),
-        conflicts=sum(len(verdicts) > 1 for verdicts in said.values()),
+        conflicts=sum(map(differ, said.values())),
         aside=dict(Counter(_kind(reason) for _, _, reason in campaign.store.asides()).most_common()),
         left_share=left / len(decided) if decided else float("nan"),
         left_of=len(decided),

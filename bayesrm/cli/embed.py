@@ -186,6 +186,7 @@ def embed(
         config,
         None if winner_values is None else _meanings(winner_values),
         implicit_prompt,
+        covariate or (),
     )
     _tell_texts(texts)
     beside = read_covariates(source, texts, covariate or [], split, config)

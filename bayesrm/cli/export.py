@@ -41,13 +41,13 @@ def export(
     In Python brm.load_reward_model(TO) scores texts or embeddings, with their uncertainty, and is a reward function for
     TRL's trainers.
     """
-    from bayesrm.export.files import read_description
+    from bayesrm.export.files import counted_labels, read_description
     from bayesrm.inspection.export import export as write
 
     posterior = write(directory, to, pool, inference, transformers, name)
-    labels = counted(len(posterior.preferences), "label")
-    lines = [f"Fitted to {labels} ({posterior.inference}, {posterior.likelihood.name}) and written to {to}."]
     described = read_description(to)
+    labels = counted_labels(described["labels"])
+    lines = [f"Fitted to {labels} ({posterior.inference}, {posterior.likelihood.name}) and written to {to}."]
     if described["embedding"] is None:
         lines.append(
             "The pool does not say how its texts were embedded, so this scores embeddings only; pools of "

@@ -30,6 +30,12 @@ def golden(
     source: Annotated[
         str | None, typer.Option(help="What the pool was embedded from; its rows are matched by their texts.")
     ] = None,
+    prompt_column: Annotated[
+        str | None, typer.Option(help="What --source calls the prompt, if not prompt, question and the like.")
+    ] = None,
+    response_column: Annotated[
+        str | None, typer.Option(help="What --source calls the response, or the list of responses.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the model.")] = None,
     template: Annotated[
         str | None,
@@ -53,7 +59,9 @@ def golden(
         from bayesrm.data.golden_column import golden_from_column
 
         assert from_column is not None
-        path, count = golden_from_column(pool, from_column, source)
+        mapping = {"prompt": prompt_column, "response": response_column}
+        given = {name: column for name, column in mapping.items() if column}
+        path, count = golden_from_column(pool, from_column, source, given)
         say(f"The golden rewards are {path}: {counted(count, 'score')} of the column {from_column}.")
         return
     keeps(pool / ".scores")

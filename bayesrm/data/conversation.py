@@ -124,8 +124,11 @@ def require_unicode(text: str, name: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
+        # Readers of files keep a byte that is no UTF-8 as one of these half characters.
+        byte = "\udc80" <= text[error.start] <= "\udcff"
         raise InvalidInputError(
             f"expected valid UTF-8 in {name}, got a byte or half a character that is none at position {error.start}"
+            + (": save the file as UTF-8, which spreadsheets call CSV UTF-8" if byte else "")
         ) from error
     return text
 

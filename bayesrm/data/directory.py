@@ -34,6 +34,8 @@ from bayesrm.utils.versions import versions
 
 EMBEDDINGS, RESPONSES, GOLDEN, CARD = "embeddings.npy", "responses.parquet", "golden.npy", "card.json"
 COVARIATES = "covariates.parquet"
+WORK = ".embedding"
+"""The folder in that of a pool with what :mod:`bayesrm.embedding.work` keeps while texts are embedded."""
 BYTES_AT_ONCE = 64 * 2**20
 """Embeddings that are held in memory while a pool is written."""
 
@@ -112,6 +114,11 @@ def save_pool(path: str | os.PathLike[str], pool: ResponsePool, golden: ArrayLik
 
 def _require(path: Path, name: str) -> Path:
     if not (path / name).exists():
+        if name == EMBEDDINGS and (path / WORK).is_dir():
+            raise InvalidInputError(
+                f"the pool {path} is unfinished: run the same `bayesrm embed` again, which goes on where it was, or of "
+                "shards `bayesrm merge-shards`"
+            )
         found = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
         raise InvalidInputError(f"expected {name} in the pool directory {path}, found {found}")
     return path / name

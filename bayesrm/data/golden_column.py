@@ -20,7 +20,9 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import read_json, replacing, write_json
 
 
-def golden_from_column(pool: Path, column: str, source: str | None = None) -> tuple[Path, int]:
+def golden_from_column(
+    pool: Path, column: str, source: str | None = None, mapping: Mapping[str, str] | None = None
+) -> tuple[Path, int]:
     """Keep a column of scores as the golden rewards of a pool directory; the file and how many.
 
     Parameters
@@ -32,6 +34,8 @@ def golden_from_column(pool: Path, column: str, source: str | None = None) -> tu
         ``overall_score``; without a source that of a covariate.
     source
         What the pool was embedded from: its answers are found by the texts of prompt and response.
+    mapping
+        What the source calls ``prompt`` and ``response``, where its columns have other names.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def golden_from_column(pool: Path, column: str, source: str | None = None) -> tu
         scores = np.asarray(covariates[column], dtype=np.float64)
         described: dict[str, Any] = {"column": column}
     else:
-        scores = _matched(pool, column, source)
+        scores = _matched(pool, column, source, mapping or {})
         described = {"column": column, "source": source}
     return keep_golden(pool, scores, described), len(scores)
 
@@ -76,9 +80,9 @@ def keep_golden(pool: Path, scores: Float[np.ndarray, "response"], described: di
     return path
 
 
-def _matched(pool: Path, column: str, source: str) -> Float[np.ndarray, "response"]:
+def _matched(pool: Path, column: str, source: str, mapping: Mapping[str, str]) -> Float[np.ndarray, "response"]:
     """The score of each response of the pool, by the texts of the source."""
-    texts = read_texts(source)
+    texts = read_texts(source, mapping)
     scores = _scores(source, texts, column)
     known = {
         (as_text(prompt), response): score

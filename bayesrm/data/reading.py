@@ -160,7 +160,7 @@ class Reader:
         used |= frozenset() if self.form.across_rows or self.form.lists else VOTE
         used |= self._prompt.columns if self._prompt else set()
         used = (used - _dropped(self._mapping) - set(self._mapping)) | set(self._mapping.values())
-        return sorted(name for name in columns - used if name)
+        return sorted(name for name in columns - used - set(self._table.told.beside) if name)
 
 
 class Notes:

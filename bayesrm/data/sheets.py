@@ -29,6 +29,14 @@ _BLOCK = 2**20
 class SheetRow(dict[str, Any]):
     """A row of a sheet, in which every value is a text: lists and numbers have become one."""
 
+    decimal_comma = False
+
+
+class SemicolonRow(SheetRow):
+    """A row with semicolons between its cells, as programs write where a comma stands in numbers: 0,13."""
+
+    decimal_comma = True
+
 
 def open_file(path: Path) -> io.BufferedReader:
     """A file to read, unpacked where it is packed.
@@ -68,6 +76,7 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
             f"{path.name} is no UTF-8 and was read as Windows-1252: save it as UTF-8 if letters are wrong."
         )
     separator, skipped = _separator(path, encoding)
+    kind = SemicolonRow if separator == ";" else SheetRow
     with open_file(path) as file, io.TextIOWrapper(file, encoding, _errors(encoding), newline="") as lines:
         for _ in range(skipped):
             next(lines)
@@ -85,7 +94,7 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
                 if len(cells) != len(header):
                     yield number, InvalidInputError(f"expected {len(header)} cells, got {len(cells)}")
                 else:
-                    yield number, SheetRow(zip(header, cells, strict=True))
+                    yield number, kind(zip(header, cells, strict=True))
             if not _ends_with_a_line_end(path):
                 notes.append(
                     f"{path.name} ends without a line end: if it was cut off, the end of its last row is not there."
@@ -96,6 +105,18 @@ def read_sheet(path: Path, notes: list[str]) -> Iterator[SourceRow]:
             ) from error
         except UnicodeDecodeError as error:
             raise InvalidInputError(f"expected {encoding.upper()} in {path} ({error.reason})") from error
+
+
+def written_like(path: Path) -> tuple[str, str]:
+    """What separates the cells of a CSV file, and the encoding of one that is to open where it does.
+
+    UTF-8 gets a byte-order mark where the file has one, and where it is in another encoding: spreadsheets that read
+    that take UTF-8 without one for it.
+    """
+    encoding = _encoding(path)
+    with open_file(path) as file:
+        marked = encoding != "utf-8" or file.read(3) == codecs.BOM_UTF8
+    return _separator(path, encoding)[0], "utf-8-sig" if marked else "utf-8"
 
 
 def _ends_with_a_line_end(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bayesrm.data.sources import read_rows
+from bayesrm.data.sources import SheetRow, read_rows
 from bayesrm.data.texts import Texts
 from bayesrm.errors import InvalidInputError
 
@@ -56,6 +56,9 @@ def row_numbers(row: Mapping[str, Any], column: str, count: int, number: int) ->
             f"expected a column {column} for a covariate in row {number}, got {', '.join(map(str, row)) or 'none'}"
         )
     value = row[column]
+    comma = isinstance(value, str) and value.count(",") == 1
+    if comma and isinstance(row, SheetRow) and row.decimal_comma:
+        value = value.replace(",", ".")
     several = list(value) if isinstance(value, list | tuple | np.ndarray) else [value] * count
     if len(several) != count:
         raise InvalidInputError(
@@ -67,8 +70,9 @@ def row_numbers(row: Mapping[str, Any], column: str, count: int, number: int) ->
     except (TypeError, ValueError):
         numbers = [math.nan]
     if not all(map(math.isfinite, numbers)):
+        advice = "write it with a decimal point" if comma else "fill it in"
         raise InvalidInputError(
-            f"expected a finite number in the column {column} of row {number}, got {str(value)[:60]!r}: fill it in, or "
+            f"expected a finite number in the column {column} of row {number}, got {str(value)[:60]!r}: {advice}, or "
             "leave the covariate out"
         )
     return numbers

@@ -96,6 +96,7 @@ def read_texts(
     config: str | None = None,
     winner_values: Mapping[str, str] | None = None,
     implicit_prompt: bool = False,
+    beside: Sequence[str] = (),
 ) -> Texts:
     """Read a source of texts in any of the forms of ``FORMATS``, told by its columns.
 
@@ -112,6 +113,8 @@ def read_texts(
         What the values of the winner column mean: first, second, tie or skip.
     implicit_prompt
         Whether the prompt is what chosen and rejected both begin with, whatever other columns there are.
+    beside
+        Columns that somebody reads beside the texts, such as covariates: they are not among those that are not used.
 
     Raises
     ------
@@ -126,7 +129,7 @@ def read_texts(
         number, reason = first[0] if first else (0, "it has no rows")
         where = f"row {number}: " if number else ""
         raise InvalidInputError(f"expected rows of texts in {source}, and there are none ({where}{reason})")
-    reader = open_reader(readable, source, mapping, Told(winner_values, implicit_prompt))
+    reader = open_reader(readable, source, mapping, Told(winner_values, implicit_prompt, beside))
     table, counted = _Table(reader.form.lists), _Count()
     for number, item in reader.items(counted.rows(chain(first, rows))):
         if isinstance(item, InvalidInputError):

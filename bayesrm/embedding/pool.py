@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from bayesrm.data.conversation import to_json
-from bayesrm.data.directory import CARD, COVARIATES, EMBEDDINGS, RESPONSES, described_columns, file_sums
+from bayesrm.data.directory import CARD, COVARIATES, EMBEDDINGS, RESPONSES, WORK, described_columns, file_sums
 from bayesrm.data.preferences import PREFERENCES, save_preferences
 from bayesrm.data.table import write_columns
 from bayesrm.data.texts import Texts, write_texts
@@ -24,7 +24,6 @@ from bayesrm.embedding.tokens import Tokens
 from bayesrm.embedding.work import (
     PLAN,
     VERSION,
-    WORK,
     Work,
     explaining_full_disk,
     read_vectors,

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
+from bayesrm.data.directory import WORK
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.files import read_json, write_json
 
-WORK = ".embedding"
 PLAN, DONE, VECTORS, LOCK = "plan.json", "done.json", "vectors.bin", "lock"
 VERSION = 2
 CHECKPOINT_SECONDS = 2.0

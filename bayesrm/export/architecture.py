@@ -64,6 +64,11 @@ def describe_encoder(encoder: Encoder) -> Description:
     return described
 
 
+def needs_own_module(described: Description) -> bool:
+    """Whether an encoder is built around the user's module: one with a name is bayesrm's, whatever its body is."""
+    return described["body"]["layer"] == CUSTOM and "name" not in described
+
+
 def build_encoder(described: Description, own: nn.Module | None = None) -> Encoder:
     """An encoder as described, its weights not yet loaded.
 
@@ -75,15 +80,15 @@ def build_encoder(described: Description, own: nn.Module | None = None) -> Encod
         The user's module, where the body is one.
     """
     input_blocks = as_blocks(described.get("input_blocks"), described["dim"])
-    if described["body"]["layer"] != CUSTOM:
+    if needs_own_module(described):
+        encoder = Encoder(described["dim"], _own_body(described, own), described["inputs"], input_blocks)
+    elif described["body"]["layer"] != CUSTOM:
         encoder = Encoder(described["dim"], build_layers(described["body"]), described["inputs"], input_blocks)
-    elif "name" in described:
+    else:
         part: Any = ENCODERS[described["name"]]
         with rng.fenced(0):
             given = {"input_blocks": input_blocks} if "input_blocks" in signature(part).parameters else {}
             encoder = part(described["dim"], inputs=described["inputs"], **given, **described["settings"])
-    else:
-        encoder = Encoder(described["dim"], _own_body(described, own), described["inputs"], input_blocks)
     if encoder.spectrum is not None:
         encoder.spectrum.power, encoder.spectrum.kept = (described["spectrum"][key] for key in ("power", "kept"))
     return encoder.eval().requires_grad_(False)

@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 
+from bayesrm.export.architecture import needs_own_module
+from bayesrm.export.files import counted_labels
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.utils.terminal import printable
 
@@ -42,8 +44,9 @@ def write_card(path: Path, name: str, described: dict[str, Any]) -> None:
         kind=KINDS[described["kind"]],
         likelihood=likelihood,
         hub_name=model if HUB_NAME.fullmatch(model) and not Path(model).exists() else None,
+        learnt_from=counted_labels(described["labels"], "comparison"),
         known=likelihood in LIKELIHOODS,
-        own_encoder=described["encoder"]["body"]["layer"] == "custom",
+        own_encoder=needs_own_module(described["encoder"]),
         transformers=described.get("transformers", {}).get("kind"),
     )
     path.write_text(text, encoding="utf-8")

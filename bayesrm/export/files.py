@@ -23,6 +23,7 @@ from bayesrm.posteriors.networks import is_shared
 from bayesrm.utils.factors import SpannedFactor
 from bayesrm.utils.files import read_json, sha256
 from bayesrm.utils.terminal import printable
+from bayesrm.utils.wording import counted
 
 CONFIGURATION, TENSORS, CARD = "reward_model.json", "reward_model.safetensors", "README.md"
 FORMAT, FORMAT_VERSION = "bayesrm reward model", 1
@@ -62,6 +63,14 @@ def read_description(path: Path) -> Description:
             "that version, or export it again"
         )
     return described
+
+
+def counted_labels(labels: Description, noun: str = "label") -> str:
+    """What a model was fitted to, in words; a ranking is one answer, or the choices that it is, and not its rows."""
+    for key, of_rankings in (("answers", "answer"), ("choices", "choice")):
+        if key in labels:
+            return counted(labels[key], of_rankings)
+    return counted(labels["comparisons"], noun)
 
 
 def read_tensors(path: Path, described: Description) -> Tensors:

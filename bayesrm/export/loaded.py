@@ -20,6 +20,7 @@ from bayesrm.export.files import (
     CONFIGURATION,
     Description,
     build_function,
+    counted_labels,
     damaged,
     read_description,
     read_tensors,
@@ -27,16 +28,17 @@ from bayesrm.export.files import (
 )
 from bayesrm.export.reward_function import RewardFunction, input_blocks
 from bayesrm.export.saved_likelihood import load_likelihood
-from bayesrm.export.trl import TRLReward
+from bayesrm.export.trl import TRLReward, dialogue
 from bayesrm.inference import as_device
 from bayesrm.models.far_out import warn_far_out
 from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.posteriors.base import RewardMoments
 from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import checked
+from bayesrm.utils.wording import told
 
 Scorable = Any
-"""Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response), the prompt a text or messages."""
+"""Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response), each a text or messages."""
 
 
 class LoadedRewardModel:
@@ -71,10 +73,8 @@ class LoadedRewardModel:
         self._judge: HubRewardModel | None = None
 
     def __repr__(self) -> str:
-        labels, model = self.description["labels"]["comparisons"], self.description["model"]["encoder"]
-        return (
-            f"LoadedRewardModel({model}, {self.description['inference']}, {labels} labels, dimension {self.dim})"
-        )
+        labels, model = counted_labels(self.description["labels"]), self.description["model"]["encoder"]
+        return f"LoadedRewardModel({model}, {self.description['inference']}, {labels}, dimension {self.dim})"
 
     @property
     def dim(self) -> int:
@@ -113,8 +113,8 @@ class LoadedRewardModel:
         Parameters
         ----------
         x : object
-            Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response): each prompt a text or
-            a list of messages with role and content.
+            Embeddings (response, embedding), a ResponsePool, or a list of (prompt, response): each a text or a list
+            of messages with role and content, of which a response is what the assistant said last.
         without : sequence of str
             Covariates that are held at their mean over the pool of the fit; "length" stands for all that say how long
             a text is. Two responses to one prompt then differ by what ``posterior.reward(pool, without)`` says.
@@ -203,13 +203,13 @@ class LoadedRewardModel:
             and len(x)
             and all(isinstance(text, tuple | list) and len(text) == 2 for text in x)
         ):
-            return self.read([prompt for prompt, _ in x], [response for _, response in x])
+            pairs = [_texts_of(number, prompt, response) for number, (prompt, response) in enumerate(x)]
+            return self.read([prompt for prompt, _ in pairs], [response for _, response in pairs])
         if isinstance(x, np.ndarray) and x.ndim == 2 and len(x):
             return ResponsePool(x, np.zeros(len(x), dtype=np.int64))
-        shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else ""
+        got = "an empty list" if isinstance(x, list) and not x else told(x)
         raise InvalidInputError(
-            f"expected embeddings (response, {self.dim}), a ResponsePool or a list of (prompt, response), "
-            f"got {type(x).__name__}{shape}"
+            f"expected embeddings (response, {self.dim}), a ResponsePool or a list of (prompt, response), got {got}"
         )
 
     @property
@@ -329,6 +329,16 @@ def load_reward_model(
         if base is not None and described["embedding"]:
             described["embedding"]["model"] = base
     return LoadedRewardModel(described, to_device(function, as_device(device)), own, device)
+
+
+def _texts_of(number: int, prompt: Any, response: Any) -> tuple[Any, str]:
+    """A pair with its response as a text: of messages it is what the assistant said last, as for TRL's trainers."""
+    if isinstance(response, str):
+        return prompt, response
+    try:
+        return dialogue(prompt, response, "response")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error}, in pair {number}") from error
 
 
 def _mean_and_sd(

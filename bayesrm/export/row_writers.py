@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bayesrm.data.sheets import written_like
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.csv_cells import CellWriter
 
@@ -48,10 +49,14 @@ class _JSONLines:
 
 
 class _CSV:
+    """With the separator and the byte-order mark of the source, where that is CSV too."""
+
     def __init__(self, path: Path, first: Sequence[Row], source: Path) -> None:
-        self._file = open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
+        of_sheet = source.name.removesuffix(".gz").lower().endswith(".csv")
+        separator, encoding = written_like(source) if of_sheet else (",", "utf-8")
+        self._file = open(path, "w", encoding=encoding, errors="surrogateescape", newline="")  # noqa: SIM115
         self._columns = list(dict.fromkeys(name for row in first for name in row))
-        self._writer = CellWriter(self._file)
+        self._writer = CellWriter(self._file, separator=separator)
         self._writer.row(self._columns)
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from bayesrm.embedding import Embedder, EmbeddingSettings
@@ -81,20 +82,44 @@ def save_reward_model(
     >>> brm.load_reward_model("saved").dim
     384
     """
+    write_reward_model(path, posterior, embedding, name, transformers)
+
+
+def write_reward_model(
+    path: str | os.PathLike[str],
+    posterior: RewardPosterior,
+    embedding: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    transformers: bool = False,
+    answers: int | None = None,
+) -> None:
+    """As :func:`save_reward_model`, which it is for all but what only a campaign knows.
+
+    Parameters
+    ----------
+    path, posterior, embedding, name, transformers
+        As there.
+    answers
+        How many answers the labels are, where some are rankings: each is several choices, and more comparisons.
+    """
     from safetensors import SafetensorError
 
     path, what = Path(path), "the reward model"
     if name is not None and not (isinstance(name, str) and name.strip() and name.isprintable()):
         raise InvalidInputError(f"expected a name of one line for the reward model, got {name!r:.80}")
     with explaining_failed_write(path, what, SafetensorError), replacing_directory(path, what) as directory:
-        described = _write(directory, posterior, embedding, transformers)
+        described = _write(directory, posterior, embedding, transformers, answers)
         write_card(directory / CARD, name or path.resolve().name, described)
         for file in directory.iterdir():  # safetensors makes files that only their owner can read
             file.chmod((directory / CARD).stat().st_mode)
 
 
 def _write(
-    directory: Path, posterior: RewardPosterior, embedding: Mapping[str, Any] | None, transformers: bool
+    directory: Path,
+    posterior: RewardPosterior,
+    embedding: Mapping[str, Any] | None,
+    transformers: bool,
+    answers: int | None,
 ) -> Description:
     """Write tensors and configuration; returns the latter."""
     if embedding:
@@ -123,7 +148,7 @@ def _write(
         "prior_scale": _prior_scales(posterior),
         "likelihood": likelihood,
         "embedding": None if embedding is None else dict(embedding),
-        "labels": _labels(posterior),
+        "labels": _labels(posterior, answers),
         "files": {TENSORS: {"bytes": (directory / TENSORS).stat().st_size, "sha256": sha256(directory / TENSORS)}},
     }
     if transformers and embedding is not None:
@@ -179,13 +204,16 @@ def _prior_scales(posterior: RewardPosterior) -> dict[str, float]:
     return {name: float(sd[at].mean()) for name, at in posterior.model.blocks.items()}
 
 
-def _labels(posterior: RewardPosterior) -> Description:
-    """What the posterior was fitted to."""
+def _labels(posterior: RewardPosterior, answers: int | None) -> Description:
+    """What the posterior was fitted to; of rankings also how many choices or, where that is known, answers."""
     pool, preferences = posterior.pool, posterior.preferences
     across = pool.group[preferences.first] != pool.group[preferences.second]
     intercepts = posterior.model.intercepts
-    return {
-        "comparisons": len(preferences),
+    counts: Description = {"comparisons": len(preferences)}
+    if preferences.choice is not None:
+        counts |= {"choices": len(np.unique(preferences.choice))}
+        counts |= {} if answers is None else {"answers": answers}
+    return counts | {
         "across_prompts": int(across.sum()),
         "prompt_intercepts": 0 if intercepts is None else len(intercepts),
         "responses": len(pool),

@@ -119,7 +119,8 @@ def score_file(
     sample = [row for _, row in first if not isinstance(row, InvalidInputError)]
     if not sample:
         raise InvalidInputError(f"expected rows of texts in {source}, and there are none")
-    reader = open_reader(sample, str(source), mapping, Told(implicit_prompt=implicit_prompt))
+    told = Told(implicit_prompt=implicit_prompt, beside=model.columns)
+    reader = open_reader(sample, str(source), mapping, told)
     if reader.form.across_rows:
         raise InvalidInputError(
             f"expected rows that can be scored one by one, and those of {source} are {reader.form.name}, where the "

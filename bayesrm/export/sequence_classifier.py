@@ -57,7 +57,9 @@ def write_classifier(
         raise CapabilityError(
             f"the rewards depend on the covariates {', '.join(function.covariates.names)} of a text, and a sequence "
             "classifier sees its tokens alone: export without the base model and load with brm.load_reward_model, or "
-            "fit with RewardModel(pool, covariates=())"
+            "fit without them. In Python that is RewardModel(pool, covariates=()); for a campaign, bayesrm campaign "
+            "init NEW --pool POOL --covariates none, to which bayesrm campaign tell gives the file of bayesrm campaign "
+            "labels OLD --to csv, and export that"
         )
     weights, offset = linear_weights(function), 0.0
     with quiet():

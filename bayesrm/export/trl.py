@@ -69,7 +69,7 @@ class TRLReward:
             )
         if not len(completions):
             return []
-        asked, answered = zip(*map(_dialogue, prompts, completions), strict=True)
+        asked, answered = zip(*map(dialogue, prompts, completions), strict=True)
         moments = self._moments(list(asked), list(answered))
         mean, factor = moments.mean, moments.factor
         if self.reference == "prompt":
@@ -79,7 +79,7 @@ class TRLReward:
         return [float(score) for score in scores]
 
 
-def _dialogue(prompt: Any, completion: Any) -> tuple[Any, str]:
+def dialogue(prompt: Any, completion: Any, name: str = "completions") -> tuple[Any, str]:
     """Prompt and response: what the assistant said last; turns of a completion before it go to the prompt.
 
     Messages may have content that is null or in parts, and calls of tools: whatever a policy writes has a reward.
@@ -88,7 +88,7 @@ def _dialogue(prompt: Any, completion: Any) -> tuple[Any, str]:
         prompt = as_turns(prompt, "prompt", only_text=False)
     if isinstance(completion, str):
         return prompt, _writable(completion)
-    turns = as_turns(completion, "completions", "assistant", only_text=False)
+    turns = as_turns(completion, name, "assistant", only_text=False)
     said = [at for at, turn in enumerate(turns) if turn.role == "assistant"]
     last = said[-1] if said else len(turns) - 1
     if last:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bayesrm.campaign import Campaign
+from bayesrm.campaign.findings import answers_of
 from bayesrm.campaign.store import STORE_FILE
 from bayesrm.data import load_pool
-from bayesrm.data.directory import CARD, EMBEDDINGS
+from bayesrm.data.directory import CARD, EMBEDDINGS, WORK
 from bayesrm.errors import InvalidInputError
-from bayesrm.export import save_reward_model
+from bayesrm.export.save import write_reward_model
 from bayesrm.inspection.diagnose import refitted_run
 from bayesrm.inspection.fit import campaign_of
 from bayesrm.posteriors.base import RewardPosterior
@@ -47,6 +48,7 @@ def export(
     """
     if not directory.is_dir():
         raise InvalidInputError(f"there is no folder {directory}: give that of a campaign or of a run")
+    answers: int | None = None
     if (directory / STORE_FILE).exists():
         campaign = Campaign.open(directory, pool)
         labels = campaign.preferences()
@@ -56,9 +58,11 @@ def export(
                 "tell it some with `bayesrm campaign tell`"
             )
         posterior, place = campaign.fit(inference=inference, labels=labels), campaign.pool_path
-    elif pool is None and (directory / EMBEDDINGS).exists():
+        answers = answers_of(campaign, posterior)
+    elif pool is None and any((directory / name).exists() for name in (EMBEDDINGS, WORK)):
         with campaign_of(directory) as own:
             posterior, place = own.fit(inference=inference), directory
+            answers = answers_of(own, posterior)
     else:
         if pool is None:
             raise InvalidInputError(
@@ -70,7 +74,7 @@ def export(
                 "a run was made with one inference, and that is exported: leave --inference out"
             )
         posterior, place = refitted_run(directory, load_pool(pool)), pool
-    save_reward_model(out, posterior, embedding_of(place), name, transformers)
+    write_reward_model(out, posterior, embedding_of(place), name, transformers, answers)
     return posterior
 
 

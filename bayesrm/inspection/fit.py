@@ -76,7 +76,7 @@ def fit_pool(
     InvalidInputError
         Where there are no labels, or the pool is no folder and ``out`` is missing.
     """
-    if out is None and not pool.is_dir():
+    if out is None and pool.is_file():
         raise InvalidInputError(f"expected a folder to write to, and the pool {pool} is a file: say --out")
     folder = pool / FIT if out is None else out
     with campaign_of(pool, labels, seed, **settings) as campaign:

@@ -274,7 +274,8 @@ def run_loop(
     if len(records) < rounds:
         warnings.warn(
             f"no pair was left to ask after {len(records)} of {rounds} rounds and {counted(len(labels), 'label')}: the "
-            "run ends there; give a larger pool, or scope='cross-prompt' for more pairs",
+            "run ends there; give a larger pool, or for more pairs scope='cross-prompt', on the command line --scope "
+            "cross-prompt",
             stacklevel=2,
         )
     with stage("evaluate"):

@@ -66,7 +66,9 @@ def _scales(value: object) -> object:
 
 
 def _names(value: object) -> object:
-    """Names with commas between them; none at all for an empty text."""
+    """Names with commas between them; no name at all for an empty text and for the word none."""
+    if isinstance(value, str) and value.strip() == "none":
+        return ()
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
@@ -152,7 +154,8 @@ class ModelSettings(Settings):
         None, "Prior sd of a last-layer weight, or of each block as in mlp=0.5,linear=1; default by evidence."
     )
     covariates: Names = setting(
-        None, "Covariates of the pool beside the encoder, as in log_characters,lines; default all that it has."
+        None,
+        "Covariates of the pool beside the encoder, as in log_characters,lines, or none; default all that it has.",
     )
     covariate_blocks: Literal["together", "apart"] = setting(
         "together", "Whether covariates share a prior scale, or have one each."

@@ -27,10 +27,12 @@ class CellWriter:
         Opened with ``newline=""``.
     line_end
         After each row.
+    separator
+        Between cells.
     """
 
-    def __init__(self, file: io.TextIOBase, line_end: str = "\n") -> None:
-        self._writer = csv.writer(file, lineterminator=line_end)
+    def __init__(self, file: io.TextIOBase, line_end: str = "\n", separator: str = ",") -> None:
+        self._writer = csv.writer(file, lineterminator=line_end, delimiter=separator)
 
     def row(self, cells: Iterable[Any]) -> None:
         """Write a row."""

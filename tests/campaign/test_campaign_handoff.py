@@ -47,6 +47,16 @@ def test_words_of_an_answer():
         side_of("lefft")
 
 
+def test_a_table_that_ask_never_wrote_is_said_to_be_no_sheet():
+    table = b"Frage;Antwort A;Antwort B;Besser;Wer\nWas?;Ja;Nein;A;Anna\n"
+    with pytest.raises(
+        InvalidInputError, match=r"neither: .*prompt, response_a, response_b and winner, or prompt, "
+    ):
+        read("csv", table)
+    with pytest.raises(InvalidInputError, match="keep the first row when you fill it in"):
+        read("csv", f"{QUESTIONS[0].id};Was?;Ja;Nein;left\n".encode())
+
+
 def test_times_are_kept_in_one_form():
     expected = "2021-03-09T22:16:08.728353+00:00"
     assert time_of("2021-03-09T22:16:08.728353Z") == expected

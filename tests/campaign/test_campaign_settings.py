@@ -87,6 +87,19 @@ def test_settings_are_kept_and_fitted_with(command, pool, tmp_path, short_variat
     assert campaign.fit(inference="laplace").inference == "laplace"
 
 
+def test_covariates_can_be_none(command, tmp_path):
+    """As the sentence says that refuses to write a classifier of a reward with covariates."""
+    texts = [f"Response {k}" for k in range(8)]
+    known = brm.ResponsePool(np.eye(8), np.arange(8) // 2, texts, covariates={"length": np.arange(8.0)})
+    brm.save_pool(tmp_path / "known", known)
+    arguments = ["campaign", "init", tmp_path / "labels", "--pool", tmp_path / "known"]
+    status, _, complaint = command(*arguments, "--covariates", "none")
+    assert status == 0, complaint
+    campaign = brm.Campaign.open(tmp_path / "labels")
+    assert campaign.configuration.covariates == ()
+    assert "covariates" not in campaign.model().blocks
+
+
 def test_draws_of_the_results_file_are_those_asked_for(pool, tmp_path):
     campaign = brm.Campaign.create(tmp_path / "labels", pool, encoder="linear", draws=7, log_likelihood=True)
     answer(campaign, campaign.ask(Request(size=30, design="random")))

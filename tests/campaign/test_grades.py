@@ -15,6 +15,8 @@ from bayesrm.campaign.findings import _decided
 from bayesrm.campaign.grades import outcome_of_points, scale, without_points
 from bayesrm.campaign.handoff import HANDOFFS
 from bayesrm.campaign.handoff.grades import parse_grade
+from bayesrm.campaign.labels.rows import label_rows
+from bayesrm.campaign.status import status
 from bayesrm.data.preferences import save_preferences
 from bayesrm.data.strengths import grades_of
 from bayesrm.errors import InvalidInputError
@@ -148,6 +150,21 @@ def test_settings_that_contradict_each_other_are_refused(folder, tmp_path):
         brm.Campaign.create(tmp_path / "b", folder, grades=6)
     assert brm.Campaign.create(tmp_path / "c", folder, likelihood="graded").configuration.points == 7
     assert not (tmp_path / "a").exists()
+
+
+def test_answers_of_which_one_has_no_grade_differ_in_their_sides_alone(asked):
+    """A plain sheet of the questions is told beside one with grades."""
+    campaign = asked(4, grades=5)
+    questions = campaign.store.questions()
+    ann = ["left much better", "left slightly better", "left slightly better", "about equal"]
+    bob = ["left", "left much better", "right", "tie"]
+    for name, words in {"ann": ann, "bob": bob}.items():
+        file = campaign.directory / f"{name}.csv"
+        lines = [f"{question.id},{said}\n" for question, said in zip(questions, words, strict=True)]
+        file.write_text("question,answer\n" + "".join(lines))
+        campaign.tell(file, annotator=name)
+    assert status(campaign).conflicts == 2, "the grades of the second, and the sides of the third"
+    assert label_rows(campaign).disagreements == 2
 
 
 def test_strengths_of_data_sets_are_grades_where_they_are_and_nothing_elsewhere():

@@ -72,6 +72,25 @@ def test_lists_of_four_are_asked_once_and_each_has_a_pair_that_is_new(lists):
     assert len(lists.asked()) == 9 * 6 + 40
 
 
+def test_an_exported_model_says_how_many_answers_it_learnt_from(lists, command, tmp_path):
+    told(lists, [ORDER, "C", "A ... D", "B > C > D"])
+    rows = len(lists.preferences())
+    assert rows > 4
+    status, printed, _ = command("export", lists.directory, "--to", tmp_path / "model")
+    assert (status, "Fitted to 4 answers (laplace" in printed) == (0, True)
+    assert "learnt from | 4 answers among" in (tmp_path / "model" / "README.md").read_text()
+    loaded = brm.load_reward_model(tmp_path / "model")
+    assert ", 4 answers, " in repr(loaded)
+    assert loaded.description["labels"]["comparisons"] == rows
+
+
+def test_of_rankings_alone_it_says_how_many_choices(tmp_path):
+    pool = brm.ResponsePool(np.eye(8), ["a"] * 4 + ["b"] * 4)
+    labels = brm.Preferences.from_rankings([[0, 1, 2, 3], [5, 4, 6, 7]])
+    brm.save_reward_model(tmp_path / "model", brm.fit(brm.RewardModel(8, "linear"), pool, labels))
+    assert "learnt from | 6 choices among" in (tmp_path / "model" / "README.md").read_text()
+
+
 def test_a_list_of_two_is_the_pair_question_to_the_bit(asked):
     plain, of_two = asked(0, name="plain"), asked(0, name="two")
     pairs = plain.ask(Request(size=8, design="pa-dopt"))

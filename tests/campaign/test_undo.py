@@ -362,8 +362,11 @@ def test_the_same_sheet_under_two_names_is_refused(campaign):
     data = sheet(questions, SIDES)
     tell(campaign, data, "ana.csv", annotator="ana")
     before = content(campaign)
-    for again, name in ((data, "bo.csv"), (data.replace(b"\r\n", b"\n"), "saved again.csv")):
-        with pytest.raises(InvalidInputError, match="told as ana's"):
+    for again, name, said in (
+        (data, "bo.csv", "bo.csv is the file ana.csv that was told as ana's"),
+        (data.replace(b"\r\n", b"\n"), "saved again.csv", "under bo are those that were told as ana's"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
             tell(campaign, again, name, annotator="bo")
     assert content(campaign) == before
     assert tell(campaign, data, "bo.csv", annotator="bo", again=True).new == 6

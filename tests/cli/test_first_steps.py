@@ -119,6 +119,17 @@ def test_golden_rewards_come_from_a_column_of_the_source(tmp_path, command):
         golden_from_column(tmp_path / "pool", "overall_score")
     with pytest.raises(InvalidInputError, match="expected a column helpfulness"):
         golden_from_column(tmp_path / "pool", "helpfulness", str(source))
+    named = ("--prompt-column", "frage", "--response-column", "antwort")
+    renamed = [
+        {"frage": row["instruction"], "antwort": said["response"], "overall_score": said["overall_score"]}
+        for row in rows
+        for said in row["completions"]
+    ]
+    source.write_text("\n".join(json.dumps(row) for row in renamed))
+    assert " ".join(named) in command(*asked)[2], "what the sentence says to say are options"
+    status, _, complaint = command(*asked, *named)
+    assert status == 0, complaint
+    (tmp_path / "pool" / "golden.npy").unlink()
     source.write_text(json.dumps(rows[0]))
     with pytest.raises(InvalidInputError, match="9 are not there"):
         golden_from_column(tmp_path / "pool", "overall_score", str(source))

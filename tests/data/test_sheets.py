@@ -63,6 +63,7 @@ def test_utf8_with_a_damaged_byte_stays_utf8(tmp_path):
     texts = read_texts(str(path))
     assert list(texts.responses) == ["Ja"]
     assert "expected valid UTF-8 in prompt" in texts.broken[0].reason
+    assert "save the file as UTF-8, which spreadsheets call CSV UTF-8" in texts.broken[0].reason
 
 
 def test_a_letter_across_blocks_is_seen(rows, monkeypatch):

@@ -97,6 +97,11 @@ def test_prompts_are_drawn(pool, scope):
     assert reached == {prompt for prompt, n in counts.items() if n > 1 or scope == "cross-prompt"}
 
 
+def test_one_response_a_prompt_says_how_prompts_are_compared():
+    with pytest.raises(InvalidInputError, match=r"scope='cross-prompt', on the command line --scope cross-prompt"):
+        brm.candidates(brm.ResponsePool(np.eye(3), [0, 1, 2]))
+
+
 @pytest.mark.parametrize("size", [None, 30])
 def test_the_seed_decides(pool, size):
     same = [_listed(brm.candidates(pool, prompts=4, size=size, seed=7)) for _ in range(2)]

@@ -21,6 +21,7 @@ from bayesrm.data.texts import load_pool_texts, read_texts
 from bayesrm.embedding import Embedder, EmbeddingSettings, embed_texts, merge_shards
 from bayesrm.embedding import work as work_module
 from bayesrm.errors import InvalidInputError
+from bayesrm.inspection.export import export
 
 WORDS = sorted({word for text in tiny_models.CORPUS for word in text.split()})
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "examples"
@@ -178,6 +179,13 @@ def test_stopped_by_hand_nothing_is_lost(texts, embedder, whole, tmp_path, monke
         patch.setattr(Embedder, "embed_batch", stopping)
         with pytest.raises(KeyboardInterrupt):
             embed_texts(texts, embedder, tmp_path / "pool")
+    for wanted in (
+        lambda: brm.load_pool(tmp_path / "pool"),
+        lambda: brm.Campaign.create(tmp_path / "campaign", tmp_path / "pool"),
+        lambda: export(tmp_path / "pool", tmp_path / "model"),
+    ):
+        with pytest.raises(InvalidInputError, match="pool is unfinished: run the same `bayesrm embed` again"):
+            wanted()
     assert embed_texts(texts, embedder, tmp_path / "pool").resumed == 7
     _same_pool(tmp_path / "pool", whole)
 

@@ -78,6 +78,7 @@ def test_every_inference(world, tmp_path, inference, encoder, monkeypatch):
     loaded = _saved(posterior, tmp_path / "model")
     _assert_same(loaded, posterior, world)
     assert loaded.description["inference"] == inference
+    assert "encoder=" not in (tmp_path / "model" / "README.md").read_text(), "the card loads it as is done here"
 
 
 @pytest.mark.parametrize("inference", ["laplace", "plugin", "nuts"])
@@ -183,6 +184,7 @@ class Own(nn.Module):
 def test_a_module_of_ones_own_has_to_be_given_again(world, tmp_path):
     posterior = brm.fit(brm.RewardModel(6, Own()), world.pool, world.preferences)
     brm.save_reward_model(tmp_path / "model", posterior)
+    assert 'load_reward_model("model", encoder=my_module)' in (tmp_path / "model" / "README.md").read_text()
     with pytest.raises(InvalidInputError, match=r"the user's own \(Own\).*encoder=module"):
         brm.load_reward_model(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="damaged or incomplete"):

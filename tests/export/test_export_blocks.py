@@ -132,7 +132,8 @@ def test_other_covariates_are_another_pool(made, command, tmp_path):
             [{"prompt": "a", "response": "b", "stars": None}],
             "finite number in the column stars of row 1, got 'None'",
         ),
-        ([{"prompt": "a", "response": "b", "stars": "good"}], "got 'good'"),
+        ([{"prompt": "a", "response": "b", "stars": "good"}], "got 'good': fill it in"),
+        ([{"prompt": "a", "response": "b", "stars": "0,13"}], "got '0,13': write it with a decimal point"),
         ([{"prompt": "a", "responses": ["b", "c"], "stars": [1, 2, 3]}], "each of the 2 responses .* got 3"),
     ],
 )
@@ -146,6 +147,16 @@ def test_columns_that_are_no_covariate(made, command, tmp_path, rows, message):
     )
     assert status == 2
     assert re.search(message, " ".join(err.split())), err
+
+
+def test_a_column_of_a_spreadsheet_with_decimal_commas(made, command, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text("prompt;response;stars;when\nsea;wind;0,13;1\nsea;sky;-2,5;2\nsea;blue;3;3\n")
+    arguments = ["embed", source, "--model", made.base, "--covariate", "stars", "--no-surface"]
+    status, printed, _ = command(*arguments, "--out", tmp_path / "pool")
+    assert status == 0
+    assert "Columns that are not used: when." in printed, "and not the covariate"
+    np.testing.assert_allclose(brm.load_pool(tmp_path / "pool").covariates["stars"], [0.13, -2.5, 3])
 
 
 def test_a_list_has_a_number_for_each_response(made, command, tmp_path):
@@ -176,7 +187,8 @@ def test_a_pool_has_the_rewards_of_the_posterior(made, loaded):
 
 def test_a_file_with_the_column_has_the_same_scores(made, command, tmp_path):
     out = tmp_path / "scored.jsonl"
-    assert command("score", made.folder / "model", made.source, "--out", out)[0] == 0
+    status, printed, _ = command("score", made.folder / "model", made.source, "--out", out)
+    assert (status, "not used" in printed) == (0, False), "the only column beside the texts is a covariate"
     scored = pd.read_json(out, lines=True)
     np.testing.assert_allclose(scored["reward"], made.posterior.reward(made.pool)[0], atol=TOLERANCE)
 
@@ -249,7 +261,8 @@ def test_a_judge_of_other_weights_is_refused(made, from_texts, tmp_path):
 
 def test_a_classifier_that_sees_tokens_alone_is_refused(made, tmp_path):
     embedding = read_json(made.folder / "pool" / "card.json")["embedding"]
-    with pytest.raises(CapabilityError, match=r"depend on the covariates .* sees its tokens alone"):
+    message = r"depend on the covariates .* sees its tokens alone.*init NEW .*--covariates none"
+    with pytest.raises(CapabilityError, match=message):
         brm.save_reward_model(tmp_path / "model", made.posterior, embedding, transformers=True)
     assert not (tmp_path / "model").exists()
 

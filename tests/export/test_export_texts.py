@@ -215,6 +215,29 @@ def test_a_file_comes_back_with_columns(made, loaded, tmp_path, suffix):
     np.testing.assert_allclose(read["reward_lower"], loaded.trl(kappa=1.0)(prompts, completions), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding", "expected"),
+    [
+        (";", "utf-8-sig", "utf-8-sig"),
+        (",", "utf-8", "utf-8"),
+        ("\t", "utf-8", "utf-8"),
+        (";", "cp1252", "utf-8-sig"),
+    ],
+)
+def test_a_spreadsheet_comes_back_as_the_program_that_made_it_reads_it(
+    made, loaded, tmp_path, separator, encoding, expected
+):
+    source = tmp_path / "rows.csv"
+    source.write_text(f"prompt{separator}response\nWärum?{separator}yes\n", encoding=encoding)
+    score_file(loaded, source, tmp_path / "scored.csv", show_progress=False)
+    data = (tmp_path / "scored.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") == (expected == "utf-8-sig")
+    header, row = csv.reader(data.decode(expected).splitlines(), delimiter=separator)
+    assert header == ["prompt", "response", "reward", "reward_sd", "reward_error"]
+    assert row[0] == "Wärum?"
+    assert float(row[2]) == pytest.approx(loaded.reward([("Wärum?", "yes")])[0][0], abs=1e-6)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_pairs_have_a_probability(made, loaded, tmp_path, suffix):
     pairs = [(made.texts[k][0], made.texts[k][1], made.texts[k + 1][1]) for k in range(0, 48, 4)]
@@ -480,6 +503,29 @@ def test_trl_takes_every_message_that_a_policy_writes(loaded):
     assert scores[7] == pytest.approx(expected, abs=1e-6)
     other = {**CALL, "function": {"name": "weather", "arguments": {"city": "Rome"}}}
     assert loaded.trl()([prompt], [[{**called, "tool_calls": [other]}]]) != scores[:1]
+
+
+def test_a_response_can_be_messages_as_for_trl(loaded):
+    asked = [{"role": "user", "content": "Why?"}]
+    called = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    said = [called, {"role": "tool", "content": "rain"}, {"role": "assistant", "content": "yes"}]
+    mean, _ = loaded.reward([(asked, said), (asked, {"role": "assistant", "content": "no"}), (asked, "no")])
+    assert mean == pytest.approx(loaded.trl()([asked] * 3, [said, "no", "no"]), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("Why?", "yes"), ("Why?", None)], "response to be a text or a list of messages, got nothing, in pair 1"),
+        ([("Why?", 7)], "response to be a text or a list of messages, got int 7, in pair 0"),
+        ([("Why?", [7])], "expected messages with role and content in response, got int 7, in pair 0"),
+        ([], r"a list of \(prompt, response\), got an empty list"),
+        ([("Why?", "yes", "no")], r"a list of \(prompt, response\), got list \[\('Why\?', 'yes', 'no'\)\]"),
+    ],
+)
+def test_what_is_no_pair_of_texts_is_named(loaded, pairs, message):
+    with pytest.raises(InvalidInputError, match=message):
+        loaded.reward(pairs)
 
 
 def test_what_a_tool_put_out_is_read_with_the_prompt(loaded):

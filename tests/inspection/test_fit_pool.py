@@ -69,6 +69,11 @@ def test_a_pool_with_labels_is_fitted_and_exported_without_a_campaign(command, p
     assert np.corrcoef(mean, direct.reward(brm.load_pool(pool_folder))[0])[0, 1] > 0.8
 
 
+def test_a_pool_that_is_not_there_is_said_to_be(command, tmp_path):
+    status, _, complaint = command("fit", tmp_path / "nowhere")
+    assert (status, "which does not exist" in complaint) == (2, True)
+
+
 def test_labels_of_a_file_are_fitted_to_as_those_beside_the_pool(pool_folder, tmp_path):
     from bayesrm.inspection.fit import campaign_of
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from bayesrm.campaign.handoff.base import Broken, HandOff, ParsedAnswer, Sheet, parse_answer
 from bayesrm.campaign.handoff.rankings import parse_ranking
-from bayesrm.campaign.handoff.tables import Table, decoded, find_by_ids, find_table, is_id
+from bayesrm.campaign.handoff.tables import Table, decoded, find_by_ids, find_table, has_ids, is_id
 from bayesrm.campaign.handoff.words import side_of
 from bayesrm.campaign.rankings import LETTERS
 from bayesrm.errors import InvalidInputError
@@ -63,6 +63,12 @@ class Spreadsheet(HandOff):
     def read(self, data: bytes) -> list[ParsedAnswer | Broken]:
         """An answer for each row; columns are found by their names, or by their content."""
         table = _table(data)
+        if table is None and not has_ids(decoded(data)):
+            raise InvalidInputError(
+                "expected a sheet of a campaign or a data set of labels, and this is neither: no cell has the id of a "
+                "question, which ask writes, and the columns are not those of labels; call them prompt, response_a, "
+                "response_b and winner, or prompt, chosen and rejected, in the first row"
+            )
         if table is None:
             raise InvalidInputError(
                 "expected a table with the columns question and answer in its first row, as ask writes it, and there "

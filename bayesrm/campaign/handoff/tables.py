@@ -98,6 +98,11 @@ def find_by_ids(text: str) -> Table | None:
     return best[1]
 
 
+def has_ids(text: str) -> bool:
+    """Whether any cell is the id of a question."""
+    return any(is_id(cell) for delimiter in _delimiters(text) for _, row in _rows(text, delimiter) for cell in row)
+
+
 def _require_closed(text: str, delimiter: str) -> None:
     try:
         with _any_length():

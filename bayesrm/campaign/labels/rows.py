@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrm.campaign.agreement import differ
 from bayesrm.campaign.answers import OUTCOMES, latest, outcome_of
 from bayesrm.campaign.rankings import LETTERS
 from bayesrm.campaign.records import Answer, Question
@@ -200,7 +201,7 @@ def label_rows(campaign: Campaign, ties: str = "keep", conflicts: str = "all", w
         answers = sorted(used.get(question.id, []), key=lambda answer: (answer.annotator, answer.vote))
         if not answers:
             continue
-        disagreements += len({answer.said for answer in answers}) > 1
+        disagreements += differ(answers)
         if campaign.pool.group[question.first] != campaign.pool.group[question.second]:
             left_out[CROSS_PROMPT] = left_out.get(CROSS_PROMPT, 0) + len(answers)
             continue

@@ -79,10 +79,13 @@ class Told:
         A value of the winner column → one of ``MEANINGS``; None where nobody said.
     implicit_prompt
         Whether the prompt is what chosen and rejected have in common, whatever other columns there are.
+    beside
+        Columns that are read beside the texts, such as covariates.
     """
 
     winners: Mapping[str, str] | None = None
     implicit_prompt: bool = False
+    beside: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

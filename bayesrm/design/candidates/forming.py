@@ -92,7 +92,7 @@ def candidates(
     if len(eligible) == 0 or len(pool) < 2:
         raise InvalidInputError(
             f"expected prompts with at least two responses to compare, got {pool.n_prompts} prompts with one: "
-            "use scope='cross-prompt' or add responses"
+            "use scope='cross-prompt', on the command line --scope cross-prompt, or add responses"
         )
     kept = exclude.kept if isinstance(exclude, AskedInWords) else None
     if kept is not None:
