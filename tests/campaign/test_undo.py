@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 
 import numpy as np
 import pytest
+from filled_sheets import sheet, standing, tell
 
 import bayesrm as brm
-from bayesrm.campaign.answers import latest
 from bayesrm.campaign.asking import Request, questions_of
 from bayesrm.campaign.status import status
 from bayesrm.errors import InvalidInputError
@@ -31,27 +29,6 @@ def pool_folder(tmp_path_factory):
 @pytest.fixture
 def campaign(pool_folder, tmp_path):
     return brm.Campaign.create(tmp_path / "campaign", pool_folder)
-
-
-def sheet(questions, sides, **columns) -> bytes:
-    """A filled-in CSV."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(["question", "answer", *columns])
-    for number, (question, side) in enumerate(zip(questions, sides, strict=True)):
-        writer.writerow([question.id, side, *(values[number] for values in columns.values())])
-    return out.getvalue().encode()
-
-
-def tell(campaign, data: bytes, name="answers.csv", **options):
-    path = campaign.directory.parent / name
-    path.write_bytes(data)
-    return campaign.tell(path, **options)
-
-
-def standing(campaign) -> dict[tuple[str, str], str]:
-    """Question and annotator → verdict, of the answers that count."""
-    return {key: answer.verdict for key, answer in latest(campaign.store.answers()).items()}
 
 
 def content(campaign) -> list[str]:
