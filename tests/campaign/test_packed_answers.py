@@ -87,8 +87,12 @@ def test_answers_in_parquet_are_labels_of_the_pool_they_show(sheet):
     campaign, table = sheet
     other = brm.Campaign.create(campaign.directory.parent / "other", campaign.pool_path)
     other.ask(Request(size=2, design="random"))
-    table.to_parquet(campaign.directory / "back.parquet")
-    assert other.tell(campaign.directory / "back.parquet").new == 4
+    path = campaign.directory / "back.parquet"
+    table.to_parquet(path)
+    with pytest.raises(InvalidInputError, match="tell it to the campaign that asked it"):
+        other.tell(path)
+    table.assign(question=[f"item {k}" for k in range(len(table))]).to_parquet(path)
+    assert other.tell(path).new == 4
 
 
 @pytest.mark.parametrize(
