@@ -264,7 +264,8 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
         dry_run : bool, default False
             Whether to say only what would become of it, and to write nothing.
         again : bool, default False
-            Whether to take answers that were taken back, or that somebody else gave in the same way.
+            Whether to take answers that were taken back, or that somebody else gave in the same way, and those to the
+            questions of another campaign, by their texts.
         users : mapping of str to str, optional
             Who the users of a tool are, which its files call by a number or an address: ``{"10": "ana"}``.
 
@@ -275,7 +276,7 @@ class Campaign(CanHandOut, CanLookAhead, CanUntell, CanRename, CanRelease):
             it is a copy of what was told under another name, or it does not say who of several people answered.
         """
         found = labels_by_texts(
-            Path(file), form, answers or {}, self.store, self.pool, self.pool_path, annotator, users
+            Path(file), form, answers or {}, self.store, self.pool, self.pool_path, annotator, users, again
         )
         if found is not None:
             told = unasked.data_set(Path(file), found, annotator, users)

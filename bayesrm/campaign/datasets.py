@@ -166,6 +166,7 @@ def labels_by_texts(
     pool_path: Path,
     annotator: str = "",
     users: Mapping[str, str] | None = None,
+    again: bool = False,
 ) -> MatchedLabels | None:
     """What a file says of pairs that it shows in words.
 
@@ -181,6 +182,8 @@ def labels_by_texts(
         The pool of that campaign.
     annotator, users
         Who answered where the file does not say, and names of those whom it calls otherwise.
+    again
+        Also what another campaign asked.
 
     Returns
     -------
@@ -197,15 +200,15 @@ def labels_by_texts(
         return None
     if is_data_set(path, form):
         return read_data_set(path, pool, pool_path, AskedPairs(store, annotator, users))
-    if pool.texts is None or _is_of_a_campaign(path, form, store):
+    if pool.texts is None or _is_of_a_campaign(path, form, store, others=not again):
         return None
     choose = AskedPairs(store, annotator, users)
     found = read_export(path, form, PoolTexts.of(pool, pool_path), meanings, choose)
     return found if found is not None and found.labels else None
 
 
-def _is_of_a_campaign(path: Path, form: str | None, store: Store) -> bool:
-    """Whether a file answers what a campaign asked: this one, or another one, whose question may be another one, too.
+def _is_of_a_campaign(path: Path, form: str | None, store: Store, others: bool) -> bool:
+    """Whether a file answers what this campaign asked, or one of the others, whose question may be another one, too.
 
     Two campaigns about a pool, such as which response helps more and which one harms less, ask about the same texts.
     """
@@ -213,7 +216,7 @@ def _is_of_a_campaign(path: Path, form: str | None, store: Store) -> bool:
     handoff = recognised(data, path) if form is None else HANDOFFS[form]()
     asked = {question.id for question in store.questions()}
     named = {part.question for part in handoff.read(data)}
-    return bool(named & asked) or (any(map(is_id, named)) and not handoff.holds_labels(data))
+    return bool(named & asked) or (others and any(map(is_id, named)) and not handoff.holds_labels(data))
 
 
 def _texts(part: ParsedAnswer) -> tuple[str, str, str] | None:

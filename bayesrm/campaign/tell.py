@@ -369,7 +369,7 @@ def _foreign(path: Path, parts: Sequence[ParsedAnswer | Broken]) -> str:
 
 _BROUGHT = (
     ". Where its labels are to count here, too, they come by the texts of their pairs: bayesrm campaign labels OTHER "
-    "--to csv, and tell that file"
+    "--to csv, and tell that file; if that campaign is lost, --again takes this one so"
 )
 """How labels of a campaign get into another one."""
 

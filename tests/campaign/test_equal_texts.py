@@ -34,10 +34,10 @@ def pool_folder(request, tmp_path):
 
 
 def answered(campaign, names=("ana", "bo"), size=60, times=True, seed=0):
-    """Everybody answers everything, by chance, and ties among them."""
+    """Everybody answers everything, by chance, and ties among them; pairs that read alike are asked, too."""
     random = np.random.default_rng(seed)
     lines = []
-    for question in campaign.ask(Request(size=size, design="random")):
+    for question in campaign.ask(Request(size=size, design="random", identical=True)):
         for name in names:
             line = {"question": question.id, "answer": str(random.choice(["left", "right", "tie"]))}
             line["annotator"] = name
@@ -92,7 +92,7 @@ def test_labels_of_a_campaign_are_nothing_new_to_it(pool_folder, tmp_path, to, n
 def test_labels_of_another_campaign_answer_what_was_asked_here(pool_folder, tmp_path):
     one, two = (brm.Campaign.create(tmp_path / name, pool_folder) for name in ("one", "two"))
     answered(one, size=40, times=False)
-    asked = two.ask(Request(size=20, design="random"))
+    asked = two.ask(Request(size=20, design="random", identical=True))
     told = two.tell(one.export_labels("csv")[0])
     assert (told.new, told.aside) == (80, ())
 
@@ -150,7 +150,7 @@ def test_rankings_and_majorities_and_soft_labels_are_nothing_new_as_pairs(pool_f
     )
     save_preferences(pool_folder, soft)
     campaign = brm.Campaign.create(tmp_path / "one", pool_folder)
-    questions = campaign.ask(Request(size=6, list_size=3, design="random"))
+    questions = campaign.ask(Request(size=6, list_size=3, design="random", identical=True))
     lines = [
         {"question": q.id, "answer": answer, "annotator": who}
         for q in questions

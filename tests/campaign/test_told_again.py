@@ -114,7 +114,7 @@ def test_what_another_campaign_asked_is_refused_and_its_labels_are_taken(pool_fo
     questions = helpful.ask(8)
     harmless.ask(8)
     data, name = answers_in(helpful, form)
-    for options in ({}, {"again": True}, {"dry_run": True}, {"form": form}):
+    for options in ({}, {"dry_run": True}, {"form": form}):
         with pytest.raises(InvalidInputError, match=r"belongs to this campaign .*labels OTHER --to csv, and tell"):
             tell(harmless, data, name, **options)
     assert harmless.store.answers() == []
@@ -125,6 +125,9 @@ def test_what_another_campaign_asked_is_refused_and_its_labels_are_taken(pool_fo
         into = brm.Campaign.create(tmp_path / f"into {to}", pool_folder)
         report = into.tell(helpful.export_labels(to)[0])
         assert (report.new, report.aside) == (len(questions), ())
+    # And where its folder is lost, by the word that it is meant.
+    report = tell(brm.Campaign.create(tmp_path / "anew", pool_folder), data, name, again=True)
+    assert (report.new, report.aside) == (len(questions), ())
 
 
 def test_a_copy_of_a_campaign_that_asked_on_is_another_one(pool_folder, tmp_path):

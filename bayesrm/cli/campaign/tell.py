@@ -49,7 +49,8 @@ def tell(
         bool,
         typer.Option(
             "--again",
-            help="Also take answers that were taken back, and files equal to another person's.",
+            help="Also take answers that were taken back, files equal to another person's, and another campaign's "
+            "sheets, by their texts.",
         ),
     ] = False,
     dry_run: DryRun = False,
