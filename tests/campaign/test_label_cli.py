@@ -92,7 +92,7 @@ def test_no_text_steers_the_terminal(asked, typed):
 
 
 def test_a_text_of_a_megabyte_is_shown_when_it_is_asked_for(asked, typed):
-    campaign = asked(1, texts=["word " * 200_000] * 60)
+    campaign = asked(1, texts=[f"{k:04} " * 200_000 for k in range(60)])
     _, printed, _ = typed(campaign.directory, "q")
     assert len(printed) < 40_000
     assert "1,000,000 characters: a shows all" in printed
