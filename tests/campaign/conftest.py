@@ -11,6 +11,24 @@ import bayesrm as brm
 from bayesrm.campaign.asking import Request
 
 
+@pytest.fixture(scope="module")
+def pool_folder(tmp_path_factory):
+    """Twelve prompts of five responses with texts; a file with a pool of its own has one of this name."""
+    random = np.random.default_rng(0)
+    embeddings = random.standard_normal((60, 4)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("pools") / "pool"
+    brm.save_pool(
+        folder, brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5), [f"text {k}" for k in range(60)])
+    )
+    return folder
+
+
+@pytest.fixture
+def campaign(pool_folder, tmp_path):
+    """About that pool, with nothing asked yet."""
+    return brm.Campaign.create(tmp_path / "campaign", pool_folder)
+
+
 @pytest.fixture
 def asked(tmp_path) -> Callable[..., brm.Campaign]:
     """``asked(size, texts, **request)``: a campaign about a small pool with one batch of ``size`` random pairs."""

@@ -13,6 +13,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from filled_sheets import sheet
 
 import bayesrm as brm
 from bayesrm.campaign.agreement import agreement, krippendorff_alpha
@@ -46,16 +47,6 @@ def campaign(pool_folder, tmp_path):
     return brm.Campaign.create(tmp_path / "campaign", pool_folder)
 
 
-def answered(questions, sides, **columns) -> bytes:
-    """A filled-in CSV."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(["question", "answer", *columns])
-    for number, (question, side) in enumerate(zip(questions, sides, strict=True)):
-        writer.writerow([question.id, side, *(values[number] for values in columns.values())])
-    return out.getvalue().encode()
-
-
 def tell(campaign, data: bytes, name="answers.csv", **options):
     path = campaign.directory / name
     path.write_bytes(data)
@@ -65,7 +56,7 @@ def tell(campaign, data: bytes, name="answers.csv", **options):
 def test_a_left_answer_is_mapped_to_the_response_that_stood_left(campaign):
     questions = campaign.ask(60)
     sides = ["left", "right", "tie", "skip"] * 15
-    report = tell(campaign, answered(questions, sides))
+    report = tell(campaign, sheet(questions, sides))
     assert (report.new, report.ties, report.skips, report.aside) == (60, 15, 15, ())
     prefs = campaign.preferences()
     assert len(prefs) == 45
@@ -105,7 +96,7 @@ def test_no_pair_is_asked_twice_until_none_is_left(campaign):
 
 def test_a_file_told_twice_changes_nothing(campaign):
     questions = campaign.ask(6)
-    data = answered(questions, ["left"] * 6)
+    data = sheet(questions, ["left"] * 6)
     assert tell(campaign, data).new == 6
     before = campaign.store.answers()
     assert "nothing changed" in str(tell(campaign, data, "copy.csv"))
@@ -117,15 +108,15 @@ def test_a_file_told_twice_changes_nothing(campaign):
 
 def test_corrections_count_and_the_old_answer_stays(campaign):
     questions = campaign.ask(2)
-    tell(campaign, answered(questions, ["left", "left"], annotator=["ann", "ann"]), "1.csv")
-    report = tell(campaign, answered(questions, ["right", ""], annotator=["ann", "ann"]), "2.csv")
+    tell(campaign, sheet(questions, ["left", "left"], annotator=["ann", "ann"]), "1.csv")
+    report = tell(campaign, sheet(questions, ["right", ""], annotator=["ann", "ann"]), "2.csv")
     assert (report.new, report.corrected, report.open) == (1, 1, 1)
     assert len(campaign.store.answers()) == 3
     assert sorted(answer.verdict for answer in latest(campaign.store.answers()).values()) == sorted(
         question.verdict(side) for question, side in zip(questions, ["right", "left"], strict=True)
     )
     # Back to the first answer: not a repetition of the old row.
-    assert tell(campaign, answered(questions[:1], ["left"], annotator=["ann"]), "3.csv").corrected == 1
+    assert tell(campaign, sheet(questions[:1], ["left"], annotator=["ann"]), "3.csv").corrected == 1
     now = latest(campaign.store.answers())
     assert now[questions[0].id, "ann"].verdict == questions[0].verdict("left")
     assert status(campaign).superseded == 2
@@ -141,7 +132,7 @@ def test_the_answer_told_last_counts_whatever_the_times_in_files_say(campaign):
 
 def test_several_annotators_late_answers_unknown_ids_and_broken_rows(campaign):
     old, new = campaign.ask(3), campaign.ask(3)
-    data = answered(old + new, ["left", "right", "tie", "left", "LEFT", "perhaps"], annotator=["a"] * 6)
+    data = sheet(old + new, ["left", "right", "tie", "left", "LEFT", "perhaps"], annotator=["a"] * 6)
     report = tell(campaign, data + b"qother-1-1,left,a\r\n,right,a\r\n")
     assert (report.new, report.late) == (5, 3)
     assert [reason.split(",")[0] for _, reason in report.aside] == [
@@ -150,7 +141,7 @@ def test_several_annotators_late_answers_unknown_ids_and_broken_rows(campaign):
         "expected the id of a question",
     ]
     assert [place for place, _ in report.aside] == ["row 7", "row 8", "row 9"]
-    other = tell(campaign, answered(old, ["right", "right", "tie"]), "b.csv", annotator="b")
+    other = tell(campaign, sheet(old, ["right", "right", "tie"]), "b.csv", annotator="b")
     assert (other.new, other.corrected) == (3, 0)
     now = status(campaign)
     assert (now.used, now.ties, now.conflicts, now.files) == (8, 2, 1, 2)
@@ -162,7 +153,7 @@ def test_several_annotators_late_answers_unknown_ids_and_broken_rows(campaign):
 
 def test_preferences_do_not_depend_on_the_order_of_telling(campaign, pool_folder, tmp_path):
     questions = campaign.ask(20)
-    halves = [answered(part, ["left"] * 10) for part in (questions[:10], questions[10:])]
+    halves = [sheet(part, ["left"] * 10) for part in (questions[:10], questions[10:])]
     for number in (1, 0):
         tell(campaign, halves[number], f"{number}.csv")
     whole = campaign.preferences()
@@ -299,7 +290,7 @@ def test_two_tell_at_the_same_time(campaign):
     paths = []
     for number in range(4):
         path = campaign.directory / f"{number}.csv"
-        path.write_bytes(answered(questions[number * 40 : number * 40 + 80], ["left"] * 80))
+        path.write_bytes(sheet(questions[number * 40 : number * 40 + 80], ["left"] * 80))
         paths.append(path)
     children = [told_in_a_process(campaign, path) for path in [*paths, paths[0]]]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 5
@@ -308,7 +299,7 @@ def test_two_tell_at_the_same_time(campaign):
 
 
 def test_the_store_only_grows(campaign):
-    tell(campaign, answered(campaign.ask(2), ["left", "right"]))
+    tell(campaign, sheet(campaign.ask(2), ["left", "right"]))
     with sqlite3.connect(campaign.store.path) as db:
         for change in ("UPDATE answer SET verdict = 'tie'", "DELETE FROM answer", "DELETE FROM question"):
             with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
@@ -400,7 +391,7 @@ def test_a_round_is_fitted_once_and_found_again(campaign, pool_folder, monkeypat
     for number in range(2):
         questions = campaign.ask(40)
         sides = ["left" if golden[q.left] > golden[q.right] else "right" for q in questions]
-        tell(campaign, answered(questions, sides), f"{number}.csv")
+        tell(campaign, sheet(questions, sides), f"{number}.csv")
         findings = fit_round(campaign)
     now = status(campaign)
     assert now.current

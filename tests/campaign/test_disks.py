@@ -26,17 +26,6 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.runs.results import open_results, write_results
 
 
-@pytest.fixture(scope="module")
-def pool_folder(tmp_path_factory):
-    random = np.random.default_rng(0)
-    embeddings = random.standard_normal((60, 4)).astype(np.float32)
-    folder = tmp_path_factory.mktemp("pools") / "pool"
-    brm.save_pool(
-        folder, brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5), [f"text {k}" for k in range(60)])
-    )
-    return folder
-
-
 @contextmanager
 def small_disk(folder: Path, size: str = "2m") -> Iterator[Path]:
     """A file system of its own in a folder; skips where this user may not mount one."""

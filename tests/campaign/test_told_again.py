@@ -7,30 +7,12 @@ import io
 import json
 import shutil
 
-import numpy as np
 import pytest
 from filled_sheets import sheet, standing, tell
 
 import bayesrm as brm
 from bayesrm.campaign.labels import LABEL_FORMATS
 from bayesrm.errors import InvalidInputError
-
-
-@pytest.fixture(scope="module")
-def pool_folder(tmp_path_factory):
-    random = np.random.default_rng(3)
-    embeddings = random.standard_normal((60, 4)).astype(np.float32)
-    folder = tmp_path_factory.mktemp("pools") / "pool"
-    brm.save_pool(
-        folder, brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5), [f"text {k}" for k in range(60)])
-    )
-    return folder
-
-
-@pytest.fixture
-def campaign(pool_folder, tmp_path):
-    return brm.Campaign.create(tmp_path / "campaign", pool_folder)
-
 
 # --- sheets that were corrected since ---
 

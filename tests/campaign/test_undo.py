@@ -15,22 +15,6 @@ from bayesrm.campaign.status import status
 from bayesrm.errors import InvalidInputError
 
 
-@pytest.fixture(scope="module")
-def pool_folder(tmp_path_factory):
-    random = np.random.default_rng(0)
-    embeddings = random.standard_normal((60, 4)).astype(np.float32)
-    folder = tmp_path_factory.mktemp("pools") / "pool"
-    brm.save_pool(
-        folder, brm.ResponsePool(embeddings, np.repeat(np.arange(12), 5), [f"text {k}" for k in range(60)])
-    )
-    return folder
-
-
-@pytest.fixture
-def campaign(pool_folder, tmp_path):
-    return brm.Campaign.create(tmp_path / "campaign", pool_folder)
-
-
 def content(campaign) -> list[str]:
     """Everything that the store holds."""
     with campaign.store._connection() as db:
