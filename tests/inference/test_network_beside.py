@@ -122,7 +122,7 @@ def test_networks_start_as_linear_rewards_that_have_not_seen_a_fold(world):
             ends["before"], ends["after"] = super()._train()
             return ends["before"], ends["after"]
 
-    networks = Watched(linear, both.encoder, pool, labels, 0)
+    networks = Watched(network_beside.LinearStart.of(linear, both.encoder, pool, labels), 0)
     for k in range(FOLDS):
         those = np.flatnonzero((fold != k).numpy())
         model = brm.RewardModel(pool, "layers", prior_scale=linear.model.prior_scale)
@@ -252,7 +252,8 @@ def test_no_label_of_a_fold_reaches_what_is_said_of_it(world, monkeypatch):
         )
         both = linear.model.with_encoder("layers+kernel+mlp")
         both.encoder.fit_pool(pool)
-        networks = network_beside.Networks(linear, both.encoder, pool, prefs, 7)
+        start = network_beside.LinearStart.of(linear, both.encoder, pool, prefs)
+        networks = network_beside.Networks(start, 7)
         with_network = networks.beside(with_process, both, 0.1).held_out
         return networks, [networks.held_out(linear), networks.held_out(with_process), with_network]
 
@@ -277,7 +278,8 @@ def test_the_scale_is_the_smallest_that_is_as_good_as_the_best(world):
         linear = train_encoder(brm.RewardModel(pool, "layers"), pool, labels, 0, CPU)
         both = linear.model.with_encoder("layers+mlp")
         both.encoder.fit_pool(pool)
-        networks = network_beside.Networks(linear, both.encoder, pool, labels, 0)
+        start = network_beside.LinearStart.of(linear, both.encoder, pool, labels)
+        networks = network_beside.Networks(start, 0)
         found = networks.beside(linear, both)
         chosen, at = both.prior_scale["mlp"], both.blocks["mlp"]
         usual = network_beside._usual_scale(found.trained.data.difference[:, at], networks._b[-1])
@@ -337,9 +339,9 @@ def test_auto_asks_for_no_network_with_few_labels_and_takes_it_beside_a_process_
     asked = []
 
     class Counted(network_beside.Networks):
-        def __init__(self, *arguments):
-            asked.append(len(arguments[3]))
-            super().__init__(*arguments)
+        def __init__(self, start, seed):
+            asked.append(len(start.preferences))
+            super().__init__(start, seed)
 
     def chosen(count):
         return brm.fit(brm.RewardModel(pool, "auto"), pool, labels[:count]).model.encoder.name
@@ -363,9 +365,9 @@ def test_auto_does_not_take_the_luck_of_one_split_for_a_network(world, monkeypat
     asked = []
 
     class LuckyOnce(network_beside.Networks):
-        def __init__(self, *arguments):
-            asked.append(arguments[4])
-            super().__init__(*arguments)
+        def __init__(self, start, seed):
+            asked.append(seed)
+            super().__init__(start, seed)
             self.helped = True
 
         def beside(self, *arguments, **choices):

@@ -109,6 +109,7 @@ def test_derivatives_of_best_and_worst_by_automatic_differentiation():
     hessian = torch.autograd.functional.hessian(value, beta)
     information = likelihood.information(z, z @ beta, y, weight)
     torch.testing.assert_close(information, -hessian, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(likelihood.information_trace(z, z @ beta, y, weight), information.trace())
 
 
 def test_the_program_of_a_model_sees_choices_of_the_worst(world):

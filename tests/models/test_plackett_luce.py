@@ -113,6 +113,7 @@ def test_score_and_information_by_automatic_differentiation(world, ranked):
     hessian = torch.autograd.functional.hessian(value, beta)
     information = likelihood.information(z, z @ beta, y, weight)
     torch.testing.assert_close(information, -hessian, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(likelihood.information_trace(z, z @ beta, y, weight), information.trace())
     by_row = torch.autograd.functional.hessian(lambda eta: likelihood.log_prob(eta, y).sum(), z @ beta)
     torch.testing.assert_close(diagonal, -by_row.diagonal(), rtol=1e-10, atol=1e-12)
 

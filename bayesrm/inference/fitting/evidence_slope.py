@@ -43,13 +43,16 @@ def evidence_slope(
     if span is not None:
         rows = mode.information.whiten((span.root_prior[:, None] * span.basis).T)
         covariance = rows @ rows.T
-        away, u = _moving(span.joint, mode.nuisance, span.inside(mode.beta), covariance)
-        away, u = span.basis @ away, span.basis @ u
+        whitened = span.joint.data.difference @ rows
+        away, by_beta = _moving(span.joint, mode.nuisance, span.inside(mode.beta), whitened)
+        away, u = span.basis @ away, span.basis @ (covariance @ by_beta)
         identity = torch.eye(len(covariance)).to(covariance)
         determined = ((span.basis @ (identity - covariance)) * span.basis).sum(dim=1)
         return away.square(), determined, away * u
     covariance = torch.cholesky_inverse(mode.cholesky)
-    away, u = _moving(joint, mode.nuisance, mode.beta, covariance)
+    whitened = torch.linalg.solve_triangular(mode.cholesky, joint.data.difference.T, upper=False).T
+    away, by_beta = _moving(joint, mode.nuisance, mode.beta, whitened)
+    u = covariance @ by_beta
     _, precision = joint.prior(joint.nuisance.values(mode.nuisance))
     return precision * away.square(), 1 - precision * covariance.diagonal(), precision * away * u
 
@@ -58,21 +61,14 @@ def _moving(
     joint: LogJoint,
     nuisance: Float[Tensor, "nuisance"],
     beta: Float[Tensor, "feature"],
-    covariance: Float[Tensor, "feature feature"],
+    whitened: Float[Tensor, "comparison column"],
 ) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
-    """β̂ − μ and u."""
+    """β̂ − μ and Zᵀ ∂A/∂η, from rows Z C with Σ = C Cᵀ."""
     values = joint.nuisance.values(nuisance)
     location, _ = joint.prior(values)
     likelihood, data = joint.likelihood.given(values, joint.data.context), joint.data
     with torch.inference_mode(False), torch.enable_grad():
-        z, logit = data.difference, (data.difference @ beta).detach().clone().requires_grad_(True)
-        information = likelihood.information(z, logit, data.outcome, data.weight)
-        if information.requires_grad:
-            volume = (covariance * information).sum()
-        else:  # second derivatives of single comparisons, by automatic differentiation
-            log_prob = likelihood.log_prob(logit, data.outcome).sum()
-            (score,) = torch.autograd.grad(log_prob, logit, create_graph=True)
-            (curvature,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)
-            volume = -(data.weight * (z @ covariance * z).sum(dim=1) * curvature).sum()
+        logit = (data.difference @ beta).detach().clone().requires_grad_(True)
+        volume = likelihood.information_trace(whitened, logit, data.outcome, data.weight)
         (by_logit,) = torch.autograd.grad(volume, logit, materialize_grads=True)
-    return beta - location, covariance @ (data.difference.T @ by_logit)
+    return beta - location, data.difference.T @ by_logit

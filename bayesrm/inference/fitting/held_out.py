@@ -118,8 +118,12 @@ def log_prob_of_fold(
 def modes_without(
     trained: Trained, precision: Float[Tensor, "feature"], folds: Folds, near: Mode | None = None
 ) -> list[Mode]:
-    """The mode without each fold, of features that are the same for all."""
-    return [mode_without(fold, folds, trained.model, trained.data, precision, near) for fold in range(FOLDS)]
+    """The mode without each fold, of features that are the same for all: where one is, the next is near."""
+    modes: list[Mode] = []
+    for fold in range(FOLDS):
+        beginning = near if near is not None or not modes else modes[-1]
+        modes.append(mode_without(fold, folds, trained.model, trained.data, precision, beginning))
+    return modes
 
 
 def predicted(trained: Trained, modes: Sequence[Mode], folds: Folds) -> HeldOut:

@@ -19,8 +19,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
@@ -47,8 +48,8 @@ from bayesrm.inference.fitting.training import (
 )
 from bayesrm.models.encoders.base import Encoder
 from bayesrm.models.encoders.layers import Layers
-from bayesrm.models.encoders.layers_mlp import MLP, BesideLayersAndNetwork, hidden_features
-from bayesrm.models.features import RESPONSE_BLOCK, difference, encode, labelled_differences
+from bayesrm.models.encoders.layers_mlp import MLP, BesideLayersAndNetwork, Network, hidden_features
+from bayesrm.models.features import RESPONSE_BLOCK, KnownFeatures, difference, encode, labelled_differences
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool, compact
@@ -118,10 +119,76 @@ def fit_network_beside(model: RewardModel, pool: ResponsePool, preferences: Pref
         layers = Layers(encoder.dim, encoder.inputs, encoder.input_blocks)
         linear = fitted(layers, given if model.scale_given else None)
     if linear.answers >= MIN_COMPARISONS:
-        return Networks(linear, encoder, pool, preferences, seed).beside(without, model, of_network).trained
+        start = LinearStart.of(linear, encoder, pool, preferences)
+        return Networks(start, seed).beside(without, model, of_network).trained
     encoder.network.set_weights([torch.zeros_like(part) for part in encoder.network.weights])
     model.prior_scale = _scales(without, pool) | {MLP: 1.0 if of_network is None else of_network}
     return linear_reward(model, pool, preferences, device)
+
+
+@dataclass(frozen=True)
+class LinearStart:
+    """The linear reward that networks start at, and what they see: the same for all splits of the prompts.
+
+    Parameters
+    ----------
+    reward
+        The linear reward, with its prior scales.
+    mode
+        Its mode.
+    pool, preferences
+        What it was fitted to.
+    used, first, second
+        The responses compared, in ascending order; (comparison,) where among them those of each comparison are.
+    features
+        (response, feature) of the linear reward, float64.
+    inputs
+        (response, input) of the networks.
+    network
+        How many hidden layers networks have, and of which sizes.
+    """
+
+    reward: Trained
+    mode: Mode
+    pool: ResponsePool
+    preferences: Preferences
+    used: Int64[np.ndarray, "response"]
+    first: Int64[Tensor, "comparison"]
+    second: Int64[Tensor, "comparison"]
+    features: Float[Tensor, "response feature"]
+    inputs: Float[Tensor, "response input"]
+    network: Network
+
+    @classmethod
+    def of(
+        cls, linear: Trained, encoder: BesideLayersAndNetwork, pool: ResponsePool, preferences: Preferences
+    ) -> LinearStart:
+        """Of a linear reward, whose prior scales are chosen where they are not yet; the encoder knows the pool."""
+        mode = find_mode(linear.model.log_joint(linear.data, prior_precision(linear, pool)))
+        device = linear.beta.device
+        used, first, second = compact(preferences.first, preferences.second)
+        with torch.no_grad():
+            blocks = [used[start : start + RESPONSE_BLOCK] for start in range(0, len(used), RESPONSE_BLOCK)]
+            rows = (encoder.prepare(torch.from_numpy(pool.rows(block)).to(device)) for block in blocks)
+            inputs = torch.cat([encoder.network.inputs(x) for x in rows])
+        ends = (torch.from_numpy(end).to(device) for end in (first, second))
+        features = encode(linear.model, pool, used, device)
+        return cls(linear, mode, pool, preferences, used, *ends, features, inputs, encoder.network)
+
+    def differences_with(
+        self, without: Trained, model: RewardModel, h: Float[Tensor, "response hidden"]
+    ) -> LabelledDifferences:
+        """Of a reward and the last hidden layer beside it, in the blocks of ``model``."""
+        own, device = self.features, h.device
+        if without is not self.reward:
+            own = encode(without.model, self.pool, self.used, device)
+        features = own.new_zeros((len(own), model.features))
+        for name, at in without.model.blocks.items():
+            features[:, model.blocks[name]] = own[:, at]
+        features[:, model.blocks[MLP]] = h
+        return labelled_differences(
+            model, self.pool, self.preferences, device, KnownFeatures(self.pool, self.used, features)
+        )
 
 
 class Networks:
@@ -129,12 +196,8 @@ class Networks:
 
     Parameters
     ----------
-    linear
-        The linear reward that they start at; its prior scales are chosen where they are not yet.
-    encoder
-        Knows the pool, and has a network: what they see, and how many hidden layers they have.
-    pool, preferences
-        What the linear reward was fitted to.
+    start
+        The linear reward that they start at, and what they see.
     seed
         Root of the random choices: folds, and the weights that training starts from.
 
@@ -144,39 +207,24 @@ class Networks:
         Whether held-out labels were predicted better after some steps than before the first.
     """
 
-    def __init__(
-        self,
-        linear: Trained,
-        encoder: BesideLayersAndNetwork,
-        pool: ResponsePool,
-        preferences: Preferences,
-        seed: int,
-    ) -> None:
-        self._start, self._pool, self._preferences = linear, pool, preferences
-        precision = prior_precision(linear, pool)
-        self._folds = Folds.of(linear.data, pool, preferences, seed)
-        mode = find_mode(linear.model.log_joint(linear.data, precision))
-        self._modes = modes_without(linear, precision, self._folds, mode)
-        device = linear.beta.device
-        used, first, second = compact(preferences.first, preferences.second)
-        self._first, self._second = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
+    def __init__(self, start: LinearStart, seed: int) -> None:
+        self._start, linear = start, start.reward
+        precision, device = prior_precision(linear, start.pool), linear.beta.device
+        self._folds = Folds.of(linear.data, start.pool, start.preferences, seed)
+        self._modes = modes_without(linear, precision, self._folds, start.mode)
         sd = linear.model.prior_sd().to(device)  # β in units of its prior's
-        self._linear = (encode(linear.model, pool, used, device) * sd).float()
+        self._linear = (start.features * sd).float()
         self._location = (linear.model.prior_location().to(device) / sd).float()
-        with torch.no_grad():
-            blocks = [used[start : start + RESPONSE_BLOCK] for start in range(0, len(used), RESPONSE_BLOCK)]
-            rows = (encoder.prepare(torch.from_numpy(pool.rows(block)).to(device)) for block in blocks)
-            self._inputs = torch.cat([encoder.network.inputs(x) for x in rows])
         data, space = linear.data, linear.model.nuisance_space(linear.data.context, device)
         self._outcome, self._weight = data.outcome.float(), data.weight.float()
-        modes = [*self._modes, mode]
+        modes = [*self._modes, start.mode]
         self._likelihoods = [
             linear.model.likelihood.given(space.values(each.nuisance.float()), data.context) for each in modes
         ]
-        parts = enumerate(encoder.network.weights)
+        parts = enumerate(start.network.weights)
         self._weights = [_initial(part, len(modes), rng.child(seed, "weights", at)) for at, part in parts]
         self._beta = torch.stack([each.beta / sd for each in modes]).float()
-        self._b = torch.zeros((len(modes), encoder.network.hidden[-1]), device=device)
+        self._b = torch.zeros((len(modes), start.network.hidden[-1]), device=device)
         before, after = self._train()
         self.helped = after.total > before.total
 
@@ -200,23 +248,22 @@ class Networks:
         multiples
             Of the usual prior scale, to choose among where it is not: in rising order.
         """
-        pool, device = self._pool, self._beta.device
         _encoder(model).network.set_weights([part[-1] for part in self._weights])
-        data = labelled_differences(model, pool, self._preferences, device)
+        data = self._start.differences_with(without, model, self._hidden(-1))
         usual = _usual_scale(data.difference[:, model.blocks[MLP]], self._b[-1])
         choices = [usual * multiple for multiple in multiples] if scale is None else [scale]
-        scales = _scales(without, pool)
+        scales = _scales(without, self._start.pool)
         choice, held_out = self._choose_scale(model, scales, choices, data)
         model.prior_scale = scales | {MLP: choice}
-        beta = torch.zeros(model.features, dtype=torch.float64, device=device)
-        trained = Trained(model, beta, self._start.nuisance, data, [])
+        beta = torch.zeros(model.features, dtype=torch.float64, device=self._beta.device)
+        trained = Trained(model, beta, self._start.reward.nuisance, data, [])
         return NetworkBeside(trained, held_out, choice / usual)
 
     def held_out(self, reward: Trained) -> HeldOut:
         """What a reward without a network makes of the labels that were held out."""
         modes = self._modes
-        if reward is not self._start:
-            modes = modes_without(reward, prior_precision(reward, self._pool), self._folds)
+        if reward is not self._start.reward:
+            modes = modes_without(reward, prior_precision(reward, self._start.pool), self._folds)
         return predicted(reward, modes, self._folds)
 
     @torch.enable_grad()
@@ -273,22 +320,21 @@ class Networks:
         precision, log_prob = model.prior_sd().to(data.outcome.device).pow(-2), torch.zeros_like(data.outcome)
         for k in range(FOLDS):
             features = data.difference.clone()
-            features[:, model.blocks[MLP]] = self._differences(k)
+            features[:, model.blocks[MLP]] = difference(self._hidden(k), self._start.first, self._start.second)
             own = replace(data, difference=features, responses=None)
             mode = near[k] = mode_without(k, self._folds, model, own, precision, near[k])
             log_prob[self._folds.unseen(k)] = log_prob_of_fold(k, self._folds, model, own, mode)
         return self._folds.held_out(log_prob)
 
-    def _differences(self, network: int) -> Float[Tensor, "comparison feature"]:
-        """Those of a network's features between the responses of each comparison, float64."""
+    def _hidden(self, network: int) -> Float[Tensor, "response hidden"]:
+        """The last hidden layer of a network, float64."""
         with torch.no_grad():
-            h = hidden_features(self._inputs, [part[network] for part in self._weights]).double()
-        return difference(h, self._first, self._second)
+            return hidden_features(self._start.inputs, [part[network] for part in self._weights]).double()
 
     def _log_prob(self) -> Float[Tensor, "network comparison"]:
-        h = hidden_features(self._inputs, self._weights)
+        h = hidden_features(self._start.inputs, self._weights)
         reward = (h @ self._b[:, :, None])[:, :, 0] + self._beta @ self._linear.T
-        logit = reward[:, self._first] - reward[:, self._second]
+        logit = reward[:, self._start.first] - reward[:, self._start.second]
         own = zip(self._likelihoods, logit, strict=True)
         return torch.stack([likelihood.log_prob(eta, self._outcome) for likelihood, eta in own])
 

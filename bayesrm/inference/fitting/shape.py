@@ -8,6 +8,7 @@ learnt from have to be predicted clearly better with it than without. Beside a p
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from bayesrm import rng
 from bayesrm.inference.fitting.held_out import beyond_error
 from bayesrm.inference.fitting.linear_part import linear_reward
-from bayesrm.inference.fitting.network_beside import MULTIPLES, NetworkBeside, Networks
+from bayesrm.inference.fitting.network_beside import MULTIPLES, LinearStart, NetworkBeside, Networks
 from bayesrm.inference.fitting.nonlinearity import log_bayes_factor
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
@@ -81,36 +82,31 @@ class _Network:
     gain: Float[Tensor, "answer"]
 
 
-def _network(
-    linear: Trained,
-    pool: ResponsePool,
-    preferences: Preferences,
-    seed: int,
-    multiples: Sequence[float] = MULTIPLES,
-) -> _Network | None:
-    """None where training was stopped at once."""
-    model = _another(linear, WITH_A_NETWORK, pool)
-    assert isinstance(model.encoder, BesideLayersAndNetwork)
-    networks = Networks(linear, model.encoder, pool, preferences, seed)
-    if not networks.helped:
-        return None
-    alone, before = networks.beside(linear, model, multiples=multiples), networks.held_out(linear)
-    return _Network(networks, alone, alone.held_out.log_prob - before.log_prob)
-
-
 def _needed_network(linear: Trained, pool: ResponsePool, preferences: Preferences, seed: int) -> _Network | None:
     """The network beside the linear reward, where it clearly predicts held-out labels better; else none.
 
     Where it may, others are trained with other folds and from other weights, and what they gain on average decides, all
     at the same multiple of the usual prior scale.
     """
-    first = _network(linear, pool, preferences, seed)
+    model = _another(linear, WITH_A_NETWORK, pool)
+    assert isinstance(model.encoder, BesideLayersAndNetwork)
+    start = LinearStart.of(linear, model.encoder, pool, preferences)
+    first = _network(start, model, seed, MULTIPLES)
     if first is None or float(first.gain.sum()) < WORTH_ASKING_AGAIN:
         return None
     seeds = (rng.child(seed, "split", k) for k in range(1, SPLITS))
-    others = [_network(linear, pool, preferences, other, [first.alone.multiple]) for other in seeds]
+    others = [_network(start, copy.deepcopy(model), other, [first.alone.multiple]) for other in seeds]
     gain = (first.gain + sum(other.gain for other in others if other is not None)) / SPLITS
     return first if float(gain.sum()) > CLEARLY and beyond_error(gain, ERRORS) else None
+
+
+def _network(start: LinearStart, model: RewardModel, seed: int, multiples: Sequence[float]) -> _Network | None:
+    """That of one split, in ``model``; None where training was stopped at once."""
+    networks = Networks(start, seed)
+    if not networks.helped:
+        return None
+    alone, before = networks.beside(start.reward, model, multiples=multiples), networks.held_out(start.reward)
+    return _Network(networks, alone, alone.held_out.log_prob - before.log_prob)
 
 
 def _another(linear: Trained, encoder: str, pool: ResponsePool) -> RewardModel:

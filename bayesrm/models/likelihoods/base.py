@@ -17,6 +17,7 @@ from torch import Tensor
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.finite import shares
+from bayesrm.utils.linalg import weighted_gram
 
 _REACH = 8.5
 _SPACING = 0.25
@@ -156,7 +157,21 @@ class Likelihood(ABC):
     ) -> Float[Tensor, "feature feature"]:
         """−∇² Σ_k v_k log p(y_k | z_kᵀβ) = Zᵀ diag(v ∘ c) Z, c the negative second derivatives."""
         _, curvature = self.derivatives(logit, outcome)
-        return (difference * (weight * curvature)[:, None]).T @ difference
+        return weighted_gram(difference, weight * curvature)
+
+    def information_trace(
+        self,
+        difference: Float[Tensor, "comparison feature"],
+        logit: Float[Tensor, "comparison"],
+        outcome: Float[Tensor, "comparison"],
+        weight: Float[Tensor, "comparison"],
+    ) -> Float[Tensor, ""]:
+        """The trace of :meth:`information`, differentiable in the logits; differences Z C give tr(C Cᵀ Λ) for Z."""
+        eta = logit if logit.requires_grad else logit.detach().clone().requires_grad_(True)
+        log_prob = self.log_prob(eta, outcome.clone()).sum()
+        (score,) = torch.autograd.grad(log_prob, eta, create_graph=True)
+        (curvature,) = torch.autograd.grad(score.sum(), eta, create_graph=True, materialize_grads=True)
+        return -(weight * difference.square().sum(dim=1) * curvature).sum()
 
     def expected_information(
         self,
@@ -165,7 +180,7 @@ class Likelihood(ABC):
         weight: Float[Tensor, "comparison"],
     ) -> Float[Tensor, "feature feature"]:
         """The Fisher information Zᵀ diag(v ∘ w) Z of these comparisons, w the Fisher weights."""
-        return (difference * (weight * self.fisher_weight(logit))[:, None]).T @ difference
+        return weighted_gram(difference, weight * self.fisher_weight(logit))
 
     def fisher_weight(self, logit: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
         """w(η) = E_y[(∂_η log p(y | η))²]."""

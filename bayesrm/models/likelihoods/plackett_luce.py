@@ -73,6 +73,20 @@ class PlackettLuce(BradleyTerry):
         """Zᵀ diag(vπ) Z − Σ_choices v (Σ_j π_j z_j)(Σ_j π_j z_j)ᵀ, whatever was chosen."""
         return self.expected_information(difference, logit, weight)
 
+    def information_trace(
+        self,
+        difference: Float[Tensor, "comparison feature"],
+        logit: Float[Tensor, "comparison"],
+        outcome: Float[Tensor, "comparison"],
+        weight: Float[Tensor, "comparison"],
+    ) -> Float[Tensor, ""]:
+        """Σ_k v_k π_k ‖z_k‖² − Σ_choices v ‖Σ_j π_j z_j‖²."""
+        sets = self.context.choice_sets
+        if sets is None:
+            return super().information_trace(difference, logit, outcome, weight)
+        shared, chosen, of_set = self._shared(difference, logit, weight, sets)
+        return (weight * (shared * difference).sum(dim=1)).sum() - (of_set * chosen.square().sum(dim=1)).sum()
+
     def expected_information(
         self,
         difference: Float[Tensor, "comparison feature"],
@@ -83,11 +97,7 @@ class PlackettLuce(BradleyTerry):
         sets = self.context.choice_sets
         if sets is None:
             return super().expected_information(difference, logit, weight)
-        of_set = weight.new_empty(sets.count).index_copy(0, sets.number.flip(0), weight.flip(0))
-        if (weight != of_set[sets.number]).any():
-            raise InvalidInputError("expected all comparisons of one choice to have the same weight")
-        shared = difference * self._share(logit)[:, None]
-        chosen = shared.new_zeros((sets.count, shared.shape[1])).index_add_(0, sets.number, shared)
+        shared, chosen, of_set = self._shared(difference, logit, weight, sets)
         return (shared * weight[:, None]).T @ difference - (chosen * of_set[:, None]).T @ chosen
 
     def fisher_weight(self, logit: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
@@ -105,6 +115,21 @@ class PlackettLuce(BradleyTerry):
         before = torch.cat([torch.zeros_like(total[..., :1]), total[..., :-1]], dim=-1)
         shift = torch.where(sets.place > 0, softplus(before), 0.0)
         return sign * (logit + torch.zeros_like(logit).index_copy(-1, sets.order, shift))
+
+    def _shared(
+        self,
+        difference: Float[Tensor, "comparison feature"],
+        logit: Float[Tensor, "comparison"],
+        weight: Float[Tensor, "comparison"],
+        sets: ChoiceSets,
+    ) -> tuple[Float[Tensor, "comparison feature"], Float[Tensor, "choice feature"], Float[Tensor, "choice"]]:
+        """π_j z_j, their sum over each choice, and the weight of each choice."""
+        of_set = weight.new_empty(sets.count).index_copy(0, sets.number.flip(0), weight.flip(0))
+        if (weight != of_set[sets.number]).any():
+            raise InvalidInputError("expected all comparisons of one choice to have the same weight")
+        shared = difference * self._share(logit)[:, None]
+        chosen = shared.new_zeros((sets.count, shared.shape[1])).index_add(0, sets.number, shared)
+        return shared, chosen, of_set
 
     def _share(self, logit: Float[Tensor, "pair"]) -> Float[Tensor, "pair"]:
         """π_j = exp(−η_j) / (1 + S_K)."""
