@@ -86,7 +86,7 @@ def _needed_network(linear: Trained, pool: ResponsePool, preferences: Preference
     """The network beside the linear reward, where it clearly predicts held-out labels better; else none.
 
     Where it may, others are trained with other folds and from other weights, and what they gain on average decides, all
-    at the same multiple of the usual prior scale.
+    at the same multiple of the usual prior scale. They are not asked where the first would do if they gained nothing.
     """
     model = _another(linear, WITH_A_NETWORK, pool)
     assert isinstance(model.encoder, BesideLayersAndNetwork)
@@ -94,10 +94,16 @@ def _needed_network(linear: Trained, pool: ResponsePool, preferences: Preference
     first = _network(start, model, seed, MULTIPLES)
     if first is None or float(first.gain.sum()) < WORTH_ASKING_AGAIN:
         return None
+    if _clear(first.gain / SPLITS):
+        return first
     seeds = (rng.child(seed, "split", k) for k in range(1, SPLITS))
     others = [_network(start, copy.deepcopy(model), other, [first.alone.multiple]) for other in seeds]
     gain = (first.gain + sum(other.gain for other in others if other is not None)) / SPLITS
-    return first if float(gain.sum()) > CLEARLY and beyond_error(gain, ERRORS) else None
+    return first if _clear(gain) else None
+
+
+def _clear(gain: Float[Tensor, "answer"]) -> bool:
+    return float(gain.sum()) > CLEARLY and beyond_error(gain, ERRORS)
 
 
 def _network(start: LinearStart, model: RewardModel, seed: int, multiples: Sequence[float]) -> _Network | None:
