@@ -12,7 +12,8 @@ no probability. With one feature the two hardly differ.
                                         B(ν) = (Zu)ᵀ (v ∘ s(η, ν)) − uᵀ τ(ν) ∘ (β̂ − μ(ν)),     u = Λ_ββ⁻¹ Zᵀ ∂A/∂η,
 
 with h_k = z_kᵀ Λ_ββ⁻¹ z_k, score s and curvature c of log p; A says how log det Λ_ββ changes with ν, B how it does as β̂
-moves. The Gaussian of (ν, β) has the curvature H of g for ν, by differences of ∇g, and β | ν as at ν̂.
+moves. The Gaussian of (ν, β) has the curvature H of g for ν, see :mod:`bayesrm.inference.fitting.nested_curvature`, and
+β | ν as at ν̂.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bayesrm.inference.fitting.nested_curvature import nested_curvature
 from bayesrm.inference.fitting.newton import Mode, maximise
 from bayesrm.inference.fitting.span import span_of
 from bayesrm.models.log_joint import LogJoint
@@ -35,7 +37,7 @@ MAX_STEPS = 60
 TOLERANCE = 1e-9
 """Stop where g is within half of this of its maximum, in nats, by its quadratic model."""
 DIFFERENCE = 1e-3
-"""Of ν, for the curvature of g."""
+"""Of ν, for the curvature of g by differences of ∇g."""
 LONGEST = 2.0
 """Of a step in any nuisance parameter: on their unconstrained scale they are a few units wide."""
 
@@ -158,7 +160,12 @@ def _gradient(joint: LogJoint, nu: Float[Tensor, "nuisance"], mode: Mode) -> Flo
 
 
 def _curvature(joint: LogJoint, at: _Inside) -> Float[Tensor, "nuisance nuisance"]:
-    """H = −∇²g by central differences of ∇g."""
+    """H = −∇²g, by central differences of ∇g where there is no closed form."""
+    closed = nested_curvature(joint, at.nu, at.mode)
+    return _by_differences(joint, at) if closed is None else closed
+
+
+def _by_differences(joint: LogJoint, at: _Inside) -> Float[Tensor, "nuisance nuisance"]:
     rows = []
     for j in range(len(at.nu)):
         offset = torch.zeros_like(at.nu)
