@@ -10,6 +10,7 @@ import math
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from bayesrm.inference.base import Inference, train_encoder
 from bayesrm.inference.fitting.nested import find_mode, hold_nuisance
@@ -20,6 +21,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.gaussian import GaussianPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.factors import DenseFactor
 
 
 class Laplace(Inference):
@@ -45,8 +47,13 @@ class Laplace(Inference):
 def refit(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPosterior:
     """The exact posterior with other preferences on the same features, started at the old mode."""
     joint = posterior.joint_after(preferences)
-    same = joint.nuisance.size == len(posterior.nuisance)
-    start = torch.cat([posterior.nuisance if same else joint.nuisance.start(), posterior.location])
+    start: Tensor | Mode
+    if joint.nuisance.size != len(posterior.nuisance):
+        start = torch.cat([joint.nuisance.start(), posterior.location])
+    elif isinstance(posterior, GaussianPosterior):
+        start = _known_mode(posterior)
+    else:
+        start = torch.cat([posterior.nuisance, posterior.location])
     return laplace_posterior(posterior.model, posterior.pool, preferences, joint, find_mode(joint, start))
 
 
@@ -55,8 +62,15 @@ def refit_beta(posterior: LastLayerPosterior, preferences: Preferences) -> Gauss
     joint = posterior.joint_after(preferences)
     if not isinstance(posterior, GaussianPosterior) or not 0 < joint.nuisance.size == len(posterior.nuisance):
         return refit(posterior, preferences)
-    known = Mode(posterior.nuisance, posterior.location, posterior.joint, math.nan, math.nan)
-    return laplace_posterior(posterior.model, posterior.pool, preferences, joint, hold_nuisance(joint, known))
+    mode = hold_nuisance(joint, _known_mode(posterior))
+    return laplace_posterior(posterior.model, posterior.pool, preferences, joint, mode)
+
+
+def _known_mode(posterior: GaussianPosterior) -> Mode:
+    """The mode that a posterior is at, and what it says of the curvature there."""
+    factor = posterior.joint
+    given = factor.lower if isinstance(factor, DenseFactor) and not len(posterior.nuisance) else None
+    return Mode(posterior.nuisance, posterior.location, factor, math.nan, math.nan, given)
 
 
 def relearn(posterior: LastLayerPosterior, preferences: Preferences) -> GaussianPosterior:

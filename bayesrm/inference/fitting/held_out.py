@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from bayesrm import rng
-from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.nested import ROUGHLY, find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import log_predictive
 from bayesrm.inference.fitting.trained import Trained
@@ -105,7 +105,7 @@ def mode_without(
     near: Mode | None = None,
 ) -> Mode:
     """The mode without the labels of a fold; ``data`` has all labels."""
-    return find_mode(model.log_joint(_some(data, folds.seen[fold]), precision), near)
+    return find_mode(model.log_joint(_some(data, folds.seen[fold]), precision), near, ROUGHLY)
 
 
 def log_prob_of_fold(

@@ -34,15 +34,17 @@ from bayesrm.utils.factors import DenseFactor
 from bayesrm.utils.linalg import cholesky_factor
 
 MAX_STEPS = 60
-TOLERANCE = 1e-9
-"""Stop where g is within half of this of its maximum, in nats, by its quadratic model."""
+TOLERANCE, ROUGHLY = 1e-9, 1e-5
+"""In nats: for a posterior, and where modes are only compared, as for other prior scales or without some labels."""
 DIFFERENCE = 1e-3
 """Of ν, for the curvature of g by differences of ∇g."""
 LONGEST = 2.0
 """Of a step in any nuisance parameter: on their unconstrained scale they are a few units wide."""
 
 
-def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = None) -> Mode:
+def find_mode(
+    joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = None, tolerance: float = TOLERANCE
+) -> Mode:
     """The Gaussian approximation of (ν, β): the exact mode without nuisance parameters, else one inside the other.
 
     Where features are many more than labels it is found in the span of the labels, see
@@ -55,27 +57,29 @@ def find_mode(joint: LogJoint, start: Float[Tensor, "latent"] | Mode | None = No
     start
         Where to begin, default in the middle of the prior; the mode of a density like this one also says how curved
         it is there.
+    tolerance
+        The search for ν stops where g is within half of this of its maximum, in nats, by its quadratic model.
     """
-    latent = start.latent if isinstance(start, Mode) else start
+    latent, known = (start.latent, start.given) if isinstance(start, Mode) else (start, None)
     q = joint.nuisance.size
     span = span_of(joint)
     if span is not None:
         inside = span.latent(joint.start() if latent is None else latent)
         begin = replace(start, beta=inside[q:]) if isinstance(start, Mode) else inside
-        return span.outside(find_mode(span.joint, begin))
+        return span.outside(find_mode(span.joint, begin, tolerance))
     if q == 0:
-        return maximise(joint, latent)
-    at = _inside(joint, *joint.split(joint.start() if latent is None else latent))
+        return maximise(joint, latent, known)
+    at = _inside(joint, *joint.split(joint.start() if latent is None else latent), known)
     information = _known_information(start, q) if isinstance(start, Mode) else _positive(_curvature(joint, at))
     for _ in range(MAX_STEPS):
         step = torch.linalg.solve(information, at.gradient)
         step = step * min(1.0, LONGEST / float(step.abs().max().clamp(min=1e-300)))
         decrement = float(at.gradient @ step)
-        if decrement < TOLERANCE:
+        if decrement < tolerance:
             break
         size, found = 1.0, at
         while size > 1e-8:
-            found = _inside(joint, at.nu + size * step, at.mode.beta)
+            found = _inside(joint, at.nu + size * step, at.mode.beta, at.mode.given)
             if found.value >= at.value + 1e-4 * size * decrement:
                 break
             size /= 2
@@ -97,7 +101,7 @@ def hold_nuisance(joint: LogJoint, start: Mode) -> Mode:
 
 
 def _held(joint: LogJoint, start: Mode, information: Float[Tensor, "nuisance nuisance"]) -> Mode:
-    mode, value = _given(joint, start.nuisance, start.beta)
+    mode, value = _given(joint, start.nuisance, start.beta, start.given)
     return _joint_mode(joint, _Inside(start.nuisance, mode, value, torch.zeros_like(start.nuisance)), information)
 
 
@@ -118,17 +122,27 @@ class _Inside:
     gradient: Float[Tensor, "nuisance"]
 
 
-def _given(joint: LogJoint, nu: Float[Tensor, "nuisance"], beta: Float[Tensor, "feature"]) -> tuple[Mode, float]:
-    """The mode of β for given ν, and g there."""
+def _given(
+    joint: LogJoint,
+    nu: Float[Tensor, "nuisance"],
+    beta: Float[Tensor, "feature"],
+    known: Float[Tensor, "_ _"] | None,
+) -> tuple[Mode, float]:
+    """The mode of β for given ν, and g there; β and what is known of the curvature are those for ν near by."""
     with torch.no_grad():
         at = joint.nuisance.at(nu)
     given = replace(joint, nuisance=NuisanceSpace(lambda: at.values, joint.nuisance.device))
-    mode = maximise(given, beta)
+    mode = maximise(given, beta, known)
     return mode, mode.log_evidence + float(at.log_prior)
 
 
-def _inside(joint: LogJoint, nu: Float[Tensor, "nuisance"], beta: Float[Tensor, "feature"]) -> _Inside:
-    mode, value = _given(joint, nu, beta)
+def _inside(
+    joint: LogJoint,
+    nu: Float[Tensor, "nuisance"],
+    beta: Float[Tensor, "feature"],
+    known: Float[Tensor, "_ _"] | None = None,
+) -> _Inside:
+    mode, value = _given(joint, nu, beta, known)
     if not math.isfinite(value):
         return _Inside(nu, mode, -math.inf, torch.zeros_like(nu))
     return _Inside(nu, mode, value, _gradient(joint, nu, mode))
@@ -170,7 +184,8 @@ def _by_differences(joint: LogJoint, at: _Inside) -> Float[Tensor, "nuisance nui
     for j in range(len(at.nu)):
         offset = torch.zeros_like(at.nu)
         offset[j] = DIFFERENCE
-        up, down = (_inside(joint, at.nu + sign * offset, at.mode.beta).gradient for sign in (1, -1))
+        near = (_inside(joint, at.nu + sign * offset, at.mode.beta, at.mode.given) for sign in (1, -1))
+        up, down = (each.gradient for each in near)
         rows.append((down - up) / (2 * DIFFERENCE))
     information = torch.stack(rows)
     return (information + information.T) / 2

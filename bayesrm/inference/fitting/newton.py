@@ -5,7 +5,8 @@ At the mode x̂ of the log joint f with negative Hessian Λ, in dimension D,
     log p(y) ≈ f(x̂) + D/2 log 2π − ½ log det Λ.
 
 Everything is float64; Λ is only ever factorised. With many features that is nearly all the time it takes, so each
-factor is used for several steps, for as long as they come closer quickly (Shamanskii 1967): a mode near by takes two.
+factor is used for several steps, for as long as they come closer quickly (Shamanskii 1967), the first of them that of the
+mode at which the search starts, if it does: a mode near by takes one new factor.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Mode:
         The factor of Λ, nuisance parameters before β.
     log_likelihood, log_evidence
         At the mode, in nats.
+    given
+        The Cholesky factor of the precision of β given ν̂, in the coordinates that the search was in; None where not known.
     """
 
     nuisance: Float[Tensor, "nuisance"]
@@ -58,6 +61,7 @@ class Mode:
     joint: Factor
     log_likelihood: float
     log_evidence: float
+    given: Float[Tensor, "_ _"] | None = None
 
     @cached_property
     def information(self) -> Factor:
@@ -80,10 +84,19 @@ class Mode:
         return torch.cat([self.nuisance, self.beta])
 
 
-def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> Mode:
-    """Newton with step halving from ``start`` (default: the prior's middle) to the exact mode."""
+def maximise(
+    joint: LogJoint,
+    start: Float[Tensor, "latent"] | None = None,
+    known: Float[Tensor, "_ _"] | None = None,
+) -> Mode:
+    """Newton with step halving from ``start`` (default: the prior's middle) to the exact mode.
+
+    ``known`` is the Cholesky factor of the curvature of a density like this one, near ``start``.
+    """
     x = joint.start() if start is None else start.clone()
     value = float(joint(x))
+    if known is not None and len(known) == len(x) >= MANY:
+        x, value = _more_steps(joint, x, value, known, math.inf)
     gradient, information = joint.curvature(x)
     factor, damping = _ascent_factor(information)
     for _ in range(MAX_STEPS):
@@ -113,7 +126,7 @@ def maximise(joint: LogJoint, start: Float[Tensor, "latent"] | None = None) -> M
     factor_at_mode = DenseFactor(factor if damping == 0 else cholesky_factor(information))
     log_evidence = value + len(x) / 2 * math.log(2 * math.pi) - factor_at_mode.half_log_det
     nu, beta = joint.split(x)
-    return Mode(nu, beta, factor_at_mode, float(joint.log_likelihood(x)), log_evidence)
+    return Mode(nu, beta, factor_at_mode, float(joint.log_likelihood(x)), log_evidence, factor_at_mode.lower)
 
 
 def _more_steps(

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.fitting.linear_part import MOST_COMPARISONS
-from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.nested import ROUGHLY, find_mode
 from bayesrm.inference.fitting.trained import select_blocks
 from bayesrm.models.encoders import KERNEL
 from bayesrm.models.encoders.kernel import USUAL_LENGTH, kernel_coordinates, kernel_of_distance
@@ -55,7 +55,7 @@ def log_bayes_factor(
     columns = [at for name, at in model.blocks.items() if name not in (KERNEL, MLP)]
     data = select_blocks(labelled_differences(model, pool, preferences, device), columns)
     linear = model.log_joint(data, torch.cat([precision[at] for at in columns]), columns)
-    mode = find_mode(linear)
+    mode = find_mode(linear, tolerance=ROUGHLY)
     used, first, second = compact(preferences.first, preferences.second)
     (projection,) = kernel_coordinates(pool, model.encoder)
     with torch.no_grad():
@@ -73,4 +73,4 @@ def log_bayes_factor(
         data=replace(data, difference=torch.cat([data.difference, root], dim=1), responses=None),
         prior=GaussianPrior(torch.cat([location, none]), torch.cat([known, none + 1])),
     )
-    return find_mode(both, torch.cat([mode.latent, none])).log_evidence - mode.log_evidence
+    return find_mode(both, torch.cat([mode.latent, none]), ROUGHLY).log_evidence - mode.log_evidence

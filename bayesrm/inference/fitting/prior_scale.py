@@ -40,7 +40,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from bayesrm.inference.fitting.evidence_slope import evidence_slope
-from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.nested import ROUGHLY, find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.scale_prior import scale_prior
 from bayesrm.inference.fitting.trained import Split, Trained, select_blocks
@@ -225,7 +225,7 @@ def _fixed_point(
     for _ in range(MOST_UPDATES):
         scales = fixed | {name: unit[name] * math.exp(spread[name]) for name in free}
         joint = model.log_joint(trained.data, _precision(model, scales).to(trained.beta.device))
-        mode = find_mode(joint, mode)
+        mode = find_mode(joint, mode, ROUGHLY)
         value = mode.log_evidence
         if prior is not None:
             value += prior.log_density(np.array([spread[name] for name in prior.names]))
@@ -318,7 +318,7 @@ def _warm_started(
     last: list[Mode] = []
 
     def fit(precision: Tensor) -> Mode:
-        last[:] = [find_mode(model.log_joint(data, precision, columns), last[0] if last else None)]
+        last[:] = [find_mode(model.log_joint(data, precision, columns), last[0] if last else None, ROUGHLY)]
         return last[0]
 
     return fit
