@@ -70,7 +70,11 @@ def find_mode(
     if q == 0:
         return maximise(joint, latent, known)
     at = _inside(joint, *joint.split(joint.start() if latent is None else latent), known)
-    information = _known_information(start, q) if isinstance(start, Mode) else _positive(_curvature(joint, at))
+    curvature = None if isinstance(start, Mode) else nested_curvature(joint, at.nu, at.mode)
+    if isinstance(start, Mode):
+        information = _known_information(start, q)
+    else:
+        information = _positive(_by_differences(joint, at) if curvature is None else curvature)
     for _ in range(MAX_STEPS):
         step = torch.linalg.solve(information, at.gradient)
         step = step * min(1.0, LONGEST / float(step.abs().max().clamp(min=1e-300)))
@@ -85,9 +89,13 @@ def find_mode(
             size /= 2
         if not found.value > at.value:  # rounding, or a step to where g is not finite
             break
-        information = _updated(information, found.nu - at.nu, at.gradient - found.gradient)
+        curvature = nested_curvature(joint, found.nu, found.mode)
+        if curvature is None:
+            information = _updated(information, found.nu - at.nu, at.gradient - found.gradient)
+        else:
+            information = _positive(curvature)
         at = found
-    return _joint_mode(joint, at, _positive(_curvature(joint, at)))
+    return _joint_mode(joint, at, _positive(_curvature(joint, at) if curvature is None else curvature))
 
 
 def hold_nuisance(joint: LogJoint, start: Mode) -> Mode:
