@@ -208,8 +208,9 @@ def run_loop(
         else {"annotator": type(annotator).__name__},
         "model": model.describe(),
         "inference": method.name,
+        # None where all are the usual ones, as in folders of a time when they were not recorded; likewise below.
+        "inference_settings": method.describe() or None,
         "design": plan.criterion.name,
-        # None where all are the usual ones, as in folders of a time when they were not recorded.
         "design_settings": plan.criterion.describe() or None,
         "selector": plan.selector.name,
         # None without any, as in folders of a time when there were none.
