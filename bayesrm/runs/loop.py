@@ -213,6 +213,7 @@ def run_loop(
         "design": plan.criterion.name,
         "design_settings": plan.criterion.describe() or None,
         "selector": plan.selector.name,
+        "selector_settings": plan.selector.describe() or None,
         # None without any, as in folders of a time when there were none.
         "constraints": str(constraints) or None,
         "cost": _described_cost(constraints),
