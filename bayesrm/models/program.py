@@ -44,6 +44,7 @@ from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.nuisance import NuisanceSpace, Values, is_random
 from bayesrm.models.site_names import require_names
 from bayesrm.utils.devices import created_on
+from bayesrm.utils.identity import code_digest
 
 RewardProgram = Callable[..., Tensor]
 """A Pyro function of (features, first, second, outcome=None)."""
@@ -219,6 +220,10 @@ class ProgramLikelihood(Likelihood):
     def __init__(self, function: RewardProgram, title: str, outcomes: tuple[float, ...]) -> None:
         self._function, self.title, self.outcomes = function, title, outcomes
         self._values: Values = {}
+
+    def describe(self) -> dict[str, Any]:
+        """What the program is called, and its code in a digest."""
+        return {"name": self.name, "title": self.title, "program_sha256": code_digest(self._function)}
 
     def given(self, values: Mapping[str, Tensor], context: Context | None = None) -> ProgramLikelihood:
         """A copy whose other sites have these values."""

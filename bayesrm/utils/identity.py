@@ -97,9 +97,9 @@ def _told(value: Any, above: tuple[int, ...]) -> Any:
     kind = type(value)
     if not is_own(value):  # such as the pool, which a run knows anyway
         return [kind.__module__, kind.__qualname__]
-    called = kind.__dict__.get("__call__")
-    code = _told(called, above) if isinstance(called, FunctionType) else None
-    return [kind.__module__, kind.__qualname__, code, sorted(settings_of(value).items())]
+    bases = [base for base in kind.__mro__ if base.__module__ == kind.__module__]
+    methods = [each for base in bases for each in vars(base).values() if isinstance(each, FunctionType)]
+    return [kind.__module__, kind.__qualname__, _told(methods, above), sorted(settings_of(value).items())]
 
 
 def _function(function: FunctionType, above: tuple[int, ...]) -> list[Any]:

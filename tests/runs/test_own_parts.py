@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
+
 import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
+import torch
 
 import bayesrm as brm
 from bayesrm.design import CRITERIA, SELECTORS
 from bayesrm.design.objectives.base import SumObjective
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import INFERENCES, Laplace
+from bayesrm.models.likelihoods import LIKELIHOODS
+from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 
 
 @pytest.fixture
@@ -103,3 +111,96 @@ def test_settings_of_an_inference(again):
 )
 def test_parts_of_bayesrm_have_their_usual_settings_and_say_nothing(registry):
     assert {name: registry[name]().describe() for name in registry} == {name: {} for name in registry}
+
+
+def _program(scale, levels=(0.0, 1.0), link=torch.sigmoid):
+    def biased(features, first, second, outcome=None):
+        beta = pyro.sample("beta", dist.Normal(0.0, scale).expand([features.shape[-1]]).to_event(1))
+        reward = features @ beta
+        with pyro.plate("comparison", len(first)):
+            p = link(levels[0] + levels[1] * (reward[first] - reward[second]))
+            return pyro.sample("outcome", dist.Bernoulli(p), obs=outcome)
+
+    return biased
+
+
+def _also_sigmoid(x):
+    return torch.sigmoid(2 * x)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [_program(0.5), _program(0.3, (0.2, 1.0)), _program(0.3, link=_also_sigmoid), partial(_program(0.3))],
+    ids=["number", "tuple", "function", "partial"],
+)
+def test_code_and_constants_of_a_program(again, other):
+    one, same, another = (
+        {"model": brm.RewardModel(4, "linear", program=program)}
+        for program in (_program(0.3), _program(0.3), other)
+    )
+    _refused(again, "model", one, another, same)
+
+
+class Activated(torch.nn.Module):
+    """One layer, and what follows."""
+
+    def __init__(self, slope=0.5):
+        super().__init__()
+        self.layer, self.slope = torch.nn.Linear(4, 3), slope
+        torch.nn.init.ones_(self.layer.weight)
+        torch.nn.init.zeros_(self.layer.bias)
+
+    def forward(self, x):
+        return torch.tanh(self.slope * self.layer(x))
+
+
+class Rectified(Activated):
+    """The same layer."""
+
+    def forward(self, x):
+        return torch.relu(self.slope * self.layer(x))
+
+
+def _layers(last):
+    return torch.nn.Sequential(Activated().layer, last)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_layers(torch.nn.Tanh()), _layers(torch.nn.ReLU())),
+        (_layers(torch.nn.LeakyReLU(0.1)), _layers(torch.nn.LeakyReLU(0.2))),
+        (torch.nn.Sequential(Activated()), torch.nn.Sequential(Rectified())),
+        (Activated(0.5), Activated(0.6)),
+    ],
+    ids=["layers", "slope", "code", "setting"],
+)
+def test_an_encoder_is_more_than_its_weights(one, other):
+    described = [brm.RewardModel(4, each).describe() for each in (one, copy.deepcopy(one), other)]
+    assert described[0] == described[1]
+    assert described[0]["encoder_sha256"] != described[2]["encoder_sha256"]
+
+
+class Spread(BradleyTerry):
+    """With settings of every kind."""
+
+    name = "own-spread"
+
+    def __init__(self, levels=(1.0, 2.0), weight=None):
+        self.levels, self.weight = levels, weight
+
+
+@pytest.mark.parametrize("changes", [{"levels": (1.0, 3.0)}, {"weight": np.ones(2)}, {"weight": torch.ones(3)}])
+def test_settings_of_a_likelihood(again, changes):
+    one, same, other = (
+        {"model": brm.RewardModel(4, "linear", likelihood=Spread(**each))} for each in ({}, {}, changes)
+    )
+    _refused(again, "model", one, other, same)
+
+
+@pytest.mark.parametrize("name", list(LIKELIHOODS))
+def test_likelihoods_of_bayesrm_are_described_as_ever(name):
+    likelihood = LIKELIHOODS[name]()
+    usual = {key: each for key, each in vars(likelihood).items() if isinstance(each, int | float | str)}
+    expected = {"name": "graded", "grades": 7} if name == "graded" else {"name": name, **usual}
+    assert likelihood.describe() == expected

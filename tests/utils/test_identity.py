@@ -58,6 +58,11 @@ class Called:
         return self.slope * x
 
 
+class Halved(Called):
+    def __call__(self, x):
+        return self.slope * x / 2
+
+
 def test_what_code_takes_from_around_it_tells_it_apart(monkeypatch):
     different = [
         _with(1),
@@ -77,6 +82,7 @@ def test_what_code_takes_from_around_it_tells_it_apart(monkeypatch):
         Called(1.0),
         Called(2.0),
         Called(1.0).__call__,
+        Halved(1.0),
         len,
         print,
         _reads_level,
