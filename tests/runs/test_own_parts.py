@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from functools import partial
 
 import numpy as np
@@ -204,3 +205,81 @@ def test_likelihoods_of_bayesrm_are_described_as_ever(name):
     usual = {key: each for key, each in vars(likelihood).items() if isinstance(each, int | float | str)}
     expected = {"name": "graded", "grades": 7} if name == "graded" else {"name": name, **usual}
     assert likelihood.describe() == expected
+
+
+class Oracle:
+    """No Annotator, and it counts."""
+
+    def __init__(self, golden, noise=0.0, words=("left", "right")):
+        self.golden, self.noise, self.words, self.calls = golden, noise, words, 0
+
+    def label(self, pairs):
+        self.calls += 1
+        return brm.Preferences(pairs.first, pairs.second, self.golden[pairs.first] > self.golden[pairs.second])
+
+
+class Derived(brm.Annotator):
+    """An Annotator that does not describe itself."""
+
+    def __init__(self, golden, noise=0.0, words=("left", "right")):
+        self.oracle = Oracle(golden)
+        self.noise, self.words = noise, words
+
+    def label(self, pairs):
+        return self.oracle.label(pairs)
+
+
+class Glancing(brm.GoldenAnnotator):
+    """Derived from one that describes itself, without what is new."""
+
+    def __init__(self, golden, noise=0.0, words=("left", "right")):
+        super().__init__(golden)
+        self.noise, self.words = noise, words
+
+
+GOLDEN = np.random.default_rng(3).standard_normal(60)
+
+
+@pytest.mark.parametrize("kind", [Oracle, Derived, Glancing])
+@pytest.mark.parametrize("changes", [{"noise": 0.1}, {"words": ("a", "b")}], ids=["number", "tuple"])
+def test_attributes_of_an_annotator(again, kind, changes):
+    one, other = {"annotator": kind(GOLDEN)}, {"annotator": kind(GOLDEN, **changes)}
+    _refused(again, "annotator", one, other)
+
+
+def test_an_annotator_that_describes_itself_says_all(again):
+    class Said(Oracle, brm.Annotator):
+        def describe(self):
+            return super().describe() | {"noise": self.noise}
+
+    tree = again(annotator=Said(GOLDEN, noise=0.2))
+    assert json.loads(tree.attrs["configuration"])["annotator"] == {"annotator": "Said", "noise": 0.2}
+
+
+def test_keys_of_services_are_not_kept(again, tmp_path):
+    class Service(Oracle):
+        def __init__(self, golden):
+            super().__init__(golden)
+            self.api_key, self.headers, self.max_tokens = "hidden", {"Authorization": "hidden", "kind": "json"}, 20
+
+    tree = again(annotator=Service(GOLDEN))
+    settings = json.loads(tree.attrs["configuration"])["annotator"]["settings"]
+    assert (settings["headers"], settings["max_tokens"]) == ({"kind": "json"}, 20)
+    assert "hidden" not in (tmp_path / "run/run.json").read_text()
+
+
+def test_annotators_of_bayesrm_are_described_as_ever(again):
+    annotator = brm.GoldenAnnotator(GOLDEN, seed=1)
+    tree = again(annotator=annotator)
+    assert json.loads(tree.attrs["configuration"])["annotator"] == annotator.describe()
+
+
+def _cost(a):
+    return lambda first, second: 1.0 + a * (first + second)
+
+
+@pytest.mark.parametrize(
+    "other", [_cost(2.0), lambda first, second: 2.0 + (first + second)], ids=["closure", "code"]
+)
+def test_code_of_a_cost(again, other):
+    _refused(again, "cost", {"cost": _cost(1.0)}, {"cost": other}, {"cost": _cost(1.0)})
