@@ -100,7 +100,7 @@ class Criterion(ABC):
     def describe(self) -> dict[str, Any]:
         """Settings that are not the usual ones, ready for JSON; targets by their digest."""
         told = settings_of(self)
-        targets = getattr(self, "targets", None)
+        targets: Any = getattr(self, "targets", None)
         known = isinstance(targets, ResponsePool) or hasattr(targets, "first")
         return told | {"targets": _digest_of(targets)} if known else told
 

@@ -260,12 +260,12 @@ def test_keys_of_services_are_not_kept(again, tmp_path):
     class Service(Oracle):
         def __init__(self, golden):
             super().__init__(golden)
-            self.api_key, self.headers, self.max_tokens = "hidden", {"Authorization": "hidden", "kind": "json"}, 20
+            self.api_key, self.headers, self.max_tokens = "sk-123", {"Authorization": "sk-123", "kind": "json"}, 20
 
     tree = again(annotator=Service(GOLDEN))
     settings = json.loads(tree.attrs["configuration"])["annotator"]["settings"]
     assert (settings["headers"], settings["max_tokens"]) == ({"kind": "json"}, 20)
-    assert "hidden" not in (tmp_path / "run/run.json").read_text()
+    assert "sk-123" not in (tmp_path / "run/run.json").read_text()
 
 
 def test_annotators_of_bayesrm_are_described_as_ever(again):
