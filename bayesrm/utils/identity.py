@@ -167,7 +167,7 @@ def _array(values: Any) -> list[Any]:
     array = np.ascontiguousarray(as_array("values", values))
     if array.dtype.kind == "O":
         return [str(array.dtype), plain(array.tolist())]
-    content = hashlib.sha256(memoryview(array.reshape(-1).view(np.uint8))).hexdigest()
+    content = hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
     return [str(array.dtype), list(array.shape), content]
 
 
