@@ -22,6 +22,7 @@ from bayesrm.errors import CapabilityError, InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Pairs, ResponsePool
 from bayesrm.utils.checked import Seed, checked
+from bayesrm.utils.identity import settings_of
 
 
 class Criterion(ABC):
@@ -98,10 +99,10 @@ class Criterion(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Settings that are not the usual ones, ready for JSON; targets by their digest."""
-        settings = {name: (getattr(self, name), usual) for name, usual in self._usual().items()}
-        targets, usual = settings.pop("targets", (None, None))
-        told = {name: value for name, (value, default) in settings.items() if value != default}
-        return told if targets is usual else told | {"targets": _digest_of(targets)}
+        told = settings_of(self)
+        targets: Any = getattr(self, "targets", None)
+        known = isinstance(targets, ResponsePool) or hasattr(targets, "first")
+        return told | {"targets": _digest_of(targets)} if known else told
 
     def _usual(self) -> dict[str, Any]:
         """The default of each setting."""
@@ -140,6 +141,10 @@ class Selector(ABC):
 
     name: ClassVar[str]
     first_is_best: ClassVar[bool] = False
+
+    def describe(self) -> dict[str, Any]:
+        """Settings that are not the usual ones, ready for JSON."""
+        return settings_of(self)
 
     @abstractmethod
     def choose(

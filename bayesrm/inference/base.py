@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +27,7 @@ from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.reward_model import MOST_FEATURES, RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.types import Preferences, ResponsePool
+from bayesrm.utils.identity import settings_of
 
 
 class Inference(ABC):
@@ -75,6 +76,10 @@ class Inference(ABC):
         device: torch.device,
     ) -> RewardPosterior:
         """Fit a copy of the model; the one given stays as it is."""
+
+    def describe(self) -> dict[str, Any]:
+        """Settings that are not the usual ones, ready for JSON: with them and its name a run says how it was fitted."""
+        return settings_of(self)
 
 
 def train_encoder(

@@ -18,7 +18,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -90,6 +90,16 @@ class Nuts(Inference):
     @checked
     def __init__(self, chains: Count = 4, draws: Count = 500, warmup: Count = 500, workers: Count = 1) -> None:
         self.sampling = Sampling(chains, draws, warmup, workers)
+
+    def describe(self) -> dict[str, Any]:
+        """How much is sampled, where it is not the usual; not the processes, which change no draw."""
+        usual = Sampling(workers=self.sampling.workers)
+        sampling = {
+            each.name: getattr(self.sampling, each.name)
+            for each in fields(Sampling)
+            if getattr(self.sampling, each.name) != getattr(usual, each.name)
+        }
+        return super().describe() | sampling
 
     def fit(
         self,

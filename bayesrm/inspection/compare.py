@@ -17,7 +17,7 @@ from bayesrm.diagnostics import compare
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
 from bayesrm.inspection.campaigns import is_campaign, open_campaign
-from bayesrm.inspection.diagnose import folder_of_run, model_of_run, refitted_run
+from bayesrm.inspection.diagnose import folder_of_run, inference_of_run, model_of_run, refitted_run
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.results import configuration_of, load_results, open_results
@@ -151,7 +151,7 @@ def _run_variant(folder: Path, pool: Path, variant: Mapping[str, str]) -> Reward
         described |= {"encoder": variant["encoder"], "hidden": configuration["model"].get("hidden")}
     if "likelihood" in variant:
         described["likelihood"] = {"name": variant["likelihood"]}
-    inference = variant.get("inference", configuration["inference"])
+    inference = variant.get("inference") or inference_of_run(configuration)
     model = model_of_run(described, responses)
     return fit(model, responses, known.preferences, inference, rng.child(configuration["seed"], "fit"))
 

@@ -5,6 +5,7 @@ Of a run what its file says alone, and more where its pool is given; a campaign 
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from bayesrm.data import load_golden, load_pool
 from bayesrm.diagnostics import Diagnosis, diagnose
 from bayesrm.diagnostics.sbc import frozen
 from bayesrm.errors import InvalidInputError
-from bayesrm.inference import fit
+from bayesrm.inference import INFERENCES, fit
+from bayesrm.inference.base import Inference
 from bayesrm.inspection.campaigns import Against, diagnose_campaign, is_campaign, open_campaign
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.described import make_likelihood
@@ -175,7 +177,7 @@ def _refitted(
     for record in read_records(folder)[: tree["trajectory"].sizes["round"]]:
         labels = labels.append(record.labels)
     model = model_of_run(configuration["model"], pool)
-    posterior = fit(model, pool, labels, configuration["inference"], rng.child(configuration["seed"], "fit"))
+    posterior = fit(model, pool, labels, inference_of_run(configuration), rng.child(configuration["seed"], "fit"))
     if "approximation" in tree.children:
         recorded = tree["approximation"].to_dataset()["location"].values
         again = posterior.to_datatree(1)["approximation"].to_dataset()["location"].values
@@ -232,6 +234,14 @@ def model_of_run(described: dict[str, Any], pool: ResponsePool) -> RewardModel:
     settings |= {"hidden": tuple(described.get("hidden") or ()), "likelihood": make_likelihood(likelihood)}
     knows_pool = settings["covariates"] or "input_blocks" in described
     return RewardModel(pool if knows_pool else described["dim"], **settings)
+
+
+def inference_of_run(configuration: dict[str, Any]) -> Inference:
+    """The inference of a run, with the settings that it had."""
+    form: type[Inference] = INFERENCES[configuration["inference"]]
+    described = configuration.get("inference_settings")
+    settings = described if isinstance(described, dict) else {}
+    return form(**{name: settings[name] for name in signature(form).parameters if name in settings})
 
 
 def _refit_with(inference: str, posterior: RewardPosterior, seed: int) -> RewardPosterior:

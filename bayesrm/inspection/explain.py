@@ -12,7 +12,7 @@ from bayesrm.design.lists.explanation import ListExplanation
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
 from bayesrm.inspection.campaigns import explain_batch, is_campaign
-from bayesrm.inspection.diagnose import folder_of_run, model_of_run, require_pool_of_run
+from bayesrm.inspection.diagnose import folder_of_run, inference_of_run, model_of_run, require_pool_of_run
 from bayesrm.plots.runs import batch_projection, save
 from bayesrm.runs.journal import read_configuration, read_records
 from bayesrm.types import Preferences
@@ -78,7 +78,7 @@ def explain_run(
     for record in records[:chosen]:
         labels = labels.append(record.labels)
     model, seed = model_of_run(configuration["model"], responses), rng.child(configuration["seed"], "fit")
-    posterior = fit(model, responses, labels, configuration["inference"], seed)
+    posterior = fit(model, responses, labels, inference_of_run(configuration), seed)
     explanation = records[chosen].selection.explain(posterior)
     return explanation, _write(explanation, folder, f"round_{chosen:04d}")
 

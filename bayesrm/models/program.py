@@ -44,6 +44,7 @@ from bayesrm.models.likelihoods.base import Likelihood
 from bayesrm.models.nuisance import NuisanceSpace, Values, is_random
 from bayesrm.models.site_names import require_names
 from bayesrm.utils.devices import created_on
+from bayesrm.utils.identity import code_digest
 
 RewardProgram = Callable[..., Tensor]
 """A Pyro function of (features, first, second, outcome=None)."""
@@ -89,9 +90,11 @@ class PyroProgram:
         weight: Float[Tensor, "comparison"] | None = None,
     ) -> Float[Tensor, "comparison"]:
         """Run it, each comparison's log-likelihood times its weight."""
-        weighted = nullcontext() if weight is None else _Weighted(weight)
-        with created_on(features.device), _default_dtype(features.dtype), weighted:
-            return self.function(features, first, second, outcome)
+        with created_on(features.device), _default_dtype(features.dtype):
+            if len(first) == 0:
+                return self._prior_alone(features)
+            with nullcontext() if weight is None else _Weighted(weight):
+                return self.function(features, first, second, outcome)
 
     def nuisance_space(self, features: int, device: torch.device | None = None) -> NuisanceSpace:
         """All sites but ``beta`` and ``outcome``; among the values are location and precision of β's prior."""
@@ -100,6 +103,13 @@ class PyroProgram:
     def prior(self, values: Values) -> tuple[Float[Tensor, "feature"], Float[Tensor, "feature"]]:
         """Mean and precision of β given the nuisance parameters."""
         return values[_LOCATION], values[_PRECISION]
+
+    def _prior_alone(self, features: Float[Tensor, "response feature"]) -> Float[Tensor, "0"]:
+        """Its sites but the outcome: a plate cannot be empty, so it has one comparison, which nobody sees."""
+        pair = torch.arange(2, device=features.device)
+        with pyro.poutine.block(hide=[OUTCOME]):
+            self.function(features.new_zeros((2, features.shape[1])), pair[:1], pair[1:], features.new_zeros(1))
+        return features.new_empty(0)
 
     def _values(self, features: int, device: torch.device) -> Values:
         zeros = torch.zeros((2, features), dtype=torch.float64, device=device)
@@ -211,6 +221,10 @@ class ProgramLikelihood(Likelihood):
         self._function, self.title, self.outcomes = function, title, outcomes
         self._values: Values = {}
 
+    def describe(self) -> dict[str, Any]:
+        """What the program is called, and its code in a digest."""
+        return {"name": self.name, "title": self.title, "program_sha256": code_digest(self._function)}
+
     def given(self, values: Mapping[str, Tensor], context: Context | None = None) -> ProgramLikelihood:
         """A copy whose other sites have these values."""
         copied = copy.copy(self)
@@ -221,9 +235,11 @@ class ProgramLikelihood(Likelihood):
     def outcome_log_probs(self, logit: Float[Tensor, "*batch pair"]) -> Float[Tensor, "*batch pair outcome"]:
         """Of the outcome site."""
         flat = logit.reshape(-1)
-        site: Any = self.distribution(flat)
-        log_probs = [site.log_prob(torch.full_like(flat, value)) for value in self.outcomes]
-        return torch.stack(log_probs, dim=-1).reshape(*logit.shape, len(self.outcomes))
+        # A plate cannot be empty.
+        some = flat if len(flat) else torch.nn.functional.pad(flat, (0, 1))
+        site: Any = self.distribution(some)
+        log_probs = [site.log_prob(torch.full_like(some, value)) for value in self.outcomes]
+        return torch.stack(log_probs, dim=-1)[: len(flat)].reshape(*logit.shape, len(self.outcomes))
 
     def distribution(self, logit: Float[Tensor, "pair"]) -> Distribution:
         """The outcome site of the program, run on rewards η and 0 as the only feature with a weight of 1."""

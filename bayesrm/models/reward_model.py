@@ -35,6 +35,7 @@ from bayesrm.types import ResponsePool
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.columns import as_blocks
 from bayesrm.utils.devices import created_on
+from bayesrm.utils.identity import code_digest, settings_of
 
 
 class RewardModel(PyroModule):
@@ -433,7 +434,7 @@ class RewardModel(PyroModule):
         if encoding:
             settings["encoder_settings"] = encoding
         if self.custom_encoder:
-            settings["encoder_sha256"] = _state_digest(self.encoder.body)
+            settings["encoder_sha256"] = _module_digest(self.encoder.body)
         return settings
 
 
@@ -445,8 +446,12 @@ COVARIATE_BLOCKS = ("together", "apart")
 TRAININGS = ("early-stopped", "paper")
 
 
-def _state_digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
+def _module_digest(module: nn.Module) -> str:
+    """Of its structure, of the code and settings of modules that are not torch's, and of its weights."""
+    digest = hashlib.sha256(repr(module).encode())
+    for part in module.modules():
+        if not type(part).__module__.startswith("torch."):
+            digest.update(repr((code_digest(type(part).forward), sorted(settings_of(part).items()))).encode())
     for name, value in sorted(module.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

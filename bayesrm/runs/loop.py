@@ -7,7 +7,6 @@ on the labels alone, so a run that was killed continues where it stood and ends 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from functools import partial
@@ -38,6 +37,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.batches import candidates_of, constraints_of, design_of
 from bayesrm.runs.checksums import CHECKSUMS_FILE, keep_checksums
+from bayesrm.runs.described import describe_annotator, describe_cost, digest
 from bayesrm.runs.journal import Journal, Metrics, RoundRecord
 from bayesrm.runs.measuring import headroom_left, measure, needs_no_label
 from bayesrm.runs.results import RESULTS_FILE, keep_results, open_results, run_tree
@@ -202,19 +202,19 @@ def run_loop(
         "pool": Fingerprint.of(pool).as_json(),
         "test": None
         if test is None
-        else Fingerprint.of(test[0]).as_json() | {"golden": _digest(np.asarray(test[1]))},
-        "annotator": annotator.describe()
-        if isinstance(annotator, Annotator)
-        else {"annotator": type(annotator).__name__},
+        else Fingerprint.of(test[0]).as_json() | {"golden": digest(np.asarray(test[1]))},
+        "annotator": describe_annotator(annotator),
         "model": model.describe(),
         "inference": method.name,
+        # None where all are the usual ones, as in folders of a time when they were not recorded; likewise below.
+        "inference_settings": method.describe() or None,
         "design": plan.criterion.name,
-        # None where all are the usual ones, as in folders of a time when they were not recorded.
         "design_settings": plan.criterion.describe() or None,
         "selector": plan.selector.name,
+        "selector_settings": plan.selector.describe() or None,
         # None without any, as in folders of a time when there were none.
         "constraints": str(constraints) or None,
-        "cost": _described_cost(constraints),
+        "cost": describe_cost(constraints),
     }
     journal = Journal(directory, configuration, {} if directory is None else _contents(pool, test))
     finished = None if directory is None else _finished(directory, rounds)
@@ -361,14 +361,3 @@ def _require_answers(answered: object, selection: Selection | ListSelection) -> 
             "return first and second as they were asked"
         )
     return answered
-
-
-def _described_cost(constraints: Constraints) -> str | None:
-    cost = constraints.cost
-    if cost is None:
-        return None
-    return getattr(cost, "__qualname__", type(cost).__name__) if callable(cost) else _digest(cost)
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

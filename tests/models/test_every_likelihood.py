@@ -45,3 +45,12 @@ def test_every_inference_fits_it(world, name):
         assert ((probability > 0) & (probability < 1)).all(), inference
         lp = posterior.to_datatree(20)["sample_stats"]["lp"]
         assert np.isfinite(lp).all(), inference
+
+
+@pytest.mark.parametrize("name", sorted(LIKELIHOODS))
+def test_without_labels_there_is_the_prior(world, name):
+    model = brm.RewardModel(world.pool.dim, "linear", likelihood=name, prior_scale=0.5)
+    posterior = brm.fit(model, world.pool, brm.Preferences.none())
+    mean, sd = posterior.reward(world.pool)
+    np.testing.assert_allclose(mean, 0, atol=1e-12)
+    np.testing.assert_allclose(sd, 0.5 * np.linalg.norm(posterior.features(world.pool).numpy(), axis=1), rtol=1e-6)

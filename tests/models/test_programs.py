@@ -12,6 +12,7 @@ from torch.distributions import biject_to
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
+from bayesrm.inference import Nuts
 from bayesrm.models.likelihoods.bradley_terry import BradleyTerry
 from bayesrm.models.likelihoods.davidson import Davidson
 from bayesrm.models.likelihoods.finite import FiniteOutcomes
@@ -79,6 +80,44 @@ def _preferences(world, with_ties=False):
 def _fit(world, program, inference="laplace"):
     model = brm.RewardModel(world.pool.dim, encoder="linear", program=program)
     return brm.fit(model, world.pool, _preferences(world, program is ties), inference)
+
+
+@pytest.mark.parametrize("inference", ["plugin", "laplace", "svi", Nuts(chains=2, draws=60, warmup=60)])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_without_labels_there_is_the_prior_of_the_program(world, program, inference):
+    if program is hierarchical and inference == "plugin":
+        pytest.skip("the density of weights and their scale has no maximum")
+    model = brm.RewardModel(world.pool.dim, encoder="linear", program=program)
+    posterior = brm.fit(model, world.pool, brm.Preferences.none(), inference)
+    assert len(posterior.preferences) == 0
+    probability = posterior.preference_probability(world.pool, [0, 1], [2, 3])
+    if program is plain and inference != "plugin":
+        np.testing.assert_allclose(posterior.reward(world.pool)[0], 0, atol=1)
+    if program is plain and inference == "laplace":
+        expected = 0.7 * torch.linalg.vector_norm(posterior.features(world.pool), dim=1)
+        np.testing.assert_allclose(posterior.reward(world.pool)[1], expected, rtol=1e-6)
+    assert np.isfinite(probability).all()
+
+
+def test_a_run_and_a_replay_begin_without_labels(world):
+    model = brm.RewardModel(world.pool.dim, encoder="linear", program=position_bias)
+    annotator = brm.GoldenAnnotator(world.golden)
+    tree = brm.run(world.pool, annotator, model=model, design="bald", batch_size=5, rounds=2, draws=4)
+    assert tree["trajectory"]["labels"].values.tolist() == [5, 10]
+    pairs = brm.candidates(world.pool)
+    asked = annotator.label(pairs)
+    votes = brm.Votes(asked.first, asked.second, asked.outcome)
+    replayed = brm.replay(
+        world.pool,
+        votes,
+        designs=["random", "epig"],
+        budget=10,
+        batch_size=5,
+        seeds=1,
+        model=model,
+        progress=False,
+    )
+    assert np.isfinite(replayed["trajectory"]["vote_log_loss"]).all()
 
 
 def _density(posterior, program):

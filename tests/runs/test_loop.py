@@ -20,6 +20,8 @@ from killing import Ended, in_child
 import bayesrm as brm
 from bayesrm.diagnostics.arviz_lines import load_arviz
 from bayesrm.errors import InvalidInputError
+from bayesrm.inference import BayesianNetwork, Ensemble, MCDropout, Nuts, Svi
+from bayesrm.inspection.diagnose import refitted_run
 from bayesrm.inspection.explain import explain_run
 from bayesrm.runs.combine import combine
 from bayesrm.runs.results import open_results, read_trajectory
@@ -96,6 +98,38 @@ def test_a_folder_of_another_configuration_is_refused(world, tmp_path):
     (tmp_path / "other/notes.txt").write_text("mine")
     with pytest.raises(InvalidInputError, match="to be empty or the folder of a run"):
         run(world, out=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "said"),
+    [
+        (Ensemble(), Ensemble(members=2), '{"members": 2}'),
+        (MCDropout(), MCDropout(0.2, draws=60), '{"draws": 60, "rate": 0.2}'),
+        (BayesianNetwork(), BayesianNetwork(draws=9), '{"draws": 9}'),
+        (Nuts(), Nuts(chains=2, workers=2), '{"chains": 2}'),
+        (Svi(), Svi(joint=True, particles=3), '{"joint": true, "particles": 3}'),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_a_folder_of_other_settings_of_an_inference_is_refused(world, tmp_path, monkeypatch, usual, other, said):
+    """Those of which all are the usual ones are as in folders of a time when none were recorded."""
+    known = brm.fit(brm.RewardModel(8, "linear"), world[0], brm.Preferences.none(), "laplace")
+    monkeypatch.setattr(type(usual), "fit", lambda *_, **__: known)
+    out = tmp_path / "run"
+    run(world, out=out, rounds=1, inference=usual)
+    kept = json.loads((out / "run.json").read_text())
+    assert kept.pop("inference_settings", None) is None
+    (out / "run.json").write_text(json.dumps(kept))
+    run(world, out=out, rounds=1, inference=usual)
+    with pytest.raises(InvalidInputError) as caught:
+        run(world, out=out, rounds=1, inference=other)
+    assert f"inference_settings is null there and {said} here" in str(caught.value)
+
+
+def test_a_run_with_settings_of_its_inference_is_opened_with_these(world, tmp_path):
+    run(world, out=tmp_path / "run", rounds=1, inference=Ensemble(members=4), design="bald")
+    again = refitted_run(tmp_path / "run", world[0])
+    assert len(again.beta) == 4
 
 
 @pytest.mark.parametrize("which", ["pool", "test"])

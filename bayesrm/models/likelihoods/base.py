@@ -17,6 +17,7 @@ from torch import Tensor
 from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods.finite import shares
+from bayesrm.utils.identity import plain
 from bayesrm.utils.linalg import weighted_gram
 
 _REACH = 8.5
@@ -84,9 +85,9 @@ class Likelihood(ABC):
         return copied
 
     def describe(self) -> dict[str, Any]:
-        """The settings that make it what it is, as JSON-able values."""
-        settings = {name: value for name, value in vars(self).items() if isinstance(value, int | float | str)}
-        return {"name": self.name, **settings}
+        """The settings that make it what it is, as JSON-able values; arrays and functions by their digests."""
+        settings = {name: plain(value) for name, value in vars(self).items() if name != "context"}
+        return {"name": self.name, **{name: value for name, value in settings.items() if value is not None}}
 
     @abstractmethod
     def distribution(self, logit: Float[Tensor, "*batch pair"]) -> Distribution:
