@@ -350,3 +350,13 @@ def test_the_command_writes_what_the_script_makes(folder, monkeypatch, capsys):
     assert "the numbers say nothing" in printed
     assert (folder / "out/tables/one.csv").read_text().splitlines()[0] == "a|b,c"
     assert "| 0.500 | x\\|y |" in (folder / "out/tables/one.md").read_text()
+
+
+def test_a_script_without_an_answer_is_refused_before_anything_runs(folder, command):
+    (folder / "studies/look.py").write_text(SCRIPT.replace("def answer", "def conclusion"))
+    status, _, refused = command(
+        "study", "look", "--tiny", "--out", folder / "out", "--pool", folder / "data", "--studies", folder / "studies"
+    )
+    assert status == 2
+    assert "expected a function answer(results) in" in refused
+    assert not (folder / "out").exists()
