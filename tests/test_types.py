@@ -239,7 +239,10 @@ def test_names_of_annotators_in_an_object_array_can_stand_beside_numbers():
 
 def test_numbers_of_annotators_that_are_too_large_for_an_int64_are_kept():
     large = brm.Preferences([0], [1], [1.0], annotator=np.array([2**64 - 1], np.uint64))
-    assert large.append(brm.Preferences([0], [1], [1.0], annotator=[7])).annotator.tolist() == [str(2**64 - 1), "7"]
+    assert large.append(brm.Preferences([0], [1], [1.0], annotator=[7])).annotator.tolist() == [
+        str(2**64 - 1),
+        "7",
+    ]
 
 
 def test_annotators_in_bytes_are_read_as_utf8():

@@ -58,8 +58,8 @@ class Cell:
     folder
         Of the run.
     script
-        A study's script; its ``measure(cell)``, where it has one, is called after the run and its numbers are kept until
-        it changes.
+        A study's script; its ``measure(cell)``, where it has one, is called after the run and its numbers are kept
+        until it changes.
     """
 
     place: Mapping[str, Label]

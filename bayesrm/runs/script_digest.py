@@ -1,8 +1,8 @@
 """What a study's script measures by, as a digest: another one says that what was measured has to be measured again.
 
 Only what ``measure`` refers to counts, directly or through what that refers to; the script's ``answer``, ``figures``
-and ``tables`` can be worked on without measuring anything again. Comments and line breaks do not count. Modules that the
-script imports are not looked into, but for the one that has ``measure`` itself.
+and ``tables`` can be worked on without measuring anything again. Comments and line breaks do not count. Modules that
+the script imports are not looked into, but for the one that has ``measure`` itself.
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ def _defines(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).split(".")[0] for alias in statement.names} - {"*"}
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        return {
+            node.id
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
     return set()
 
 

@@ -474,9 +474,15 @@ def test_preferences_that_are_none(tmp_path):
     ("columns", "message"),
     [
         ({"grade": ["much", "0.5"]}, r"numbers in the column grade of .*labels\.parquet, got 'much' in row 1"),
-        ({"grade": [[1.0], [2.0]]}, r"numbers in the column grade of .*labels\.parquet, got list \[1.0\] in row 1"),
+        (
+            {"grade": [[1.0], [2.0]]},
+            r"numbers in the column grade of .*labels\.parquet, got ndarray of float64 and shape",
+        ),
         ({"outcome": ["1", "won"]}, r"numbers in the column outcome of .*labels\.parquet, got 'won' in row 2"),
-        ({"weight": [1.0, -1.0]}, r"columns of .*labels\.parquet are no labels: expected weights that are positive"),
+        (
+            {"weight": [1.0, -1.0]},
+            r"columns of .*labels\.parquet are no labels: expected weights that are positive",
+        ),
         (
             {"annotator": pa.array([0, 1], pa.timestamp("ns"))},
             r"columns of .*labels\.parquet are no labels: .*whole number as the annotator .*1970-01-01",

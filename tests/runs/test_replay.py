@@ -179,7 +179,8 @@ def test_a_design_of_a_plugin_is_replayed_in_processes_beside_this_one(recorded,
     done = subprocess.run(
         [
             sys.executable, "-m", "bayesrm.cli", "--plugin", "parts/my_design.py", "replay", "pool", "--votes",
-            "votes.csv", "--budget", "20", "--seeds", "1", "--designs", "close-calls,random", "--workers", "2", "--out", "replayed",
+            "votes.csv", "--budget", "20", "--seeds", "1", "--designs", "close-calls,random", "--workers", "2",
+            "--out", "replayed",
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=300,
     )  # fmt: skip

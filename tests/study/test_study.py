@@ -355,7 +355,15 @@ def test_the_command_writes_what_the_script_makes(folder, monkeypatch, capsys):
 def test_a_script_without_an_answer_is_refused_before_anything_runs(folder, command):
     (folder / "studies/look.py").write_text(SCRIPT.replace("def answer", "def conclusion"))
     status, _, refused = command(
-        "study", "look", "--tiny", "--out", folder / "out", "--pool", folder / "data", "--studies", folder / "studies"
+        "study",
+        "look",
+        "--tiny",
+        "--out",
+        folder / "out",
+        "--pool",
+        folder / "data",
+        "--studies",
+        folder / "studies",
     )
     assert status == 2
     assert "expected a function answer(results) in" in refused
