@@ -12,16 +12,17 @@ from functools import cached_property
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from bayesrm.errors import InvalidInputError
 from bayesrm.utils.arrays import as_array, as_numbers
 from bayesrm.utils.checked import checked, kind_of, require
 from bayesrm.utils.columns import as_blocks, as_covariates
+from bayesrm.utils.labels import as_labels, join_labels, require_labels
 from bayesrm.utils.mapped_rows import take_rows
 from bayesrm.utils.rankings import choices_of
-from bayesrm.utils.wording import counted, told
+from bayesrm.utils.wording import counted
 
 EAGER_CHECK_BYTES = 256 * 2**20
 """A pool up to this size is checked for non-finite numbers when made; a larger one as its rows are read."""
@@ -481,29 +482,7 @@ def annotators_of_each(of: str, annotator: ArrayLike, count: int) -> np.ndarray:
     found = np.array(as_array("annotator", annotator))
     if found.shape != (count,):
         raise InvalidInputError(f"expected one annotator for each of the {count} {of}s, got shape {found.shape}")
-    require_labels("annotator", of, found)
-    return found
-
-
-def require_labels(name: str, of: str, labels: np.ndarray) -> None:
-    """Raise InvalidInputError where one is missing, or is something that has no order."""
-    if labels.dtype.kind == "f":
-        wrong = np.isnan(labels)
-    elif labels.dtype.kind == "O" and labels.size:
-        wrong = ~(
-            _are(int | np.integer, labels) if isinstance(labels.flat[0], int | np.integer) else _are(str, labels)
-        )
-    else:
-        return
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        raise InvalidInputError(
-            f"expected a text or a whole number as the {name} of each {of}, got {told(labels.tolist()[at])} at {at}"
-        )
-
-
-def _are(kind: Any, labels: np.ndarray) -> Bool[np.ndarray, "label"]:
-    return np.array([isinstance(label, kind) and not isinstance(label, bool) for label in labels.tolist()], bool)
+    return as_labels("annotator", of, found)
 
 
 def _of_each(name: str, values: np.ndarray, rankings: int) -> np.ndarray:
@@ -537,12 +516,11 @@ def _join(left: Preferences, right: Preferences, name: str, missing: Any) -> np.
     columns = [getattr(side, name) for side in (left, right)]
     if all(column is None for column in columns):
         return None
-    return np.concatenate(
-        [
-            np.full(len(side), missing) if column is None else column
-            for side, column in zip((left, right), columns, strict=True)
-        ]
+    before, after = (
+        np.full(len(side), missing) if column is None else column
+        for side, column in zip((left, right), columns, strict=True)
     )
+    return join_labels(before, after)
 
 
 def _join_choices(left: Preferences, right: Preferences) -> Int64[np.ndarray, "_"] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+from operator import attrgetter
 
 import pytest
 
@@ -12,6 +13,7 @@ import bayesrm as brm
 from bayesrm.design import CRITERIA
 from bayesrm.errors import InvalidInputError, UnknownNameError
 from bayesrm.utils import plugins
+from bayesrm.utils.processes import worker_processes
 
 PART = '''
 """A plugin."""
@@ -112,6 +114,13 @@ def test_a_file_is_a_plugin(tmp_path):
     assert CRITERIA["standing"].__module__ == "plugged_file"
     assert os.environ[plugins.VARIABLE] == str(tmp_path / "plugged_file.py"), "worker processes inherit it"
     assert [part.name for part in plugins.classes()] == ["standing"], "what a plugin imports is not its own"
+
+
+def test_a_part_of_a_plugin_is_sent_to_another_process(tmp_path):
+    plugins.ask_for([str(_written(tmp_path, "plugged_sent"))])
+    part = CRITERIA["standing"]()
+    with worker_processes(1, print, part) as processes:
+        assert processes.submit(attrgetter("name"), part).result() == "standing"
 
 
 def test_a_package_is_a_plugin_with_all_of_its_modules(tmp_path, monkeypatch):

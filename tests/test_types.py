@@ -209,6 +209,71 @@ def test_append_keeps_order_and_fills_what_only_one_side_has():
     assert left.weight is None
 
 
+SAME_PEOPLE = [
+    np.array([1, 2, 3], dtype=object),
+    np.array([1.0, 2.0, 3.0]),
+    np.array([1, 2, 3], np.float32),
+    np.array([1, 2, 3], np.uint64),
+    np.array([1, 2, 3], np.int8),
+]
+
+
+@pytest.mark.parametrize("ids", SAME_PEOPLE, ids=lambda ids: str(ids.dtype))
+def test_whole_numbers_are_the_same_annotators_in_every_array(ids):
+    given = brm.Preferences(FIRST, SECOND, OUTCOME, annotator=ids)
+    assert given.annotator.dtype == np.int64
+    for other in ([4, 5, 6], ["ann", "bob", "eve"], None):
+        more = brm.Preferences(FIRST, SECOND, OUTCOME, annotator=other)
+        told = ["", "", ""] if other is None else [str(each) for each in other]
+        assert given.append(more).annotator.astype(str).tolist() == ["1", "2", "3", *told]
+        assert more.append(given).annotator.astype(str).tolist() == [*told, "1", "2", "3"]
+    assert brm.Preferences.none().append(given).annotator.astype(str).tolist() == ["1", "2", "3"]
+
+
+def test_names_of_annotators_in_an_object_array_can_stand_beside_numbers():
+    named = brm.Preferences([0], [1], [1.0], annotator=np.array(["ann"], dtype=object))
+    numbered = brm.Preferences([0], [1], [1.0], annotator=[7])
+    assert named.append(numbered).annotator.tolist() == ["ann", "7"]
+    assert numbered.append(named).annotator.tolist() == ["7", "ann"]
+
+
+def test_numbers_of_annotators_that_are_too_large_for_an_int64_are_kept():
+    large = brm.Preferences([0], [1], [1.0], annotator=np.array([2**64 - 1], np.uint64))
+    assert large.append(brm.Preferences([0], [1], [1.0], annotator=[7])).annotator.tolist() == [
+        str(2**64 - 1),
+        "7",
+    ]
+
+
+def test_annotators_in_bytes_are_read_as_utf8():
+    given = brm.Preferences([0, 2], [1, 3], [1.0, 0.0], annotator=np.array(["Zo\u00eb".encode(), b"ann"]))
+    assert given.annotator.tolist() == ["Zo\u00eb", "ann"]
+
+
+@pytest.mark.parametrize(
+    ("annotator", "told"),
+    [
+        ([1.0, np.inf], "inf at 1"),
+        ([1.0, 2.5], "2.5 at 1"),
+        ([1.0, 2.0**63], "9.22.*e.18 at 1"),
+        ([1 + 0j, 2], r"complex \(1\+0j\) at 0"),
+        (np.array(["2020-01-01", "NaT"], "datetime64[ns]"), "NaT"),
+        (np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]"), "2020-01-01.* at 0"),
+        (np.array([1, 2], "timedelta64[s]"), "1.* at 0"),
+        (np.array([b"ann", b"Zo\xeb"]), "Zo.* at 1"),
+    ],
+)
+def test_annotators_that_are_neither_texts_nor_whole_numbers(annotator, told):
+    with pytest.raises(InvalidInputError, match=f"a text or a whole number as the annotator of each .*{told}"):
+        brm.Preferences([0, 2], [1, 3], [1.0, 0.0], annotator=annotator)
+
+
+@pytest.mark.parametrize("label", [np.inf, np.nan, 1j, np.datetime64("NaT")])
+def test_prompts_that_are_no_labels(label):
+    with pytest.raises(InvalidInputError, match="a text or a whole number as the prompt of each response"):
+        brm.ResponsePool(EMBEDDINGS, np.array([label] * 4))
+
+
 @pytest.mark.parametrize(
     ("index", "positions"),
     [

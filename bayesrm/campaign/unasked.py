@@ -87,7 +87,7 @@ def came_with(pool_path: Path, pool: ResponsePool) -> Told | None:
             "with --without-labels"
         )
     table = pq.read_table(file)
-    votes = votes_of(labels, "label", load_column(table, "margin"), load_column(table, "grade"))
+    votes = votes_of(labels, "label", load_column(table, "margin", file), load_column(table, "grade", file))
     return Told(PREFERENCES, sha256(file), OF_POOL, "", votes, batch=IMPORTED)
 
 

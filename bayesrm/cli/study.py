@@ -46,9 +46,10 @@ def study(
     keeps(out)
     from bayesrm.reports.studies import write_study_report
     from bayesrm.runs.results import RESULTS_FILE
-    from bayesrm.study.output import findings, write_findings
+    from bayesrm.study.output import findings, require_answer, write_findings
 
     declared = engine.load_study(name, tiny, studies, paper=paper_data is not None)
+    require_answer(declared)
     given = pool or test is not None or paper_data is not None
     pools = engine.study_pools(pool or (), test, paper_data) if given else None
     results = engine.run_study(declared, out, pools, workers, scheduler)

@@ -16,6 +16,7 @@ from bayesrm.data.unpacking import require_parquet
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences
 from bayesrm.utils.files import replacing
+from bayesrm.utils.wording import told
 
 PREFERENCES = "preferences.parquet"
 
@@ -85,21 +86,44 @@ def load_preferences(path: str | os.PathLike[str], graded: bool = False) -> Pref
         )
     columns = {
         name: table.column(name).to_numpy()
-        for name in ("first", "second", "outcome", "annotator", "weight", "choice")
+        for name in ("first", "second", "annotator", "choice")
         if name in table.column_names
     }
-    labels = Preferences(**columns)
+    numbers = {
+        name: load_column(table, name, file) for name in ("outcome", "weight") if name in table.column_names
+    }
+    try:
+        labels = Preferences(**columns, **numbers)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"the columns of {file} are no labels: {error}") from error
     if not graded:
         return labels
-    grade = load_column(table, "grade")
+    grade = load_column(table, "grade", file)
     return with_grades(labels, grade, str(file))
 
 
-def load_column(table: pa.Table, name: str) -> Float[np.ndarray, "comparison"]:
-    """A column of numbers; NaN where there are none."""
+def load_column(table: pa.Table, name: str, file: Path) -> Float[np.ndarray, "comparison"]:
+    """A column of numbers; NaN where there are none.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a value is no number; it names the file.
+    """
     if name not in table.column_names:
         return np.full(table.num_rows, np.nan)
-    return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
+    column = table.column(name).to_numpy()
+    if column.dtype.kind in "biuf":
+        return column.astype(np.float64)
+    numbers = np.empty(len(column))
+    for at, value in enumerate(column.tolist()):
+        try:
+            numbers[at] = np.nan if value is None else float(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(
+                f"expected numbers in the column {name} of {file}, got {told(value)} in row {at + 1}"
+            ) from error
+    return numbers
 
 
 def with_grades(labels: Preferences, grade: Float[np.ndarray, "comparison"], source: str) -> Preferences:

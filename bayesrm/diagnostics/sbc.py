@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -34,6 +32,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import local_pairs
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Pairs, Preferences, ResponsePool
+from bayesrm.utils.processes import worker_processes
 from bayesrm.utils.progress import bar
 from bayesrm.utils.wording import counted, one_or_many
 
@@ -204,7 +203,7 @@ def _replicate_all(experiment: Experiment, replications: int, workers: int) -> I
         for replication in range(replications):
             yield _replicate(experiment, replication)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (experiment,)) as executor:
+    with worker_processes(workers, _prepare, experiment) as executor:
         yield from executor.map(_replicate_shared, range(replications))
 
 

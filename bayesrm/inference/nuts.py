@@ -16,7 +16,7 @@ import math
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -44,6 +44,7 @@ from bayesrm.posteriors.last_layer import LastLayerPosterior, LatentDraws
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.checked import Count, checked
 from bayesrm.utils.factors import DenseFactor
+from bayesrm.utils.processes import worker_processes
 from bayesrm.utils.progress import bar
 
 MAX_TREE_DEPTH = 10
@@ -290,7 +291,7 @@ _Drawn = tuple[Tensor, dict[str, np.ndarray]]
 def _run(tasks: list[_Chain], sampling: Sampling) -> list[_Drawn]:
     workers = min(sampling.workers, len(tasks))
     if workers > 1 and _can_leave(tasks[0]):
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
+        with worker_processes(workers) as executor:
             # As bytes: torch would share tensors through a socket in the temporary folder, whose path can be too long.
             jobs = [executor.submit(_draw_elsewhere, pickle.dumps(task)) for task in tasks]
             try:

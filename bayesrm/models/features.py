@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from bayesrm.errors import InvalidInputError
 from bayesrm.models.context import Context
 from bayesrm.models.log_joint import LabelledDifferences
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.types import Preferences, ResponsePool, compact
+from bayesrm.utils.wording import counted
 
 RESPONSE_BLOCK = 8192
 """Responses that are encoded at once."""
@@ -55,7 +57,13 @@ def encode(
     device: torch.device,
     known: KnownFeatures | None = None,
 ) -> Float[Tensor, "response feature"]:
-    """Features, encoded in blocks so that only the features of all responses are held; then what stands beside."""
+    """Features, encoded in blocks so that only the features of all responses are held; then what stands beside.
+
+    Raises
+    ------
+    InvalidInputError
+        Where a feature of the encoder is not finite.
+    """
     looked_up = None if known is None else known.of(pool, index)
     if looked_up is not None:
         return looked_up
@@ -65,8 +73,29 @@ def encode(
         for start in range(0, len(index), RESPONSE_BLOCK):
             rows = torch.from_numpy(pool.rows(index[start : start + RESPONSE_BLOCK])).to(device)
             encoded[start : start + len(rows)] = model.encoder(rows).double()
+    _require_finite(model, index, encoded)
     model.fill_beside(features[:, model.encoder.features :], pool, index)
     return features
+
+
+def require_finite_features(
+    model: RewardModel, pool: ResponsePool, preferences: Preferences, device: torch.device
+) -> None:
+    """Raise InvalidInputError where the encoder, as it is now, gives NaN or infinity for a compared response."""
+    encode(model, pool, compact(preferences.first, preferences.second)[0], device)
+
+
+def _require_finite(
+    model: RewardModel, index: Int64[np.ndarray, "response"], features: Float[Tensor, "response feature"]
+) -> None:
+    if torch.isfinite(features).all():
+        return
+    wrong = ~torch.isfinite(features).all(dim=1).cpu().numpy()
+    raise InvalidInputError(
+        f"expected finite features from the encoder {model.encoder_name!r}, got NaN or infinity for {wrong.sum()} of "
+        f"{counted(len(index), 'response')} (the first is response {index[wrong][0]}): look at what it does with the "
+        "embeddings of these"
+    )
 
 
 def labelled_differences(

@@ -32,6 +32,7 @@ from bayesrm.runs.config import RunConfig
 from bayesrm.runs.journal import RoundRecord, read_records
 from bayesrm.runs.loop import run_loop
 from bayesrm.runs.results import RESULTS_FILE, open_results
+from bayesrm.runs.script_digest import measure_digest
 from bayesrm.runs.settings import AnnotatorSettings, ModelSettings
 from bayesrm.types import Preferences, ResponsePool
 from bayesrm.utils.files import read_json, write_json
@@ -57,7 +58,8 @@ class Cell:
     folder
         Of the run.
     script
-        A study's script; its ``measure(cell)``, where it has one, is called after the run and its numbers are kept.
+        A study's script; its ``measure(cell)``, where it has one, is called after the run and its numbers are kept
+        until it changes.
     """
 
     place: Mapping[str, Label]
@@ -143,23 +145,18 @@ class Cell:
         return Part(self.folder, self.place, self._record().get("measured") or {})
 
     def is_finished(self) -> bool:
-        """Whether all is there: the run, of these settings and files, and what the script measures."""
-        record = self._record()
-        return bool(
-            record
-            and (self.folder / RESULTS_FILE).exists()
-            # A setting that a record lacks is younger than it, and had what is its default now.
-            and _DEFAULTS | record["config"] == self.config.plain()
-            and record["files"] == self._files()
-            and (record["measured"] is not None or self._measure() is None)
-        )
+        """Whether all is there: the run, of these settings and files, and what the script measures now."""
+        return self._has_run() and self._is_measured()
 
     def carry_out(self) -> None:
-        """Run, or continue, and note what was measured and how long it took."""
+        """Run, or continue, and note what was measured and how long it took; a run that is there is only measured."""
+        record = self._record() if self._has_run() else {}
         start = time.perf_counter()
         with stopwatch() as seconds:
-            execute(self)
-            measure = self._measure()
+            if not record:
+                execute(self)
+            # Before it measures, in case that the script is edited meanwhile.
+            measure, digest = self._measure(), self._digest()
             measured = None if measure is None else _checked(measure(self))
         seconds["total"] = time.perf_counter() - start
         write_json(
@@ -168,7 +165,8 @@ class Cell:
                 "config": self.config.plain(),
                 "files": self._files(),
                 "measured": measured,
-                "seconds": seconds,
+                "script": digest,
+                "seconds": record.get("seconds", seconds),
                 "worker": f"{socket.gethostname()}:{os.getpid()}",
             },
         )
@@ -192,6 +190,26 @@ class Cell:
             Path(plain["folder"]),
             None if script is None else Path(script),
         )
+
+    def _has_run(self) -> bool:
+        """Whether the run is there, of these settings and files."""
+        record = self._record()
+        return bool(
+            record
+            and (self.folder / RESULTS_FILE).exists()
+            # A setting that a record lacks is younger than it, and had what is its default now.
+            and _DEFAULTS | record["config"] == self.config.plain()
+            and record["files"] == self._files()
+        )
+
+    def _is_measured(self) -> bool:
+        """Whether what was measured is what the script measures now; older records do not say how it was."""
+        record, digest = self._record(), self._digest()
+        return record["measured"] is None if digest is None else record.get("script") == digest
+
+    def _digest(self) -> str | None:
+        measure = self._measure()
+        return None if measure is None or self.script is None else measure_digest(self.script, measure)
 
     def _record(self) -> dict[str, Any]:
         path = self.folder / CELL_FILE

@@ -98,8 +98,8 @@ def replay(
     Raises
     ------
     InvalidInputError
-        Where votes are about responses that the pool does not have, are too few, are all ties, or no prompt can be
-        held out.
+        Where votes are about responses that the pool does not have, are too few, are all ties, no prompt can be held
+        out, or a seed is there twice.
 
     See Also
     --------
@@ -124,6 +124,8 @@ def replay(
         raise InvalidInputError(
             f"expected at least one seed and a test share between 0 and 1, got {len(chosen)} seeds and {test_share}"
         )
+    if len(set(chosen)) < len(chosen):
+        raise InvalidInputError(f"expected different seeds, got {chosen}: a seed that is there twice counts once")
     model = RewardModel(pool, "auto") if model is None else model
     worlds = [world_of(pool, votes, test, test_share, seed) for seed in chosen]
     askable = min(len(world.train.pairs) for world in worlds)

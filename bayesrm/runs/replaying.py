@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -26,7 +24,7 @@ from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.measuring import headroom_of
 from bayesrm.types import Preferences, ResponsePool, require_within
-from bayesrm.utils.processes import holding_back_ctrl_c
+from bayesrm.utils.processes import holding_back_ctrl_c, worker_processes
 
 FIRST_BATCH, GROWTH = 25, 8
 """Votes of the first rounds; later ones have an eighth of the votes so far, where that is more."""
@@ -86,7 +84,7 @@ class Replay:
             for design, seed in cells:
                 yield self.curve(design, seed)
             return
-        with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (self,)) as executor:
+        with worker_processes(workers, _prepare, self) as executor:
             with holding_back_ctrl_c():
                 futures = [executor.submit(_curve, design, seed) for design, seed in cells]
             for future in futures:

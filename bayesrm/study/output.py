@@ -14,7 +14,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.evaluation.comparison import markdown
 from bayesrm.plots.runs import save
 from bayesrm.runs.cell import load_script
-from bayesrm.study import StudyResults
+from bayesrm.study import Study, StudyResults
 from bayesrm.utils.csv_cells import csv_of
 from bayesrm.utils.files import replacing
 
@@ -41,6 +41,12 @@ class Findings:
     description: str
 
 
+def require_answer(study: Study) -> None:
+    """Raise InvalidInputError where a study's script has no ``answer``, which would be found out after all runs."""
+    if not callable(getattr(load_script(study.script), "answer", None)):
+        raise InvalidInputError(f"expected a function answer(results) in {study.script}, found none")
+
+
 def findings(results: StudyResults) -> Findings:
     """Ask a study's script for its ``answer``, ``figures`` and ``tables``.
 
@@ -49,9 +55,8 @@ def findings(results: StudyResults) -> Findings:
     InvalidInputError
         Where the script has no ``answer``.
     """
+    require_answer(results.study)
     script = load_script(results.study.script)
-    if not hasattr(script, "answer"):
-        raise InvalidInputError(f"expected a function answer(results) in {results.study.script}, found none")
     return Findings(
         answer=script.answer(results),
         figures=script.figures(results) if hasattr(script, "figures") else {},

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from multiprocessing import get_context, resource_tracker
+from typing import Any
+
+from bayesrm.utils import plugins
+
+
+def worker_processes(workers: int, prepare: Callable[..., None] | None = None, *given: Any) -> ProcessPoolExecutor:
+    """Processes that know the plugins of this one before anything else is sent to them.
+
+    Parameters
+    ----------
+    workers
+        How many.
+    prepare
+        A function of a module that each calls first; None where there is nothing to prepare.
+    given
+        Its arguments, which may be objects of plugins. They are sent as bytes: torch would share tensors through a
+        socket in the temporary folder, whose path can be too long.
+    """
+    return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (pickle.dumps((prepare, given)),))
+
+
+def _begin(packed: bytes) -> None:
+    plugins.load()
+    prepare, given = pickle.loads(packed)
+    if prepare is not None:
+        prepare(*given)
 
 
 @contextmanager

@@ -470,6 +470,32 @@ def test_preferences_that_are_none(tmp_path):
         load_preferences(tmp_path / "other.parquet")
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"grade": ["much", "0.5"]}, r"numbers in the column grade of .*labels\.parquet, got 'much' in row 1"),
+        (
+            {"grade": [[1.0], [2.0]]},
+            r"numbers in the column grade of .*labels\.parquet, got ndarray of float64 and shape",
+        ),
+        ({"outcome": ["1", "won"]}, r"numbers in the column outcome of .*labels\.parquet, got 'won' in row 2"),
+        (
+            {"weight": [1.0, -1.0]},
+            r"columns of .*labels\.parquet are no labels: expected weights that are positive",
+        ),
+        (
+            {"annotator": pa.array([0, 1], pa.timestamp("ns"))},
+            r"columns of .*labels\.parquet are no labels: .*whole number as the annotator .*1970-01-01",
+        ),
+    ],
+)
+def test_preferences_with_a_column_of_something_else_name_the_file(tmp_path, columns, message):
+    table = {"first": [0, 2], "second": [1, 3], "outcome": [1.0, 0.0]} | columns
+    pq.write_table(pa.table(table), tmp_path / "labels.parquet")
+    with pytest.raises(InvalidInputError, match=message):
+        brm.load_preferences(tmp_path / "labels.parquet", graded="grade" in columns)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_example_of_a_form_is_in_that_form(name, source):
     """What the documentation shows of each."""

@@ -219,3 +219,30 @@ def test_pool_of_another_embedder(world, laplace):
 def test_an_encoder_object_is_taken_as_it_is(pool):
     encoder = Encoder(pool.dim, nn.Identity(), inputs="raw")
     assert brm.RewardModel(pool.dim, encoder=encoder).encoder.standardize is None
+
+
+class _Rooted(nn.Module):
+    """√x, which negative numbers have not."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x):
+        return self.scale * x.sqrt()
+
+
+@pytest.mark.parametrize("inference", ["laplace", "svi", "ensemble", "bnn"])
+@pytest.mark.parametrize("trainable", [False, True])
+def test_features_that_are_not_finite_are_refused_by_the_name_of_the_encoder(inference, trainable):
+    random = np.random.default_rng(0)
+    embeddings = random.uniform(1, 2, size=(40, 3)).astype(np.float32)
+    embeddings[[3, 7, 30], 1] *= -1
+    pool = brm.ResponsePool(embeddings, np.repeat(np.arange(8), 5))
+    # Response 30 is in no comparison.
+    first, second = np.tile(np.arange(20), 2), np.tile(np.arange(1, 21), 2)
+    labels = brm.Preferences(first, second, random.integers(0, 2, 40).astype(float))
+    model = brm.RewardModel(pool, encoder=_Rooted(3).requires_grad_(trainable), inputs="raw", prior_scale=1.0)
+    of = "2 of 21 responses .the first is response 3."
+    with pytest.raises(InvalidInputError, match=f"encoder '_Rooted', got NaN or infinity for {of}"):
+        brm.fit(model, pool, labels, inference)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import html
 import json
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 
@@ -105,12 +108,12 @@ def test_bad_input_is_one_sentence(recorded):
             brm.replay(pool, wrong, progress=False)
     with pytest.raises(InvalidInputError, match="test share between 0 and 1"):
         brm.replay(pool, votes, test_share=1.5, progress=False)
+    with pytest.raises(InvalidInputError, match=r"expected different seeds, got \[1, 2, 1\]"):
+        brm.replay(pool, votes, seeds=[1, 2, 1], progress=False)
 
 
 def test_by_command(recorded, tmp_path, command):
     pool, votes, _ = recorded
-    import pandas as pd
-
     brm.save_pool(tmp_path / "pool", pool)
     table = pd.DataFrame({name: getattr(votes, name) for name in ("first", "second", "outcome")})
     table.to_csv(tmp_path / "votes.csv", index=False)
@@ -144,3 +147,42 @@ def test_rounds_are_of_one_size_or_grow_by_an_eighth():
 def test_processes_beside_this_one_give_the_same_curves(recorded):
     alone, beside = (_replay(recorded, designs=["pa-dopt"], seeds=1, workers=workers) for workers in (1, 2))
     assert alone["trajectory"].to_dataset().identical(beside["trajectory"].to_dataset())
+
+
+PLUGIN = """
+import bayesrm as brm
+from bayesrm.design.objectives.base import SumObjective
+
+class CloseCalls(brm.Criterion):
+    name = "close-calls"
+    default_selector = "top"
+    selects_itself = True
+
+    def objective(self, posterior, candidates):
+        moments = posterior.reward_moments(candidates.pool, candidates.responses)
+
+        def score(pairs):
+            logits = moments.of(pairs)
+            return logits.variance.sqrt() - logits.mean.abs()
+
+        return SumObjective(score)
+"""
+
+
+def test_a_design_of_a_plugin_is_replayed_in_processes_beside_this_one(recorded, tmp_path):
+    pool, votes, _ = recorded
+    brm.save_pool(tmp_path / "pool", pool)
+    table = {name: getattr(votes, name) for name in ("first", "second", "outcome")}
+    pd.DataFrame(table).to_csv(tmp_path / "votes.csv", index=False)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "my_design.py").write_text(PLUGIN)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "bayesrm.cli", "--plugin", "parts/my_design.py", "replay", "pool", "--votes",
+            "votes.csv", "--budget", "20", "--seeds", "1", "--designs", "close-calls,random", "--workers", "2",
+            "--out", "replayed",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "On your 300 votes, close-calls" in done.stdout

@@ -11,7 +11,9 @@ import xarray as xr
 
 import bayesrm as brm
 from bayesrm.errors import InvalidInputError
+from bayesrm.runs.cell import CELL_FILE
 from bayesrm.study import load_study, open_study, run_study, studies, study_pools
+from bayesrm.utils.files import read_json, write_json
 
 DECLARATION = """
 title = "A look"
@@ -138,6 +140,41 @@ def test_what_is_finished_is_not_run_again(folder):
     (folder / "studies/look.toml").write_text(text)
     assert len(run(folder, tiny=True).cells) == 4
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_what_is_measured_otherwise_is_measured_again_and_not_run_again(folder):
+    def rounds():
+        return {path: path.stat().st_mtime_ns for path in (folder / "out/runs").glob("*/rounds/*")}
+
+    def numbers():
+        return run(folder, tiny=True).trajectory["number"].values.tolist()
+
+    first = numbers()
+    kept, seconds = rounds(), run(folder, tiny=True).seconds
+    script = folder / "studies/look.py"
+    script.write_text(SCRIPT.replace("[1.0]", "[7.0]"))
+    second = numbers()
+    assert second != first
+    assert np.unique(second).tolist() == [7.0]
+    assert rounds() == kept
+    again = run(folder, tiny=True).seconds
+    assert {name: value for name, value in again.items() if name != "wall"} == {
+        name: value for name, value in seconds.items() if name != "wall"
+    }
+    script.write_text(SCRIPT.replace("def measure", "def other"))
+    assert "number" not in run(folder, tiny=True).trajectory
+    script.write_text(SCRIPT)
+    assert numbers() == first
+
+
+def test_what_an_older_version_measured_is_measured_again(folder):
+    cells = run(folder, tiny=True).cells
+    path = cells[0].folder / CELL_FILE
+    there = read_json(path)
+    there.pop("script", None)
+    write_json(path, there | {"measured": there["measured"] | {"number": [5.0]}})
+    assert [cell.is_finished() for cell in cells] == [False, True]
+    assert 5.0 not in run(folder, tiny=True).trajectory["number"]
 
 
 def test_another_pool_in_the_same_place_is_no_reason_to_trust_old_results(folder):
@@ -313,3 +350,21 @@ def test_the_command_writes_what_the_script_makes(folder, monkeypatch, capsys):
     assert "the numbers say nothing" in printed
     assert (folder / "out/tables/one.csv").read_text().splitlines()[0] == "a|b,c"
     assert "| 0.500 | x\\|y |" in (folder / "out/tables/one.md").read_text()
+
+
+def test_a_script_without_an_answer_is_refused_before_anything_runs(folder, command):
+    (folder / "studies/look.py").write_text(SCRIPT.replace("def answer", "def conclusion"))
+    status, _, refused = command(
+        "study",
+        "look",
+        "--tiny",
+        "--out",
+        folder / "out",
+        "--pool",
+        folder / "data",
+        "--studies",
+        folder / "studies",
+    )
+    assert status == 2
+    assert "expected a function answer(results) in" in refused
+    assert not (folder / "out").exists()

@@ -22,6 +22,7 @@ from bayesrm.errors import CapabilityError
 from bayesrm.inference.fitting import training
 from bayesrm.inference.fitting.linear_part import suggest_scales
 from bayesrm.inference.fitting.training import TrainingData
+from bayesrm.models.features import require_finite_features
 from bayesrm.models.intercepts import PromptIntercepts
 from bayesrm.models.reward_model import RewardModel
 from bayesrm.posteriors.networks import State, network_rewards, stack
@@ -169,6 +170,8 @@ def prepared(
     fitted.encoder.eval()
     if model.prompt_intercept:
         fitted.intercepts = PromptIntercepts.of(pool, preferences)
+    if model.custom_encoder:
+        require_finite_features(fitted, pool, preferences, device)
     fitted.suggested_scale = suggest_scales(fitted, pool, preferences, device)
     return fitted
 
