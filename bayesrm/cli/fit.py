@@ -13,12 +13,15 @@ from bayesrm.cli.options import from_options, with_options
 from bayesrm.runs.settings import CampaignSettings
 
 
-@app.command(epilog="Example:  [bold]bayesrm fit mine/pool && bayesrm export mine/pool --to models/mine[/bold]")
+@app.command(
+    epilog="Example:  [bold]bayesrm fit mine/pool && bayesrm export mine/pool/fit --to models/mine[/bold]"
+)
 @with_options(CampaignSettings)
 def fit(
     pool: Annotated[Path, typer.Argument(help="Pool with labels, as bayesrm embed makes it of compared answers.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for posterior.nc and card.json; default fit/ in the pool.")
+        Path | None,
+        typer.Option(help="Folder for posterior.nc, card.json and labels.parquet; default fit/ in the pool."),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -39,4 +42,4 @@ def fit(
     from_options(CampaignSettings, settings)
     findings, files = fit_pool(pool, out, labels, seed, **settings)
     print_outlook(findings)
-    say(f"\nWritten: {', '.join(map(str, files))}. Next: bayesrm export {pool} --to MODEL")
+    say(f"\nWritten: {', '.join(map(str, files))}. Next: bayesrm export {files[0].parent} --to MODEL")

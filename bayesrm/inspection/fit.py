@@ -12,9 +12,10 @@ from typing import Any
 from bayesrm.campaign import Campaign
 from bayesrm.campaign.findings import Findings
 from bayesrm.campaign.rounds import CARD_FILE, POSTERIOR_FILE, fit_round
-from bayesrm.data.preferences import PREFERENCES
+from bayesrm.data.preferences import PREFERENCES, save_preferences
 from bayesrm.errors import InvalidInputError
-from bayesrm.utils.files import explaining_failed_write, replacing
+from bayesrm.inspection.fitted import LABELS_FILE, RECORD, is_something_else, record_of
+from bayesrm.utils.files import explaining_failed_write, read_json, replacing, write_json
 
 FIT = "fit"
 """The folder of a pool that a fit is written to where nobody names another."""
@@ -53,7 +54,9 @@ def campaign_of(pool: Path, labels: Path | None = None, seed: int = 0, **setting
 def fit_pool(
     pool: Path, out: Path | None = None, labels: Path | None = None, seed: int = 0, **settings: Any
 ) -> tuple[Findings, list[Path]]:
-    """Fit a reward model to the labels of a pool, and write the posterior as netCDF and a card of what was found.
+    """Fit a reward model to the labels of a pool, and write the posterior as netCDF, a card of it, and its labels.
+
+    The card says what was found, and how to make the fit again, see :mod:`bayesrm.inspection.fitted`.
 
     Parameters
     ----------
@@ -74,14 +77,23 @@ def fit_pool(
     Raises
     ------
     InvalidInputError
-        Where there are no labels, or the pool is no folder and ``out`` is missing.
+        Where there are no labels, ``out`` is the folder of a pool or a campaign, or it is missing and the pool is no
+        folder.
     """
     if out is None and pool.is_file():
         raise InvalidInputError(f"expected a folder to write to, and the pool {pool} is a file: say --out")
     folder = pool / FIT if out is None else out
+    if is_something_else(folder):
+        raise InvalidInputError(
+            f"expected a folder for the fit, and {folder} is a pool or a campaign, whose card it would replace: say "
+            "another one with --out"
+        )
     with campaign_of(pool, labels, seed, **settings) as campaign:
         findings = fit_round(campaign)
-        files = [folder / name for name in (POSTERIOR_FILE, CARD_FILE)]
+        used, card = campaign.preferences(), campaign.directory / CARD_FILE
+        write_json(card, read_json(card) | {RECORD: record_of(campaign, used, folder)})
+        save_preferences(campaign.directory / LABELS_FILE, used)
+        files = [folder / name for name in (POSTERIOR_FILE, CARD_FILE, LABELS_FILE)]
         for file in files:
             with explaining_failed_write(file, "the fit"), replacing(file) as temporary:
                 shutil.copyfile(campaign.directory / file.name, temporary)

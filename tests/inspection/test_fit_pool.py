@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -67,6 +68,82 @@ def test_a_pool_with_labels_is_fitted_and_exported_without_a_campaign(command, p
     exported = brm.load_reward_model(tmp_path / "model")
     mean, _ = exported.reward(np.asarray(brm.load_pool(pool_folder).embeddings))
     assert np.corrcoef(mean, direct.reward(brm.load_pool(pool_folder))[0])[0, 1] > 0.8
+
+
+def same_rewards(folder, pool, posterior):
+    """Whether an exported model scores as a posterior does."""
+    mean, sd = brm.load_reward_model(folder).reward(np.asarray(pool.embeddings))
+    expected, spread = posterior.reward(pool)
+    return np.allclose(mean - mean.mean(), expected - expected.mean(), atol=1e-6) and np.allclose(
+        sd, spread, atol=1e-6
+    )
+
+
+def test_what_was_fitted_is_what_is_exported(command, pool_folder, tmp_path):
+    """By the command that fit prints, with its options, its file of labels and its seed; also of a pool without."""
+    labels = some_labels()
+    (tmp_path / "pairs.jsonl").write_text(lines(labels))
+    options = ("--likelihood", "davidson", "--encoder", "linear", "--prior-scale", 0.5, "--draws", 20, "--seed", 4)
+    status, printed, complaint = command("fit", pool_folder, "--labels", tmp_path / "pairs.jsonl", *options)
+    assert status == 0, complaint
+    (folder,) = re.findall(r"Next: bayesrm export (\S+) --to MODEL", " ".join(printed.split()))
+    (tmp_path / "pairs.jsonl").unlink()
+    status, printed, complaint = command("export", folder, "--to", tmp_path / "model")
+    assert status == 0, complaint
+    assert "Fitted to 60 labels (laplace, davidson)" in printed
+    pool = brm.load_pool(pool_folder)
+    model = brm.RewardModel(pool, "linear", likelihood="davidson", prior_scale=0.5)
+    assert same_rewards(tmp_path / "model", pool, brm.fit(model, pool, labels))
+    status, _, complaint = command("export", folder, "--to", tmp_path / "other", "--inference", "plugin")
+    assert (status, "leave --inference out" in complaint) == (2, True)
+
+
+def test_a_fit_whose_pool_or_labels_changed_is_not_exported(command, pool_folder, tmp_path):
+    save_preferences(pool_folder, some_labels())
+    command("fit", pool_folder, "--encoder", "linear", "--prior-scale", 1, "--draws", 20)
+    moved = tmp_path / "moved"
+    pool_folder.rename(moved)
+    status, _, complaint = command("export", moved / "fit", "--to", tmp_path / "model")
+    assert status == 0, complaint
+    # What the pool has by now was not fitted to.
+    save_preferences(moved, some_labels(20, seed=1))
+    status, printed, complaint = command("export", moved / "fit", "--to", tmp_path / "again")
+    assert status == 0, complaint
+    assert "Fitted to 60 labels" in printed
+
+    fit = tmp_path / "fit"
+    (moved / "fit").rename(fit)
+    status, _, complaint = command("export", fit, "--to", tmp_path / "x")
+    assert (status, complaint.count("\n")) == (2, 1)
+    assert "it is not there: put it back, or say where it is with --pool" in complaint
+    status, _, complaint = command("export", fit, "--pool", moved, "--to", tmp_path / "third")
+    assert status == 0, complaint
+    pool = brm.load_pool(moved)
+    brm.save_pool(tmp_path / "other", brm.ResponsePool(np.asarray(pool.embeddings) * 2, pool.prompt, pool.texts))
+    status, _, complaint = command("export", fit, "--pool", tmp_path / "other", "--to", tmp_path / "x")
+    assert (status, complaint.count("\n")) == (2, 1)
+    assert "is not the one that" in complaint
+    save_preferences(fit / "labels.parquet", some_labels(seed=1))
+    status, _, complaint = command("export", fit, "--pool", moved, "--to", tmp_path / "x")
+    assert (status, complaint.count("\n")) == (2, 1)
+    assert "are not those that" in complaint
+    card = json.loads((fit / "card.json").read_text())
+    (fit / "card.json").write_text(json.dumps({name: value for name, value in card.items() if name != "fit"}))
+    status, _, complaint = command("export", fit, "--pool", moved, "--to", tmp_path / "x")
+    assert (status, complaint.count("\n")) == (2, 1)
+    assert "fit again with bayesrm fit" in complaint
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_fit_does_not_replace_the_card_of_a_pool_or_of_a_campaign(command, pool_folder, tmp_path):
+    save_preferences(pool_folder, some_labels())
+    brm.Campaign.create(tmp_path / "campaign", pool_folder)
+    for folder in (pool_folder, tmp_path / "campaign"):
+        before = sorted(path.name for path in folder.iterdir())
+        status, _, complaint = command("fit", pool_folder, "--out", folder, "--encoder", "linear")
+        assert (status, complaint.count("\n")) == (2, 1)
+        assert "whose card it would replace" in complaint
+        assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_a_pool_that_is_not_there_is_said_to_be(command, tmp_path):
