@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesrm as brm
@@ -170,6 +172,12 @@ def same_votes(found, labels):
     return towards[0] == towards[1] and ends[0] == ends[1]
 
 
+def said(labels):
+    """How often what was said of which pair, whichever response stood first."""
+    rows = zip(labels.first, labels.second, labels.outcome, strict=True)
+    return Counter((i, j, y) if i < j else (j, i, 1 - y) for i, j, y in rows)
+
+
 def test_votes_are_read_from_wherever_they_are(pool_folder, tmp_path):
     labels = some_labels(30)
     trl = tmp_path / "pairs.jsonl"
@@ -274,3 +282,73 @@ def test_replay_takes_a_file_of_500_pairs_and_the_store_of_a_campaign(command, p
     status, printed, complaint = command("replay", pool_folder, "--votes", campaign.directory, *options)
     assert status == 0, complaint
     assert "After 30 votes" in printed
+
+
+def test_a_fit_says_how_many_labels_came_from_the_file_and_how_many_from_the_pool(command, pool_folder, tmp_path):
+    mine, others = some_labels(40), some_labels(30, seed=1)
+    options = ("--encoder", "linear", "--prior-scale", 1, "--draws", 20, "--labels", tmp_path / "pairs.jsonl")
+    (tmp_path / "pairs.jsonl").write_text(
+        lines(others) + "\n" + json.dumps({"prompt": "no", "chosen": "a", "rejected": "b"})
+    )
+    status, printed, complaint = command("fit", pool_folder, *options)
+    assert status == 0, complaint
+    printed = " ".join(printed.split())
+    assert f"Fitted to 30 labels of {tmp_path / 'pairs.jsonl'}: none came with the pool." in printed
+    assert f"Set aside of {tmp_path / 'pairs.jsonl'}: 1. row 31: " in printed
+    save_preferences(pool_folder, mine)
+    status, printed, complaint = command("fit", pool_folder, *options)
+    assert status == 0, complaint
+    printed = " ".join(printed.split())
+    repeated = 70 - int(re.findall(r"Fitted to (\d+) labels: ", printed)[0])
+    expected = f"labels: {30 - repeated} of {tmp_path / 'pairs.jsonl'}, and 40 that came with the pool."
+    assert expected in printed
+    card = json.loads((pool_folder / "fit" / "card.json").read_text())["fit"]
+    assert (card["labels_of_pool"], card["labels_of_file"]) == (40, 30 - repeated)
+    assert card["labels_file"] == str(tmp_path / "pairs.jsonl")
+    assert repeated == (said(mine) & said(others)).total()
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "folder"])
+def test_labels_by_row_numbers_are_fitted_to(form, command, pool_folder, tmp_path):
+    """What load_preferences takes without a pool."""
+    labels = some_labels()
+    rows = [
+        {"first": int(i), "second": int(j), "outcome": y, "annotator": "ann"}
+        for i, j, y in zip(labels.first, labels.second, labels.outcome, strict=True)
+    ]
+    file = tmp_path / ("labels" if form == "folder" else f"labels.{form}")
+    if form == "csv":
+        pd.DataFrame(rows).to_csv(file, index=False)
+    elif form == "jsonl":
+        file.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        if form == "folder":
+            file.mkdir()
+        save_preferences(file, labels)
+    options = ("--encoder", "linear", "--prior-scale", 1, "--draws", 20, "--out", tmp_path / "fit")
+    status, printed, complaint = command("fit", pool_folder, "--labels", file, *options)
+    assert status == 0, complaint
+    assert "Fitted to 60 labels of" in printed
+    used = brm.load_preferences(tmp_path / "fit" / "labels.parquet")
+    assert said(used) == said(labels)
+    if form == "parquet":
+        save_preferences(pool_folder, labels)
+        status, printed, complaint = command("fit", pool_folder, "--labels", file, *options)
+        assert status == 0, complaint
+        assert "60 labels: 0 of" in " ".join(printed.split())
+        assert "counts once" in " ".join(printed.split())
+
+
+def test_labels_that_fit_does_not_take_are_refused_in_a_sentence(command, pool_folder, tmp_path):
+    brm.Campaign.create(tmp_path / "campaign", pool_folder)
+    save_preferences(tmp_path / "rankings.parquet", brm.Preferences.from_rankings([[0, 1, 2]]))
+    save_preferences(tmp_path / "outside.parquet", brm.Preferences([0], [10**6], [1]))
+    for given, message in (
+        ("campaign", "is a campaign: bayesrm campaign labels"),
+        ("rankings.parquet", "give labels of two responses each"),
+        ("outside.parquet", "1000000"),
+        ("nowhere.parquet", "nowhere.parquet"),
+    ):
+        status, _, complaint = command("fit", pool_folder, "--labels", tmp_path / given, "--encoder", "linear")
+        assert (status, complaint.count("\n")) == (2, 1), complaint
+        assert message in complaint, complaint
