@@ -29,8 +29,8 @@ def fit(
         Path | None,
         typer.Option(
             help="A file of labels beside those of the pool, which may have none: in any form of [bold]bayesrm "
-            "formats[/bold], whose pairs are found by their texts, or with columns first, second and outcome, first and "
-            "second being row numbers of the pool."
+            "formats[/bold], whose pairs are found by their texts, or with the columns first, second and outcome, of "
+            "row numbers of the pool."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Root of every random choice.")] = 0,
