@@ -9,12 +9,12 @@ from bayesrm.campaign import Campaign
 from bayesrm.campaign.findings import answers_of
 from bayesrm.campaign.store import STORE_FILE
 from bayesrm.data import load_pool
-from bayesrm.data.directory import CARD, EMBEDDINGS, WORK
+from bayesrm.data.directory import CARD
 from bayesrm.errors import InvalidInputError
 from bayesrm.export.save import write_reward_model
 from bayesrm.inspection.diagnose import refitted_run
 from bayesrm.inspection.fit import campaign_of
-from bayesrm.inspection.fitted import is_fit, refitted
+from bayesrm.inspection.fitted import is_fit, is_pool, refitted
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.utils.files import read_json
 
@@ -67,7 +67,7 @@ def export(
                 "a fit was made with one inference, and that is exported: leave --inference out, or fit again with it"
             )
         posterior, place = refitted(directory, pool)
-    elif pool is None and any((directory / name).exists() for name in (EMBEDDINGS, WORK)):
+    elif pool is None and is_pool(directory):
         with campaign_of(directory) as own:
             posterior, place = own.fit(inference=inference), directory
             answers = answers_of(own, posterior)

@@ -18,6 +18,7 @@ from bayesrm.data.fingerprint import content_digest
 from bayesrm.data.preferences import load_preferences
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference import fit
+from bayesrm.inspection.recorded import has_indices
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.runs.settings import CampaignSettings
 from bayesrm.types import Preferences
@@ -59,7 +60,21 @@ def is_fit(directory: Path) -> bool:
 
 def is_something_else(directory: Path) -> bool:
     """Whether a folder is that of a campaign or of a pool, whose card is another one."""
-    return any((directory / name).exists() for name in (STORE_FILE, EMBEDDINGS, WORK))
+    return is_pool(directory) or (directory / STORE_FILE).exists()
+
+
+def is_pool(directory: Path) -> bool:
+    """Whether a folder is that of a pool, or of one that is being embedded."""
+    return any((directory / name).exists() for name in (EMBEDDINGS, WORK))
+
+
+def origin_of(directory: Path) -> tuple[Path | None, Path | None]:
+    """The pool of a fit, and the file of texts that labels came from besides; None of what its card does not say."""
+    record = read_json(directory / CARD_FILE).get(RECORD)
+    record = record if isinstance(record, dict) else {}
+    pool, file = record.get("pool"), record.get("labels_file")
+    by_texts = isinstance(file, str) and Path(file).is_file() and not has_indices(Path(file))
+    return Path(pool) if isinstance(pool, str) else None, Path(file) if by_texts else None
 
 
 def refitted(directory: Path, pool: Path | None = None) -> tuple[RewardPosterior, Path]:

@@ -352,3 +352,36 @@ def test_labels_that_fit_does_not_take_are_refused_in_a_sentence(command, pool_f
         status, _, complaint = command("fit", pool_folder, "--labels", tmp_path / given, "--encoder", "linear")
         assert (status, complaint.count("\n")) == (2, 1), complaint
         assert message in complaint, complaint
+
+
+def test_diagnose_and_compare_point_from_a_pool_and_a_fit_to_what_serves_there(command, pool_folder, tmp_path):
+    """A run needs golden rewards, which a pool with labels of people lacks; a campaign does not."""
+    save_preferences(pool_folder, some_labels())
+    status, _, complaint = command("fit", pool_folder, "--encoder", "linear", "--prior-scale", 1, "--draws", 20)
+    assert status == 0, complaint
+    fit, variants = pool_folder / "fit", ("--encoder", "linear", "--encoder", "kernel")
+    for place, what in ((pool_folder, "a pool"), (fit, "what bayesrm fit wrote")):
+        for asked in (("diagnose", place), ("compare", place, *variants), ("compare", place, tmp_path)):
+            status, _, complaint = command(*asked)
+            assert (status, complaint.count("\n")) == (2, 1)
+            assert f"expected a run or a campaign in {place}, and it is {what}" in complaint
+            assert "bayesrm run" not in complaint
+            assert f"`bayesrm campaign init CAMPAIGN --pool {pool_folder}`" in complaint
+            assert "brm.diagnose" in complaint
+    # As the sentence says.
+    campaign = tmp_path / "campaign"
+    status, _, complaint = command(
+        "campaign", "init", campaign, "--pool", pool_folder, "--encoder", "linear", "--prior-scale", 1
+    )
+    assert status == 0, complaint
+    status, printed, complaint = command("diagnose", campaign)
+    assert status == 0, complaint
+    assert "Diagnosis of the Laplace posterior" in printed
+    status, printed, complaint = command(
+        "compare", campaign, "--likelihood", "bradley-terry", "--likelihood", "thurstone"
+    )
+    assert status == 0, complaint
+    (tmp_path / "pairs.jsonl").write_text(lines(some_labels(10, seed=1)))
+    command("fit", pool_folder, "--labels", tmp_path / "pairs.jsonl", "--encoder", "linear", "--draws", 20)
+    _, _, complaint = command("diagnose", fit)
+    assert f"`bayesrm campaign tell CAMPAIGN {tmp_path / 'pairs.jsonl'}`" in complaint
