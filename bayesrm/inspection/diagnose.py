@@ -159,7 +159,7 @@ def folder_of_run(directory: Path) -> Path:
     runs = run_folders(directory)
     if not runs:
         if is_pool(directory) or is_fit(directory):
-            raise InvalidInputError(f"expected a run or a campaign in {directory}, and {_what_it_is(directory)}")
+            raise InvalidInputError(f"expected a run in {directory}, or a campaign, and {_what_it_is(directory)}")
         raise InvalidInputError(f"expected a run in {directory}, and there is none: make one with `bayesrm run`")
     chosen = None
     if (directory / RESULTS_FILE).exists():

@@ -72,9 +72,9 @@ def origin_of(directory: Path) -> tuple[Path | None, Path | None]:
     """The pool of a fit, and the file of texts that labels came from besides; None of what its card does not say."""
     record = read_json(directory / CARD_FILE).get(RECORD)
     record = record if isinstance(record, dict) else {}
-    pool, file = record.get("pool"), record.get("labels_file")
-    by_texts = isinstance(file, str) and Path(file).is_file() and not has_indices(Path(file))
-    return Path(pool) if isinstance(pool, str) else None, Path(file) if by_texts else None
+    pool, file = (Path(record[name]) if record.get(name) else None for name in ("pool", "labels_file"))
+    by_texts = file is not None and file.is_file() and not has_indices(file)
+    return pool, file if by_texts else None
 
 
 def refitted(directory: Path, pool: Path | None = None) -> tuple[RewardPosterior, Path]:

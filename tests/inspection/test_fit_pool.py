@@ -364,7 +364,7 @@ def test_diagnose_and_compare_point_from_a_pool_and_a_fit_to_what_serves_there(c
         for asked in (("diagnose", place), ("compare", place, *variants), ("compare", place, tmp_path)):
             status, _, complaint = command(*asked)
             assert (status, complaint.count("\n")) == (2, 1)
-            assert f"expected a run or a campaign in {place}, and it is {what}" in complaint
+            assert f"expected a run in {place}, or a campaign, and it is {what}" in complaint
             assert "bayesrm run" not in complaint
             assert f"`bayesrm campaign init CAMPAIGN --pool {pool_folder}`" in complaint
             assert "brm.diagnose" in complaint
