@@ -30,6 +30,7 @@ from bayesrm.campaign.tell import TellReport
 from bayesrm.campaign.writing import Telling
 from bayesrm.data.matching import MatchedLabels
 from bayesrm.data.preferences import PREFERENCES, load_column, load_preferences
+from bayesrm.data.votes import read_votes
 from bayesrm.errors import InvalidInputError
 from bayesrm.types import Preferences, ResponsePool, require_within
 from bayesrm.utils.files import sha256
@@ -37,8 +38,8 @@ from bayesrm.utils.files import sha256
 IMPORTED, TOLD = 0, -1
 """The batches of pairs that were not asked: those of the pool's own labels, and those of data sets that were told."""
 BATCH_NAMES = {IMPORTED: "imported", TOLD: "told"}
-OF_POOL = "pool"
-"""The format of the source that the pool's own labels are kept under."""
+OF_POOL, BY_ROWS = "pool", "row numbers"
+"""The formats that the pool's own labels are kept under, and those of other files with row numbers of the pool."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,36 @@ def came_with(pool_path: Path, pool: ResponsePool) -> Told | None:
     file = pool_path / PREFERENCES
     if not file.is_file():
         return None
-    labels = load_preferences(file)
+    return dataclasses.replace(by_rows(file, pool, "begin it with --without-labels"), form=OF_POOL, batch=IMPORTED)
+
+
+def by_rows(file: Path, pool: ResponsePool, instead: str) -> Told:
+    """The labels of a file that says by row numbers of the pool which responses they are about.
+
+    Parameters
+    ----------
+    file
+        As ``save_preferences`` writes it, or with a row a vote in CSV or JSON Lines.
+    pool
+        The pool.
+    instead
+        What to do where they are rankings, for the message.
+
+    Raises
+    ------
+    InvalidInputError
+        Where it cannot be read, or they are about other responses, or are rankings.
+    """
+    is_parquet = file.suffix == ".parquet"
+    labels = load_preferences(file) if is_parquet else read_votes(file)
     require_within(labels, pool)
     if labels.choice is not None:
         raise InvalidInputError(
-            f"expected labels of pairs in {file}, and they are rankings, which a campaign does not take: begin it "
-            "with --without-labels"
+            f"expected labels of pairs in {file}, and they are rankings, which a campaign does not take: {instead}"
         )
-    table = pq.read_table(file)
-    votes = votes_of(labels, "label", load_column(table, "margin", file), load_column(table, "grade", file))
-    return Told(PREFERENCES, sha256(file), OF_POOL, "", votes, batch=IMPORTED)
+    table = pq.read_table(file) if is_parquet else None
+    sizes = [None if table is None else load_column(table, name, file) for name in ("margin", "grade")]
+    return Told(file.name, sha256(file), BY_ROWS, "", votes_of(labels, "label", *sizes))
 
 
 def votes_of(

@@ -17,13 +17,18 @@ BROKEN_SHOWN = 10
 @app.command(epilog="Example:  [bold]bayesrm export runs/labels --to models/mine[/bold]")
 def export(
     directory: Annotated[
-        Path, typer.Argument(help="Folder of a campaign, of a finished run, or of a pool with labels.")
+        Path,
+        typer.Argument(help="Folder of a campaign, of bayesrm fit, of a finished run, or of a pool with labels."),
     ],
     to: Annotated[Path, typer.Option(help="Folder to make.")],
-    pool: Annotated[Path | None, typer.Option(help="Pool of the run; of a campaign only if it was moved.")] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="Pool of the run; of a campaign or a fit only if it was moved.")
+    ] = None,
     inference: Annotated[
         str | None,
-        typer.Option(help="See [bold]bayesrm inferences[/bold]; default as recommended. A run has its own."),
+        typer.Option(
+            help="See [bold]bayesrm inferences[/bold]; default as recommended. A run and a fit have their own."
+        ),
     ] = None,
     transformers: Annotated[
         bool,
@@ -39,7 +44,7 @@ def export(
     """Make a reward model that others can load: no pool, no labels, nothing pickled, with a card to read.
 
     In Python brm.load_reward_model(TO) scores texts or embeddings, with their uncertainty, and is a reward function for
-    TRL's trainers.
+    TRL's trainers. What bayesrm fit wrote is exported as it was fitted; of a pool the recommended model is fitted anew.
     """
     from bayesrm.export.files import counted_labels, read_description
     from bayesrm.inspection.export import export as write

@@ -13,18 +13,24 @@ from bayesrm.cli.options import from_options, with_options
 from bayesrm.runs.settings import CampaignSettings
 
 
-@app.command(epilog="Example:  [bold]bayesrm fit mine/pool && bayesrm export mine/pool --to models/mine[/bold]")
+@app.command(
+    epilog="Example:  [bold]bayesrm fit mine/pool && bayesrm export mine/pool/fit --to models/mine[/bold]"
+)
 @with_options(CampaignSettings)
 def fit(
-    pool: Annotated[Path, typer.Argument(help="Pool with labels, as bayesrm embed makes it of compared answers.")],
+    pool: Annotated[
+        Path, typer.Argument(help="Pool, with labels as bayesrm embed makes it of compared answers, or without.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for posterior.nc and card.json; default fit/ in the pool.")
+        Path | None,
+        typer.Option(help="Folder for posterior.nc, card.json and labels.parquet; default fit/ in the pool."),
     ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="A file of labels, also for a pool without, in any form of [bold]bayesrm formats[/bold]; pairs are "
-            "found by their texts."
+            help="A file of labels beside those of the pool, which may have none: in any form of [bold]bayesrm "
+            "formats[/bold], whose pairs are found by their texts, or with the columns first, second and outcome, of "
+            "row numbers of the pool."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Root of every random choice.")] = 0,
@@ -37,6 +43,8 @@ def fit(
     from bayesrm.inspection.fit import fit_pool
 
     from_options(CampaignSettings, settings)
-    findings, files = fit_pool(pool, out, labels, seed, **settings)
-    print_outlook(findings)
-    say(f"\nWritten: {', '.join(map(str, files))}. Next: bayesrm export {pool} --to MODEL")
+    fitted = fit_pool(pool, out, labels, seed, **settings)
+    say(str(fitted.origin))
+    print_outlook(fitted.findings)
+    files = ", ".join(map(str, fitted.files))
+    say(f"\nWritten: {files}. Next: bayesrm export {fitted.files[0].parent} --to MODEL")

@@ -19,11 +19,12 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.posteriors.base import RewardPosterior
 from bayesrm.posteriors.last_layer import LastLayerPosterior
 from bayesrm.types import Comparisons, ResponsePool
+from bayesrm.utils.wording import counted
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 VERDICT_LEVEL = 0.9
-TOLERANCE = 0.02
-"""A gap between level and coverage that does not matter to anyone."""
+TOLERANCE, MATERIAL = 0.02, 0.05
+"""Gaps between level and coverage: one that does not matter to anyone, and one that does."""
 MAX_PAIRS = 4000
 
 
@@ -31,6 +32,8 @@ def coverage(
     pit: Float[np.ndarray, "value"], cluster: Int64[np.ndarray, "value"], levels: tuple[float, ...] = LEVELS
 ) -> xr.Dataset:
     """Coverage of central intervals, with standard errors over clusters.
+
+    Attributes say of how many: ``clusters``, and ``values`` in them.
 
     Parameters
     ----------
@@ -43,29 +46,42 @@ def coverage(
     """
     sizes = np.bincount(cluster)
     sizes = sizes[sizes > 0]
+    several = len(sizes)
     covered, error = [], []
     for level in levels:
         inside = (np.abs(pit - 0.5) <= level / 2 + 1e-12).astype(np.float64)
         mean = float(inside.mean())
         sums = np.bincount(cluster, inside - mean)
-        several = len(sizes)
         correction = several / (several - 1) if several > 1 else np.nan
         covered.append(mean)
         error.append(float(np.sqrt(correction * (sums**2).sum())) / len(pit))
-    return xr.Dataset({"coverage": ("level", covered), "error": ("level", error)}, {"level": list(levels)})
+    return xr.Dataset(
+        {"coverage": ("level", covered), "error": ("level", error)},
+        {"level": list(levels)},
+        {"clusters": several, "values": len(pit)},
+    )
 
 
 def coverage_verdict(check: str, name: str, data: xr.Dataset, of_what: str) -> Finding:
-    """Whether 90% intervals cover 90%: a gap beyond three standard errors and two points is one."""
+    """Whether 90% intervals cover 90%: a gap beyond three standard errors and two points is one.
+
+    They do where two standard errors leave no room for a gap of five points; else there is no verdict. Where all values
+    lie inside, or none, the error between clusters is 0, and that of as many independent values stands for it.
+    """
     at = data.sel(level=VERDICT_LEVEL)
     covered, error = float(at["coverage"]), float(at["error"])
     gap = covered - VERDICT_LEVEL
     figures = f"{VERDICT_LEVEL:.0%} intervals cover {covered:.1%} ± {error:.1%} {of_what}"
     if not np.isfinite(error):
         return Finding(check, "note", f"{figures}, of one independent case only: no verdict.", data)
+    error = max(error, float(np.sqrt(VERDICT_LEVEL * (1 - VERDICT_LEVEL) / data.attrs["values"])))
     if abs(gap) > max(3 * error, TOLERANCE):
         way = "narrow" if gap < 0 else "wide"
         return Finding(check, "bad", f"The {name} intervals are too {way}: {figures}.", data)
+    if abs(gap) + 2 * error > MATERIAL:
+        cases = counted(data.attrs["clusters"], "independent case")
+        shows = f"only gross errors, of {300 * error:.0f} points or more, would show"
+        return Finding(check, "note", f"{figures}, but {cases} are few: {shows}.", data)
     return Finding(check, "good", f"The {name} intervals are about as wide as they should be: {figures}.", data)
 
 

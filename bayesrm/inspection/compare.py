@@ -108,6 +108,7 @@ def _posteriors(folder: Path, pool: Path | None, variants: Sequence[Mapping[str,
     if variants == [{}]:
         return [_of_run(folder, pool)]
     if pool is None:
+        folder_of_run(folder)
         raise InvalidInputError(
             f"expected --pool, the pool of the run {folder}, on which other encoders, likelihoods and inferences are "
             "fitted"

@@ -20,6 +20,7 @@ from bayesrm.errors import InvalidInputError
 from bayesrm.inference import INFERENCES, fit
 from bayesrm.inference.base import Inference
 from bayesrm.inspection.campaigns import Against, diagnose_campaign, is_campaign, open_campaign
+from bayesrm.inspection.fitted import LABELS_FILE, is_fit, is_pool, origin_of
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.likelihoods.described import make_likelihood
 from bayesrm.models.reward_model import RewardModel
@@ -159,6 +160,8 @@ def folder_of_run(directory: Path) -> Path:
         return directory
     runs = run_folders(directory)
     if not runs:
+        if is_pool(directory) or is_fit(directory):
+            raise InvalidInputError(f"expected a run in {directory}, or a campaign, and {_what_it_is(directory)}")
         raise InvalidInputError(f"expected a run in {directory}, and there is none: make one with `bayesrm run`")
     chosen = None
     if (directory / RESULTS_FILE).exists():
@@ -166,6 +169,20 @@ def folder_of_run(directory: Path) -> Path:
             chosen = tree.attrs.get("posterior_of")
     named = [run for run in runs if run.name == chosen]
     return named[0] if named else runs[0]
+
+
+def _what_it_is(directory: Path) -> str:
+    """Of a pool or a fit, for which there may be no golden rewards to run with: what it is, and what serves there."""
+    pool, tell, what, labels = directory, "", "a pool", "the labels beside it"
+    if is_fit(directory):
+        place, file = origin_of(directory)
+        pool, what, labels = place or Path("POOL"), "what bayesrm fit wrote", f"those of {directory / LABELS_FILE}"
+        tell = "" if file is None else f", and `bayesrm campaign tell CAMPAIGN {file}` adds those of the file"
+    return (
+        f"it is {what}: `bayesrm campaign init CAMPAIGN --pool {pool}` makes a campaign that counts the labels of the "
+        f"pool{tell}, and this command takes it; in Python, brm.diagnose and brm.compare take what brm.fit makes of "
+        f"{labels}"
+    )
 
 
 def _refitted(

@@ -77,7 +77,7 @@ def load_preferences(
     file = Path(path)
     if file.is_dir() and not _store_of(file):
         return parquet.load_preferences(file, graded)
-    if file.suffix == ".parquet" and _has_indices(file):
+    if file.suffix == ".parquet" and has_indices(file):
         return parquet.load_preferences(file, graded)
     found = _recorded(file, pool, graded)
     if found is not None:
@@ -137,7 +137,7 @@ def _recorded(
     directory = _store_of(file)
     if directory is not None:
         return _of_campaign(directory, pool, graded)
-    if not file.is_file() or _has_indices(file):
+    if not file.is_file() or has_indices(file):
         return None
     if pool is None:
         if not is_data_set(file, None):
@@ -182,7 +182,7 @@ def _store_of(path: Path) -> Path | None:
     return folder if (folder / STORE_FILE).is_file() else None
 
 
-def _has_indices(file: Path) -> bool:
+def has_indices(file: Path) -> bool:
     """Whether a file says by row numbers which responses its labels are about."""
     if not file.is_file():
         return False

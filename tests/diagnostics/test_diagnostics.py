@@ -317,6 +317,39 @@ def test_coverage_counts_clusters_not_values():
     assert one.status == "note"
 
 
+@pytest.mark.parametrize(("cases", "status"), [(5, "note"), (20, "note"), (50, "note"), (400, "good")])
+def test_intervals_are_called_right_only_where_a_gap_would_show(cases, status):
+    """Places of truths that are as they should be, spread evenly: only their number differs."""
+    data = coverage((np.arange(cases) + 0.5) / cases, np.arange(cases))
+    finding = coverage_verdict("coverage", "any", data, "of all")
+    assert finding.status == status, finding.sentence
+    if status == "note":
+        # All of five lie inside: that says no more of intervals that are too wide than five of them can.
+        shows = 300 * max(float(data.sel(level=0.9)["error"]), (0.9 * 0.1 / cases) ** 0.5)
+        few = (
+            f"but {cases} independent cases are few: only gross errors, of {shows:.0f} points or more, would show."
+        )
+        assert finding.sentence.endswith(f"of all, {few}")
+
+
+def test_wide_errors_do_not_make_intervals_right():
+    """61.5% of 90% intervals, give or take 20.1%, was called about as wide as it should be."""
+    clusters = np.repeat(np.arange(5), [4, 3, 2, 2, 2])
+    inside = np.repeat([1, 0, 1, 0, 1], [4, 3, 2, 2, 2])
+    data = coverage(np.where(inside == 1, 0.5, 0.99), clusters)
+    finding = coverage_verdict("coverage", "any", data, "of all")
+    assert 3 * float(data.sel(level=0.9)["error"]) > 0.9 - float(data.sel(level=0.9)["coverage"]) > 0.25
+    assert (finding.status, "5 independent cases are few" in finding.sentence) == ("note", True)
+
+
+def test_a_gap_of_some_points_within_its_error_is_no_praise():
+    """344 of 400 hold it, 4 points too few: that is no gap for certain, and nobody can say that there is none."""
+    pit = np.full(400, 0.5)
+    pit[:56] = 0.99
+    data = coverage(pit, np.arange(400))
+    assert coverage_verdict("coverage", "any", data, "of all").status == "note"
+
+
 def test_the_prior_covers_rewards_drawn_from_it():
     generator = np.random.default_rng(6)
     embeddings = generator.standard_normal((3000, 4)).astype(np.float32)

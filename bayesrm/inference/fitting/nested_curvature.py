@@ -66,8 +66,9 @@ def nested_curvature(
         (slope,) = torch.autograd.grad(value, delta, create_graph=True)
         second = _by_nuisance(slope, delta)
     change = weight[:, None] * (c_nu + c_eta[:, None] * moving)
-    blocks = range(0, max(1, len(logit)), ROWS)
-    spreading = torch.cat([(white[:, k : k + ROWS].T @ white).square() @ change for k in blocks])
+    spreading = torch.empty_like(change)
+    for k in range(0, len(logit), ROWS):
+        spreading[k : k + ROWS] = (white[:, k : k + ROWS].T @ white).square() @ change
     information = -(second + bend.T @ (weight[:, None] * moving) + 0.5 * change.T @ spreading)
     return (information + information.T) / 2 if bool(information.isfinite().all()) else None
 
