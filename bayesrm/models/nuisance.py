@@ -115,6 +115,21 @@ class NuisanceSpace:
         values: Values = nodes["_RETURN"]["value"]
         return NuisancePoint(values, sites, log_priors, jacobian)
 
+    def place(self, name: str) -> slice | None:
+        """Where a sample site is in ν; None where there is none of this name."""
+        return next((site.place for site in self.sites if site.name == name), None)
+
+    def holding(self, name: str, nu: Float[Tensor, "held"]) -> tuple[NuisanceSpace, Float[Tensor, ""]]:
+        """The other nuisance parameters, with a site of its own prior held at this ν; and its log prior there."""
+        site = next(site for site in self.sites if site.name == name)
+        unconstrained = nu.reshape(site.shape)
+        value = site.transform(unconstrained)
+        held = NuisanceSpace(pyro.poutine.condition(self._program, data={name: value}), self.device)
+        with rng.alone(), pyro.validation_enabled(False), created_on(self.device), torch.no_grad():
+            trace: Any = pyro.poutine.trace(pyro.poutine.condition(self._program, data={name: value})).get_trace()
+        density = trace.nodes[name]["fn"].log_prob(value).sum()
+        return held, density + site.transform.log_abs_det_jacobian(unconstrained, value).sum()
+
     def values(self, nu: Float[Tensor, "nuisance"]) -> Values:
         """What the program returns at ν: the nuisance parameters as the likelihood takes them."""
         return self.at(nu).values

@@ -17,6 +17,7 @@ import bayesrm as brm
 from bayesrm import rng
 from bayesrm.errors import InvalidInputError
 from bayesrm.inference.fitting import newton
+from bayesrm.inference.fitting.nested import find_mode
 from bayesrm.models.context import Context
 from bayesrm.models.likelihoods import LIKELIHOODS
 from bayesrm.models.log_joint import LogJoint
@@ -104,11 +105,36 @@ def test_nuisance_parameters_are_at_the_mode_of_what_the_weights_leave(posterior
     assert posterior.log_evidence == pytest.approx(
         middle + q / 2 * math.log(2 * math.pi) - 0.5 * float(torch.logdet(schur)), abs=1e-6
     )
+    spread = None if joint.likelihood.spread is None else joint.nuisance.place(joint.likelihood.spread)
     for j in range(q):
+        if spread is not None and j == spread.start:
+            continue
         offset = step * torch.eye(q, dtype=torch.float64)[j]
         up, down = _inside(joint, nu + offset), _inside(joint, nu - offset)
         assert abs(up - down) / (2 * step) < 1e-3
         assert (2 * middle - up - down) / step**2 == pytest.approx(float(schur[j, j]), rel=1e-2)
+
+
+def test_a_spread_is_at_the_mode_of_what_those_that_it_spreads_leave(posterior):
+    joint, name = posterior.log_joint, posterior.log_joint.likelihood.spread
+    if name is None:
+        pytest.skip("nothing is pooled in part")
+    place, q = joint.nuisance.place(name), len(posterior.nuisance)
+
+    def integrated(h):
+        held, log_prior = joint.nuisance.holding(name, h)
+        return find_mode(replace(joint, nuisance=held)).log_evidence + float(log_prior)
+
+    step, h = 0.2, posterior.nuisance[place]
+    up, middle, down = integrated(h + step), integrated(h), integrated(h - step)
+    assert abs(up - down) / (2 * step) < 1e-3
+    precision = posterior.joint_cholesky @ posterior.joint_cholesky.T
+    bend = 1 / torch.linalg.inv(precision)[place, place]
+    assert (2 * middle - up - down) / step**2 == pytest.approx(float(bend), rel=1e-3)
+    assert posterior.log_evidence == pytest.approx(
+        middle + 0.5 * math.log(2 * math.pi) - 0.5 * math.log(bend), abs=1e-5
+    )
+    assert q > 1
 
 
 def test_many_features_do_not_send_a_temperature_to_infinity():

@@ -12,13 +12,15 @@ no probability. With one feature the two hardly differ.
                                         B(ν) = (Zu)ᵀ (v ∘ s(η, ν)) − uᵀ τ(ν) ∘ (β̂ − μ(ν)),     u = Λ_ββ⁻¹ Zᵀ ∂A/∂η,
 
 with h_k = z_kᵀ Λ_ββ⁻¹ z_k, score s and curvature c of log p; A says how log det Λ_ββ changes with ν, B how it does as β̂
-moves. The Gaussian of (ν, β) has the curvature H of g for ν, see :mod:`bayesrm.inference.fitting.nested_curvature`, and
-β | ν as at ν̂.
+moves. A spread, which says how far apart the effects of annotators lie, is found in the same way with these integrated:
+together with them it would be far too large. The Gaussian of (ν, β) has the curvature H of g for ν, see
+:mod:`bayesrm.inference.fitting.nested_curvature`, and β | ν as at ν̂.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bayesrm.inference.fitting.nested_curvature import nested_curvature
-from bayesrm.inference.fitting.newton import Mode, maximise
+from bayesrm.inference.fitting.newton import QUICKLY, Mode, maximise
 from bayesrm.inference.fitting.span import span_of
 from bayesrm.models.log_joint import LogJoint
 from bayesrm.models.nuisance import NuisanceSpace
@@ -38,6 +40,8 @@ TOLERANCE, ROUGHLY = 1e-9, 1e-5
 """In nats: for a posterior, and where modes are only compared, as for other prior scales or without some labels."""
 DIFFERENCE = 1e-3
 """Of ν, for the curvature of g by differences of ∇g."""
+USUAL_SPREAD, WIDE, HELD = math.log(0.3), 0.2, 1e-7
+"""Where the search for the log of a spread begins, the offset of its differences, and the tolerance of what is held."""
 LONGEST = 2.0
 """Of a step in any nuisance parameter: on their unconstrained scale they are a few units wide."""
 
@@ -69,6 +73,9 @@ def find_mode(
         return span.outside(find_mode(span.joint, begin, tolerance))
     if q == 0:
         return maximise(joint, latent, known)
+    spread = joint.likelihood.spread
+    if spread is not None and q > 1 and joint.nuisance.place(spread) is not None:
+        return _with_spread(joint, spread, start, tolerance)
     at = _inside(joint, *joint.split(joint.start() if latent is None else latent), known)
     curvature = None if isinstance(start, Mode) else nested_curvature(joint, at.nu, at.mode)
     if isinstance(start, Mode):
@@ -89,13 +96,69 @@ def find_mode(
             size /= 2
         if not found.value > at.value:  # rounding, or a step to where g is not finite
             break
-        curvature = nested_curvature(joint, found.nu, found.mode)
-        if curvature is None:
-            information = _updated(information, found.nu - at.nu, at.gradient - found.gradient)
-        else:
-            information = _positive(curvature)
+        information = _updated(information, found.nu - at.nu, at.gradient - found.gradient)
+        left = float(found.gradient @ torch.linalg.solve(information, found.gradient))
+        curvature = None
+        if not 0 <= left <= QUICKLY * decrement:
+            curvature = nested_curvature(joint, found.nu, found.mode)
+            information = information if curvature is None else _positive(curvature)
         at = found
     return _joint_mode(joint, at, _positive(_curvature(joint, at) if curvature is None else curvature))
+
+
+def _with_spread(
+    joint: LogJoint, spread: str, start: Float[Tensor, "latent"] | Mode | None, tolerance: float
+) -> Mode:
+    """The same where one nuisance parameter says how far the others lie apart, h: that one with these integrated."""
+    q, place = joint.nuisance.size, joint.nuisance.place(spread)
+    assert place is not None
+    others = torch.tensor([k for k in range(q) if not place.start <= k < place.stop], device=joint.nuisance.device)
+    inner: Float[Tensor, "latent"] | Mode | None = None
+    h, told = torch.full((1,), USUAL_SPREAD, dtype=torch.float64), None
+    if start is not None:
+        nu, beta = joint.split(start.latent if isinstance(start, Mode) else start)
+        inner = torch.cat([nu[others], beta])
+    if isinstance(start, Mode):
+        h, told = nu[place], _known_information(start, q)
+
+    def given(h: Float[Tensor, "one"]) -> float:
+        nonlocal inner
+        held, log_prior = joint.nuisance.holding(spread, h)
+        inner = find_mode(replace(joint, nuisance=held), inner, min(tolerance, HELD))
+        return inner.log_evidence + float(log_prior)
+
+    if told is not None and tolerance > TOLERANCE:  # as it was
+        given(h)
+        bend = 1 / float(torch.linalg.inv(told)[place, place])
+    else:
+        h, bend = _peak(given, h, 1e-2 if tolerance > TOLERANCE else 1e-6)
+    assert isinstance(inner, Mode)
+    nu = torch.empty(q, dtype=torch.float64, device=h.device)
+    nu[place], nu[others] = h, inner.nuisance
+    at = _inside(joint, nu, inner.beta, inner.given)
+    information = _curvature(joint, at)
+    within, across = _positive(information[others][:, others]), information[others][:, place]
+    information[others[:, None], others] = within
+    information[place, place] = bend + across.T @ torch.linalg.solve(within, across)
+    return _joint_mode(joint, at, information)
+
+
+def _peak(
+    value: Callable[[Float[Tensor, "one"]], float], h: Float[Tensor, "one"], tolerance: float
+) -> tuple[Float[Tensor, "one"], float]:
+    """Where a smooth function of one variable is largest near ``h``, and its curvature there, by differences.
+
+    The last call is at the place that is returned.
+    """
+    bend = 1.0
+    for _ in range(MAX_STEPS):
+        up, down, middle = (value(h + offset) for offset in (WIDE, -WIDE, 0.0))
+        slope, bend = (up - down) / (2 * WIDE), (2 * middle - up - down) / WIDE**2
+        step = math.copysign(1.0, slope) if bend <= 0 else min(max(slope / bend, -1.0), 1.0)
+        if abs(step) < tolerance:
+            break
+        h = h + step
+    return h, max(bend, 1e-3)
 
 
 def hold_nuisance(joint: LogJoint, start: Mode) -> Mode:

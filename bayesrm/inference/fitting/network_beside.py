@@ -35,7 +35,7 @@ from bayesrm.inference.fitting.held_out import (
     predicted,
 )
 from bayesrm.inference.fitting.linear_part import linear_reward
-from bayesrm.inference.fitting.nested import find_mode
+from bayesrm.inference.fitting.nested import ROUGHLY, find_mode
 from bayesrm.inference.fitting.newton import Mode
 from bayesrm.inference.fitting.prior_scale import prior_precision
 from bayesrm.inference.fitting.trained import Trained
@@ -164,16 +164,23 @@ class LinearStart:
         cls, linear: Trained, encoder: BesideLayersAndNetwork, pool: ResponsePool, preferences: Preferences
     ) -> LinearStart:
         """Of a linear reward, whose prior scales are chosen where they are not yet; the encoder knows the pool."""
-        mode = find_mode(linear.model.log_joint(linear.data, prior_precision(linear, pool)))
+        mode = find_mode(linear.model.log_joint(linear.data, prior_precision(linear, pool)), tolerance=ROUGHLY)
         device = linear.beta.device
         used, first, second = compact(preferences.first, preferences.second)
         with torch.no_grad():
             blocks = [used[start : start + RESPONSE_BLOCK] for start in range(0, len(used), RESPONSE_BLOCK)]
             rows = (encoder.prepare(torch.from_numpy(pool.rows(block)).to(device)) for block in blocks)
             inputs = torch.cat([encoder.network.inputs(x) for x in rows])
-        ends = (torch.from_numpy(end).to(device) for end in (first, second))
+        first_at, second_at = torch.from_numpy(first).to(device), torch.from_numpy(second).to(device)
         features = encode(linear.model, pool, used, device)
-        return cls(linear, mode, pool, preferences, used, *ends, features, inputs, encoder.network)
+        return cls(linear, mode, pool, preferences, used, first_at, second_at, features, inputs, encoder.network)
+
+    def near(self, mode: Mode, model: RewardModel) -> Mode:
+        """Where a search for the mode of a sum begins: at one of the linear reward, nothing beside it."""
+        beta = mode.beta.new_zeros(model.features)
+        for name, at in self.reward.model.blocks.items():
+            beta[model.blocks[name]] = mode.beta[at]
+        return replace(mode, beta=beta, given=None)
 
     def differences_with(
         self, without: Trained, model: RewardModel, h: Float[Tensor, "response hidden"]
@@ -263,7 +270,8 @@ class Networks:
         """What a reward without a network makes of the labels that were held out."""
         modes = self._modes
         if reward is not self._start.reward:
-            modes = modes_without(reward, prior_precision(reward, self._start.pool), self._folds)
+            near = self._start.near(self._start.mode, reward.model)
+            modes = modes_without(reward, prior_precision(reward, self._start.pool), self._folds, near)
         return predicted(reward, modes, self._folds)
 
     @torch.enable_grad()
@@ -306,7 +314,7 @@ class Networks:
         Scales of other blocks are known, and ``choices`` are in rising order: the search ends where they get worse.
         """
         tried: list[tuple[float, HeldOut]] = []
-        near: list[Mode | None] = [None] * FOLDS
+        near = [self._start.near(mode, model) for mode in self._modes]
         for choice in choices:
             model.prior_scale = scales | {MLP: choice}
             tried.append((choice, self._with_networks(model, data, near)))
@@ -315,7 +323,7 @@ class Networks:
         best = max((held_out for _, held_out in tried), key=lambda held_out: held_out.total)
         return next(each for each in tried if not best.better_than(each[1], 1.0))
 
-    def _with_networks(self, model: RewardModel, data: LabelledDifferences, near: list[Mode | None]) -> HeldOut:
+    def _with_networks(self, model: RewardModel, data: LabelledDifferences, near: list[Mode]) -> HeldOut:
         """What sums with networks that have not seen a fold each make of its labels; ``near`` is where modes may be."""
         precision, log_prob = model.prior_sd().to(data.outcome.device).pow(-2), torch.zeros_like(data.outcome)
         for k in range(FOLDS):

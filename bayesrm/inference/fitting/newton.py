@@ -5,8 +5,8 @@ At the mode x̂ of the log joint f with negative Hessian Λ, in dimension D,
     log p(y) ≈ f(x̂) + D/2 log 2π − ½ log det Λ.
 
 Everything is float64; Λ is only ever factorised. With many features that is nearly all the time it takes, so each
-factor is used for several steps, for as long as they come closer quickly (Shamanskii 1967), the first of them that of the
-mode at which the search starts, if it does: a mode near by takes one new factor.
+factor is used for several steps, for as long as they come closer quickly (Shamanskii 1967). So is that of a mode at
+which the search starts: one near by takes one new factor.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Mode:
     log_likelihood, log_evidence
         At the mode, in nats.
     given
-        The Cholesky factor of the precision of β given ν̂, in the coordinates that the search was in; None where not known.
+        The Cholesky factor of the precision of β given ν̂, in the coordinates that the search was in; None: not known.
     """
 
     nuisance: Float[Tensor, "nuisance"]

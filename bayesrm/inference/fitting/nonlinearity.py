@@ -73,4 +73,5 @@ def log_bayes_factor(
         data=replace(data, difference=torch.cat([data.difference, root], dim=1), responses=None),
         prior=GaussianPrior(torch.cat([location, none]), torch.cat([known, none + 1])),
     )
-    return find_mode(both, torch.cat([mode.latent, none]), ROUGHLY).log_evidence - mode.log_evidence
+    near = replace(mode, beta=torch.cat([mode.beta, none]), given=None)
+    return find_mode(both, near, ROUGHLY).log_evidence - mode.log_evidence

@@ -27,6 +27,7 @@ class AnnotatorFlips(Flips):
     """Flips at a rate for each annotator, partially pooled; needs Preferences with annotators."""
 
     name: ClassVar[str] = "annotator-flips"
+    spread: ClassVar[str | None] = "rate_spread"
     annotator_rate: Tensor | None = None
 
     def __init__(self) -> None:

@@ -32,6 +32,7 @@ class Annotators(Likelihood):
     """Bradley–Terry with a temperature for each annotator, partially pooled; needs Preferences with annotators."""
 
     name: ClassVar[str] = "annotators"
+    spread: ClassVar[str | None] = "temperature_spread"
     temperature: Tensor | None = None
 
     def nuisances(self, context: Context) -> dict[str, Tensor]:

@@ -40,6 +40,9 @@ class Likelihood(ABC):
         The values that an outcome can take, ascending: 0 second preferred, 1 first preferred, ½ a tie.
     takes_rankings : bool, default False
         Whether it knows choices among several responses; others refuse them.
+    spread : str or None, default None
+        The sample site that says how far effects of others, such as annotators, lie apart. Laplace finds it with these
+        integrated: together with them it would be found far too large.
     context : Context, default Context()
         What is known of the comparisons that logits belong to; nothing unless bound to some.
 
@@ -65,6 +68,7 @@ class Likelihood(ABC):
     name: ClassVar[str]
     outcomes: ClassVar[tuple[float, ...]] = (0.0, 1.0)
     takes_rankings: ClassVar[bool] = False
+    spread: ClassVar[str | None] = None
     context: Context = Context()
 
     def nuisances(self, context: Context) -> dict[str, Tensor]:
