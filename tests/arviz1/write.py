@@ -79,17 +79,30 @@ def of_a_campaign(path: Path, pool: brm.ResponsePool, annotator: brm.GoldenAnnot
 
 
 def loo(tree: xr.DataTree) -> dict[str, Any]:
-    """What this environment's arviz finds; its 0.23 divides by n where 1.x divides by n − 1 in the standard error."""
+    """What this environment's arviz finds; its 0.23 divides by n where 1.x divides by n − 1 in the standard error.
+
+    The two lines count a draw at which a tail begins in or out where it is there twice, as draws of NUTS are that
+    stayed where they were: such labels are told.
+    """
     import arviz as az
 
     legacy = az.__version__.startswith("0.")
     found = az.loo(az.InferenceData.from_datatree(tree) if legacy else tree, pointwise=True, reff=1.0)
     n = tree["observed_data"].sizes["comparison"]
     return {
-        "elpd": float(found.elpd_loo if legacy else found.elpd),
+        "elpd": (found.loo_i if legacy else found.elpd_i).values.tolist(),
         "se": float(found.se) * (np.sqrt(n / (n - 1)) if legacy else 1.0),
         "pareto_k": found.pareto_k.values.tolist(),
+        "tied": tied(tree).tolist(),
     }
+
+
+def tied(tree: xr.DataTree) -> np.ndarray:
+    """(comparison,) whether the draw at which the tail of the importance weights begins is there twice."""
+    log_likelihood = tree["log_likelihood"]["outcome"].stack(draws=("chain", "draw")).values
+    ascending, draws = np.sort(log_likelihood, axis=-1), log_likelihood.shape[-1]
+    tail = int(np.ceil(min(0.2 * draws, 3 * draws**0.5)))
+    return ascending[:, tail - 1] == ascending[:, tail]
 
 
 if __name__ == "__main__":
