@@ -42,6 +42,8 @@ DIFFERENCE = 1e-3
 """Of ν, for the curvature of g by differences of ∇g."""
 USUAL_SPREAD, WIDE, HELD = math.log(0.3), 0.2, 1e-7
 """Where the search for the log of a spread begins, the offset of its differences, and the tolerance of what is held."""
+MOST_TURNS, LEAST_BEND = 20, 1e-3
+"""Steps of that search, and the curvature that is taken where it ends elsewhere than at a maximum."""
 LONGEST = 2.0
 """Of a step in any nuisance parameter: on their unconstrained scale they are a few units wide."""
 
@@ -114,7 +116,7 @@ def _with_spread(
     assert place is not None
     others = torch.tensor([k for k in range(q) if not place.start <= k < place.stop], device=joint.nuisance.device)
     inner: Float[Tensor, "latent"] | Mode | None = None
-    h, told = torch.full((1,), USUAL_SPREAD, dtype=torch.float64), None
+    h, told = torch.full((1,), USUAL_SPREAD, dtype=torch.float64, device=joint.nuisance.device), None
     if start is not None:
         nu, beta = joint.split(start.latent if isinstance(start, Mode) else start)
         inner = torch.cat([nu[others], beta])
@@ -151,14 +153,15 @@ def _peak(
     The last call is at the place that is returned.
     """
     bend = 1.0
-    for _ in range(MAX_STEPS):
+    for _ in range(MOST_TURNS):
         up, down, middle = (value(h + offset) for offset in (WIDE, -WIDE, 0.0))
         slope, bend = (up - down) / (2 * WIDE), (2 * middle - up - down) / WIDE**2
         step = math.copysign(1.0, slope) if bend <= 0 else min(max(slope / bend, -1.0), 1.0)
         if abs(step) < tolerance:
-            break
+            return h, bend
         h = h + step
-    return h, max(bend, 1e-3)
+    value(h)
+    return h, max(bend, LEAST_BEND)
 
 
 def hold_nuisance(joint: LogJoint, start: Mode) -> Mode:
