@@ -124,9 +124,10 @@ class NuisanceSpace:
         site = next(site for site in self.sites if site.name == name)
         unconstrained = nu.reshape(site.shape)
         value = site.transform(unconstrained)
-        held = NuisanceSpace(pyro.poutine.condition(self._program, data={name: value}), self.device)
+        program = pyro.poutine.condition(self._program, data={name: value})
+        held = NuisanceSpace(program, self.device)
         with rng.alone(), pyro.validation_enabled(False), created_on(self.device), torch.no_grad():
-            trace: Any = pyro.poutine.trace(pyro.poutine.condition(self._program, data={name: value})).get_trace()
+            trace: Any = pyro.poutine.trace(program).get_trace()
         density = trace.nodes[name]["fn"].log_prob(value).sum()
         return held, density + site.transform.log_abs_det_jacobian(unconstrained, value).sum()
 

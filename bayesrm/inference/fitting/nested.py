@@ -79,11 +79,12 @@ def find_mode(
     if spread is not None and q > 1 and joint.nuisance.place(spread) is not None:
         return _with_spread(joint, spread, start, tolerance)
     at = _inside(joint, *joint.split(joint.start() if latent is None else latent), known)
-    curvature = None if isinstance(start, Mode) else nested_curvature(joint, at.nu, at.mode)
+    curvature: Float[Tensor, "nuisance nuisance"] | None = None  # at ``at``, where it is known
     if isinstance(start, Mode):
         information = _known_information(start, q)
     else:
-        information = _positive(_by_differences(joint, at) if curvature is None else curvature)
+        curvature = _curvature(joint, at)
+        information = _positive(curvature)
     for _ in range(MAX_STEPS):
         step = torch.linalg.solve(information, at.gradient)
         step = step * min(1.0, LONGEST / float(step.abs().max().clamp(min=1e-300)))
@@ -232,11 +233,9 @@ def _gradient(joint: LogJoint, nu: Float[Tensor, "nuisance"], mode: Mode) -> Flo
         at = joint.nuisance.at(nu)
         location, precision = joint.prior(at.values)
         likelihood = joint.likelihood.given(at.values, joint.data.context)
-        log_prob = likelihood.log_prob(logit, outcome)
-        (score,) = torch.autograd.grad(log_prob.sum(), logit, create_graph=True)
-        (slope,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)
+        log_prob, score, curvature = likelihood.differentiable_derivatives(logit, outcome)
         log_prior = 0.5 * (torch.log(precision).sum() - (precision * (beta - location).square()).sum())
-        volume = -(weight * leverage * slope).sum()
+        volume = (weight * leverage * curvature).sum()
         if precision.requires_grad:
             volume = volume + torch.cholesky_inverse(mode.cholesky).diagonal() @ precision
         by_logit, by_nu = torch.autograd.grad(volume, (logit, nu), retain_graph=True, materialize_grads=True)

@@ -78,10 +78,7 @@ def _derivatives(
 ) -> tuple[Float[Tensor, "comparison"], Float[Tensor, "comparison"], Float[Tensor, "comparison"]]:
     """log p, s and c of each comparison; differentiable."""
     likelihood = joint.likelihood.given(joint.nuisance.values(nu), joint.data.context)
-    log_prob = likelihood.log_prob(eta, outcome)
-    (score,) = torch.autograd.grad(log_prob.sum(), eta, create_graph=True)
-    (slope,) = torch.autograd.grad(score.sum(), eta, create_graph=True, materialize_grads=True)
-    return log_prob, score, -slope
+    return likelihood.differentiable_derivatives(eta, outcome)
 
 
 def _by_nuisance(of: Float[Tensor, "row"], nu: Float[Tensor, "nuisance"]) -> Float[Tensor, "row nuisance"]:

@@ -153,6 +153,15 @@ class Likelihood(ABC):
             (second,) = torch.autograd.grad(score.sum(), eta)
         return score.detach(), -second
 
+    def differentiable_derivatives(
+        self, logit: Float[Tensor, "pair"], outcome: Float[Tensor, "pair"]
+    ) -> tuple[Float[Tensor, "pair"], Float[Tensor, "pair"], Float[Tensor, "pair"]]:
+        """log p(y | η), its first and its negative second derivative in η, in a graph; the logits are part of one."""
+        log_prob = self.log_prob(logit, outcome)
+        (score,) = torch.autograd.grad(log_prob.sum(), logit, create_graph=True)
+        (slope,) = torch.autograd.grad(score.sum(), logit, create_graph=True, materialize_grads=True)
+        return log_prob, score, -slope
+
     def information(
         self,
         difference: Float[Tensor, "comparison feature"],
@@ -173,10 +182,8 @@ class Likelihood(ABC):
     ) -> Float[Tensor, ""]:
         """The trace of :meth:`information`, differentiable in the logits; differences Z C give tr(C Cᵀ Λ) for Z."""
         eta = logit if logit.requires_grad else logit.detach().clone().requires_grad_(True)
-        log_prob = self.log_prob(eta, outcome.clone()).sum()
-        (score,) = torch.autograd.grad(log_prob, eta, create_graph=True)
-        (curvature,) = torch.autograd.grad(score.sum(), eta, create_graph=True, materialize_grads=True)
-        return -(weight * difference.square().sum(dim=1) * curvature).sum()
+        _, _, curvature = self.differentiable_derivatives(eta, outcome.clone())
+        return (weight * difference.square().sum(dim=1) * curvature).sum()
 
     def expected_information(
         self,
